@@ -1,0 +1,301 @@
+"""People, fleets, API clients and the audit trail."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
+from django.contrib.postgres.fields import ArrayField
+from django.core.validators import RegexValidator
+from django.db import models, transaction
+from django.db.models.functions import Lower
+from django.utils import timezone
+from django.utils.text import slugify
+from django.utils.translation import gettext_lazy as _
+from ulid import ULID
+
+
+def new_id() -> str:
+    """A ULID: 26 characters that sort by the time they were made (OneAPI's ids have this form)."""
+    return str(ULID())
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who does something, as the audit trail keeps it: a person, an API client, a command or FleetControl itself."""
+
+    kind: str  # user, client, command, system
+    id: str
+    label: str
+    flow_id: str = ""
+    address: str | None = None
+
+    @classmethod
+    def of(cls, user: User, *, flow_id: str = "", address: str | None = None) -> Actor:
+        return cls("user", str(user.pk), str(user), flow_id, address)
+
+    @classmethod
+    def command(cls, name: str) -> Actor:
+        """A management command, such as "import_vehicles"."""
+        return cls("command", name, name, flow_id=new_id())
+
+    @classmethod
+    def system(cls) -> Actor:
+        """FleetControl itself: what it does by the clock and not because somebody asked."""
+        return cls("system", "system", "FleetControl")
+
+
+class UserManager(BaseUserManager["User"]):
+    def create_user(self, email: str, password: str | None = None, **fields: Any) -> User:
+        user = self.model(email=self.normalize_email(email), **fields)
+        user.set_password(password)
+        user.save(using=self._db)
+        return user
+
+    def create_superuser(self, email: str, password: str | None = None, **fields: Any) -> User:
+        return self.create_user(email, password, **{"is_staff": True, "is_superuser": True, **fields})
+
+    def get_by_natural_key(self, username: str | None) -> User:
+        return self.get(email__iexact=username)
+
+
+class User(AbstractBaseUser, PermissionsMixin):
+    """A person, who signs in by email. What they may do in a fleet is a Membership."""
+
+    email = models.EmailField(_("email"))
+    name = models.CharField(_("name"), max_length=100, blank=True)
+    language = models.CharField(
+        _("language"), max_length=5, blank=True, choices=[("en", _("English")), ("de", _("German"))]
+    )
+    theme = models.CharField(
+        _("theme"),
+        max_length=5,
+        blank=True,
+        choices=[("", _("System")), ("light", _("Light")), ("dark", _("Dark"))],
+    )
+    shortcuts = models.BooleanField(_("keyboard shortcuts"), default=True)
+    is_active = models.BooleanField(_("may sign in"), default=True)
+    is_staff = models.BooleanField(_("may use the Django admin"), default=False)
+    date_joined = models.DateTimeField(_("joined"), default=timezone.now, editable=False)
+
+    objects: ClassVar[UserManager] = UserManager()
+
+    EMAIL_FIELD = "email"
+    USERNAME_FIELD = "email"
+    REQUIRED_FIELDS: ClassVar[list[str]] = []
+
+    class Meta:
+        verbose_name = _("person")
+        verbose_name_plural = _("people")
+        constraints = [
+            models.UniqueConstraint(
+                Lower("email"),
+                name="user_email_unique",
+                violation_error_message=_("There is a person with this email already."),
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.name or self.email
+
+    def get_short_name(self) -> str:
+        return str(self)
+
+
+class Role(models.TextChoices):
+    VIEWER = "viewer", _("Viewer")
+    MANAGER = "manager", _("Fleet manager")
+    ADMINISTRATOR = "administrator", _("Administrator")
+
+    def covers(self, other: Role) -> bool:
+        """Whether this role may do all that the other may: administrator > manager > viewer."""
+        order = list(Role)
+        return order.index(self) >= order.index(other)
+
+
+class Fleet(models.Model):
+    """An operator's fleet: the wall between one set of credentials and vehicles and all others."""
+
+    name = models.CharField(_("name"), max_length=100)
+    slug = models.SlugField(_("short name in addresses"), max_length=50)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    people: models.ManyToManyField[User, Membership] = models.ManyToManyField(
+        User, through="Membership", related_name="fleets"
+    )
+
+    class Meta:
+        verbose_name = _("fleet")
+        verbose_name_plural = _("fleets")
+        ordering = ["name"]
+        constraints = [
+            models.UniqueConstraint(
+                "name",
+                name="fleet_name_unique",
+                violation_error_message=_("There is a fleet of this name already."),
+            ),
+            models.UniqueConstraint(
+                "slug",
+                name="fleet_slug_unique",
+                violation_error_message=_("Another fleet has this short name already."),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @classmethod
+    def add(cls, *, name: str, actor: Actor, slug: str = "", administrator: User | None = None) -> Fleet:
+        """A new fleet, with its first administrator. Raises ValidationError on a bad or taken name or slug."""
+        fleet = cls(name=name.strip(), slug=slug or slugify(name)[:50])
+        fleet.full_clean()
+        with transaction.atomic():
+            fleet.save(force_insert=True)
+            AuditEvent.record(fleet, actor, "fleet.add", fleet, {"name": [None, fleet.name]})
+            if administrator is not None:
+                Membership.add(fleet=fleet, user=administrator, role=Role.ADMINISTRATOR, actor=actor)
+        return fleet
+
+
+class Membership(models.Model):
+    """What one person may do in one fleet."""
+
+    user = models.ForeignKey(User, models.CASCADE, verbose_name=_("person"), related_name="memberships")
+    fleet = models.ForeignKey(Fleet, models.CASCADE, verbose_name=_("fleet"), related_name="memberships")
+    role = models.CharField(_("role"), max_length=13, choices=Role)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        verbose_name = _("member")
+        verbose_name_plural = _("members")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["user", "fleet"],
+                name="membership_unique",
+                violation_error_message=_("This person is a member of the fleet already."),
+            ),
+            models.CheckConstraint(condition=models.Q(role__in=Role.values), name="membership_role_known"),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.user)
+
+    def may(self, role: Role) -> bool:
+        return Role(self.role).covers(role)
+
+    @classmethod
+    def add(cls, *, fleet: Fleet, user: User, role: Role, actor: Actor) -> Membership:
+        membership = cls(fleet=fleet, user=user, role=role)
+        membership.full_clean()
+        with transaction.atomic():
+            membership.save(force_insert=True)
+            AuditEvent.record(fleet, actor, "member.add", membership, {"role": [None, str(role)]})
+        return membership
+
+
+class ApiClient(models.Model):
+    """A program that uses the API of one fleet. Its secrets are kept as keyed digests; at most two live at a time."""
+
+    client_id = models.CharField(_("client ID"), max_length=40, unique=True)
+    fleet = models.ForeignKey(Fleet, models.CASCADE, verbose_name=_("fleet"), related_name="api_clients")
+    name = models.CharField(_("name"), max_length=100)
+    permissions = ArrayField(models.CharField(max_length=40), verbose_name=_("permissions"), default=list)
+    secret_digest = models.CharField(max_length=64, blank=True, editable=False)
+    former_secret_digest = models.CharField(max_length=64, blank=True, editable=False)
+    former_secret_ends_at = models.DateTimeField(null=True, blank=True, editable=False)
+    ends_on = models.DateField(_("ends on"), null=True, blank=True)
+    revoked_at = models.DateTimeField(_("revoked"), null=True, blank=True, editable=False)
+    last_used_at = models.DateTimeField(_("last used"), null=True, blank=True, editable=False)
+    last_used_address = models.GenericIPAddressField(null=True, blank=True, editable=False)
+    created_at = models.DateTimeField(_("added"), default=timezone.now, editable=False)
+
+    class Meta:
+        verbose_name = _("API client")
+        verbose_name_plural = _("API clients")
+        constraints = [
+            models.UniqueConstraint(
+                "fleet",
+                Lower("name"),
+                name="api_client_name_unique_in_fleet",
+                violation_error_message=_("This fleet has an API client of this name already."),
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class AuditEvent(models.Model):
+    """Something that happened, for good: a trigger refuses to change or delete rows.
+
+    People, clients and objects are kept as text, so that an event outlives what it tells of.
+    """
+
+    fleet = models.ForeignKey(
+        Fleet, models.DO_NOTHING, null=True, db_constraint=False, db_index=False, related_name="+"
+    )
+    time = models.DateTimeField(_("time"), default=timezone.now)
+    actor_kind = models.CharField(max_length=10)
+    actor_id = models.CharField(max_length=40)
+    actor_label = models.CharField(_("who"), max_length=254)
+    action = models.CharField(_("what"), max_length=40, validators=[RegexValidator(r"^[a-z_]+\.[a-z_]+$")])
+    target_kind = models.CharField(max_length=40)
+    target_id = models.CharField(max_length=40)
+    target_label = models.CharField(_("object"), max_length=254)
+    changes = models.JSONField(default=dict)
+    flow_id = models.CharField(max_length=64, blank=True)
+    address = models.GenericIPAddressField(null=True)
+
+    class Meta:
+        verbose_name = _("audit event")
+        verbose_name_plural = _("audit events")
+        indexes = [
+            models.Index(fields=["fleet", "-id"], name="audit_by_fleet"),
+            models.Index(fields=["target_kind", "target_id", "-id"], name="audit_by_target"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.action} {self.target_label}"
+
+    @classmethod
+    def about(
+        cls,
+        fleet: Fleet | None,
+        actor: Actor,
+        action: str,
+        target: models.Model,
+        changes: Mapping[str, Any] | None,
+    ) -> AuditEvent:
+        """The event, not yet saved. `changes` maps a field to [before, after] and never holds a secret."""
+        return cls(
+            fleet=fleet,
+            actor_kind=actor.kind,
+            actor_id=actor.id,
+            actor_label=actor.label[:254],
+            action=action,
+            target_kind=target._meta.model_name or "",
+            target_id=str(target.pk),
+            target_label=str(target)[:254],
+            changes=dict(changes or {}),
+            flow_id=actor.flow_id,
+            address=actor.address,
+        )
+
+    @classmethod
+    def record(
+        cls,
+        fleet: Fleet | None,
+        actor: Actor,
+        action: str,
+        target: models.Model,
+        changes: Mapping[str, Any] | None = None,
+    ) -> AuditEvent:
+        """Write one event; the caller's transaction carries it together with the change it tells of."""
+        event = cls.about(fleet, actor, action, target, changes)
+        event.save(force_insert=True)
+        return event
+
+    @classmethod
+    def record_many(cls, events: Iterable[AuditEvent]) -> None:
+        cls._default_manager.bulk_create(events, batch_size=1000)

@@ -1,0 +1,97 @@
+"""Sealing: a secret goes in encrypted together with its owner's id, and opens only for that owner.
+
+Encryption is django-fernet-fields' (AES-128-CBC with HMAC-SHA256, keys in FERNET_KEYS, newest first). Two things are
+added: the owner's id inside the ciphertext, so that one copied to another row is refused; and a column that is read
+as a closed `Sealed`, so that a list never decrypts and a wrong key breaks one operation and not a page.
+"""
+
+import hashlib
+import hmac
+from functools import lru_cache
+from typing import Any
+
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from django.conf import settings
+from django.utils.translation import gettext_lazy as _
+from fernet_fields import EncryptedTextField
+from fernet_fields.hkdf import derive_fernet_key
+
+_SEPARATOR = "\x00"
+
+
+class SealError(Exception):
+    """A sealed secret cannot be opened; the message is a sentence for people and holds nothing of the secret."""
+
+
+class Sealed:
+    """A ciphertext. Shows nothing of itself; `open` is the only way in."""
+
+    __slots__ = ("token",)
+
+    def __init__(self, token: bytes) -> None:
+        self.token = token
+
+    def __repr__(self) -> str:
+        return "<Sealed>"
+
+    __str__ = __repr__
+
+    def open(self, owner: str) -> str:
+        """The text that was sealed for this owner.
+
+        Raises SealError when no key of FERNET_KEYS opens it, or when it was sealed for another owner.
+        """
+        try:
+            plain = fernet().decrypt(self.token).decode()
+        except (InvalidToken, UnicodeDecodeError):
+            raise SealError(
+                _(
+                    "This secret cannot be opened with the keys in FERNET_KEYS. "
+                    "Add the key it was sealed with, or replace the secret."
+                )
+            ) from None
+        found, _separator, text = plain.partition(_SEPARATOR)
+        if not hmac.compare_digest(found.encode(), owner.encode()):
+            raise SealError(_("This secret was sealed for something else and was copied here. Replace the secret."))
+        return text
+
+
+def seal(text: str, owner: str) -> Sealed:
+    """Encrypt a text for one owner, such as "vehicle:01F62857KMPG2NE2GK1W2N3QYS"."""
+    return Sealed(fernet().encrypt(f"{owner}{_SEPARATOR}{text}".encode()))
+
+
+def fernet() -> MultiFernet:
+    """The cipher of today's FERNET_KEYS; looked up each time, because tests and key rotation change them."""
+    return _fernet(tuple(settings.FERNET_KEYS))
+
+
+def fingerprint(value: str, scope: str) -> str:
+    """A keyed digest (64 hex digits) that is equal for equal secrets of one scope, a fleet, and tells nothing else."""
+    message = f"{scope}{_SEPARATOR}{value}".encode()
+    return hmac.new(settings.FINGERPRINT_KEY.encode(), message, hashlib.sha256).hexdigest()
+
+
+class SealedTextField(EncryptedTextField):  # type: ignore[misc]  # the library has no types
+    """An encrypted column that is read and written as `Sealed`; what is not sealed is refused."""
+
+    def get_db_prep_save(self, value: Any, connection: Any) -> Any:
+        if value is None:
+            return None
+        if not isinstance(value, Sealed):
+            raise TypeError(f"{self.model.__name__}.{self.name} takes what seal() gives, not a plain text")
+        return connection.Database.Binary(value.token)
+
+    def from_db_value(self, value: Any, expression: Any, connection: Any, *args: Any) -> Sealed | None:
+        return None if value is None else Sealed(bytes(value))
+
+    def to_python(self, value: Any) -> Any:
+        return value
+
+    def value_to_string(self, obj: Any) -> str:
+        return "<Sealed>"
+
+
+@lru_cache(maxsize=4)
+def _fernet(keys: tuple[str, ...]) -> MultiFernet:
+    return MultiFernet([Fernet(derive_fernet_key(key)) for key in keys])

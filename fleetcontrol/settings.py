@@ -1,0 +1,262 @@
+"""All settings, read from the environment (every variable also as NAME_FILE, the path of a file that holds the value).
+
+A missing or bad value stops the start with one sentence that names it. Without DATABASE_URL this is a trial:
+FleetControl starts its own PostgreSQL and keeps keys it makes itself in var/keys.
+"""
+
+import os
+import secrets
+import sys
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.csp import CSP
+from django.utils.translation import gettext_lazy as _
+
+from fleetcontrol import postgres
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+VAR_DIR = BASE_DIR / "var"
+TESTING = "pytest" in sys.modules
+env = environ.FileAwareEnv()
+
+
+def stop(sentence: str) -> ImproperlyConfigured:
+    """The error that ends the start; management commands print its sentence without a traceback."""
+    return ImproperlyConfigured(sentence)
+
+
+# Database. TRIAL is true where FleetControl brings its own server.
+
+TRIAL = not env.str("DATABASE_URL", default="")
+
+try:
+    database_url = postgres.ensure(VAR_DIR / "postgres") if TRIAL else env.str("DATABASE_URL")
+    DATABASES = {"default": env.db_url_config(database_url)}
+    if replica_url := env.str("DATABASE_REPLICA_URL", default=""):
+        DATABASES["replica"] = env.db_url_config(replica_url)
+except postgres.PostgresError as error:
+    raise stop(str(error)) from None
+except (ValueError, environ.ImproperlyConfigured):
+    raise stop(
+        "DATABASE_URL is not an address of a PostgreSQL database. It looks like postgres://user:password@host:5432/fleetcontrol."
+    ) from None
+for database in DATABASES.values():
+    if database.get("ENGINE") != "django.db.backends.postgresql":
+        raise stop("DATABASE_URL must start with postgres://: FleetControl needs PostgreSQL 15 or newer.")
+    database["OPTIONS"] = {
+        **database.get("OPTIONS", {}),
+        "pool": {"min_size": 1, "max_size": 8, "timeout": 10},
+    }
+    database["CONN_HEALTH_CHECKS"] = True
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+
+# Keys
+
+KEYS_DIR = VAR_DIR / "keys"
+
+
+def key(name: str, meaning: str) -> str:
+    """The value of a key from the environment, else from var/keys, where a trial makes it the first time."""
+    value = env.str(name, default="").strip()
+    if value:
+        return value
+    file = KEYS_DIR / name
+    if not file.exists():
+        if not TRIAL and sys.argv[1:2] != ["quickstart"]:
+            raise stop(
+                f"{name} is not set. It is {meaning}; set {name}, or {name}_FILE to the path of a file that holds it."
+            )
+        KEYS_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            # O_EXCL: of two processes that start at once, only one makes the key.
+            with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as handle:  # noqa: PTH123
+                handle.write(secrets.token_urlsafe(48))
+        except FileExistsError:
+            pass
+    return file.read_text().strip()
+
+
+SECRET_KEY = key("SECRET_KEY", "the key that signs sessions")
+FERNET_KEYS = [part.strip() for part in key("FERNET_KEYS", "the keys that seal secrets, newest first").split(",")]
+FINGERPRINT_KEY = key("FINGERPRINT_KEY", "the key that makes fingerprints of secrets")
+if not all(FERNET_KEYS):
+    raise stop("FERNET_KEYS holds an empty key. Write the keys with commas between them, newest first.")
+
+
+# Addresses
+
+PUBLIC_URL = env.str("PUBLIC_URL", default="http://localhost:8000").rstrip("/")
+public = urlsplit(PUBLIC_URL)
+if public.scheme not in ("http", "https") or not public.hostname:
+    raise stop("PUBLIC_URL must be the address people use, such as https://fleet.example.com.")
+DEBUG = env.bool("DEBUG", default=False)
+HTTPS = public.scheme == "https"
+ALLOWED_HOSTS = [public.hostname, *env.list("ALLOWED_HOSTS", default=[])]
+if not HTTPS:
+    ALLOWED_HOSTS += ["localhost", "127.0.0.1", "[::1]"]
+CSRF_TRUSTED_ORIGINS = [f"{public.scheme}://{public.netloc}"]
+ROOT_URLCONF = "fleetcontrol.urls"
+WSGI_APPLICATION = "fleetcontrol.wsgi.application"
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("BEHIND_PROXY", default=False) else None
+
+
+# Applications
+
+INSTALLED_APPS = [
+    "fleetcontrol",
+    "credentials",
+    "vehicles",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "django.contrib.humanize",
+    "django.contrib.postgres",
+    "django.forms",
+    "django_htmx",
+    "django_tasks_db",
+    "lucide",
+    "allauth",
+    "allauth.account",
+    "allauth.mfa",
+    "allauth.socialaccount",
+    "allauth.socialaccount.providers.openid_connect",
+    "allauth.usersessions",
+]
+MIDDLEWARE = [
+    "fleetcontrol.problems.FlowIdMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "django.middleware.csp.ContentSecurityPolicyMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "fleetcontrol.access.LanguageMiddleware",
+    "django.contrib.auth.middleware.LoginRequiredMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+    "allauth.usersessions.middleware.UserSessionsMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+]
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    }
+]
+FORM_RENDERER = "django.forms.renderers.TemplatesSetting"
+FLEETCONTROL_BRANDS = env.str("FLEETCONTROL_BRANDS", default="")
+
+
+# People
+
+AUTH_USER_MODEL = "fleetcontrol.User"
+SILENCED_SYSTEM_CHECKS = ["auth.W004"]  # emails are unique without regard to case: user_email_unique
+AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
+PASSWORD_HASHERS = [
+    "django.contrib.auth.hashers.Argon2PasswordHasher",
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}", "OPTIONS": options}
+    for name, options in {
+        "UserAttributeSimilarityValidator": {},
+        "MinimumLengthValidator": {"min_length": 10},
+        "CommonPasswordValidator": {},
+        "NumericPasswordValidator": {},
+    }.items()
+]
+LOGIN_URL = "account_login"
+LOGIN_REDIRECT_URL = "fleetcontrol:home"
+ACCOUNT_USER_MODEL_USERNAME_FIELD = None
+ACCOUNT_LOGIN_METHODS = {"email"}
+ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
+ACCOUNT_EMAIL_VERIFICATION = "none"
+ACCOUNT_ADAPTER = "fleetcontrol.access.AccountAdapter"
+ACCOUNT_LOGOUT_ON_GET = False
+ACCOUNT_SESSION_REMEMBER = None
+
+
+# Language and time
+
+LANGUAGE_CODE = "en"
+LANGUAGES = [("en", _("English")), ("de", _("German"))]
+LOCALE_PATHS = [BASE_DIR / "locale"]
+TIME_ZONE = env.str("TIME_ZONE", default="Europe/Berlin")
+USE_TZ = True
+
+
+# Files and email
+
+STATIC_URL = "static/"
+STATIC_ROOT = VAR_DIR / "static"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
+        if TESTING or DEBUG
+        else "whitenoise.storage.CompressedManifestStaticFilesStorage"
+    },
+}
+TASKS = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend"}}
+MAILERS: dict[str, dict[str, object]] = {"default": {"BACKEND": "django.core.mail.backends.console.EmailBackend"}}
+if env.str("EMAIL_URL", default=""):
+    try:
+        email = env.email_url("EMAIL_URL")
+    except (KeyError, ValueError, environ.ImproperlyConfigured):
+        raise stop(
+            "EMAIL_URL is not an address of a mail server. It looks like smtp+tls://user:password@host:587."
+        ) from None
+    MAILERS["default"] = {
+        "BACKEND": email["EMAIL_BACKEND"],
+        "OPTIONS": {
+            "host": email["EMAIL_HOST"],
+            "port": email["EMAIL_PORT"],
+            "username": email["EMAIL_HOST_USER"],
+            "password": email["EMAIL_HOST_PASSWORD"],
+            "use_tls": email.get("EMAIL_USE_TLS", False),
+            "use_ssl": email.get("EMAIL_USE_SSL", False),
+            "timeout": 10,
+        },
+    }
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.str("EMAIL_FROM", default="FleetControl <fleetcontrol@localhost>")
+
+
+# Protection
+
+SECURE_CSP = {
+    "default-src": [CSP.NONE],
+    "script-src": [CSP.SELF],
+    "style-src": [CSP.SELF],
+    "img-src": [CSP.SELF],
+    "font-src": [CSP.SELF],
+    "connect-src": [CSP.SELF],
+    "form-action": [CSP.SELF],
+    "base-uri": [CSP.NONE],
+    "frame-ancestors": [CSP.NONE],
+}
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS
+SESSION_COOKIE_HTTPONLY = True
+SECURE_HSTS_SECONDS = 365 * 24 * 3600 if HTTPS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024

@@ -1,0 +1,21 @@
+"""Every address of FleetControl."""
+
+from allauth.account.decorators import secure_admin_login
+from django.contrib import admin
+from django.urls import URLPattern, URLResolver, include, path
+
+from fleetcontrol import views
+
+admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]  # one door for everybody
+
+pages: list[URLPattern | URLResolver] = [
+    path("", views.home, name="home"),
+]
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("", include((pages, "fleetcontrol"))),
+    path("f/<slug:fleet>/credentials/", include("credentials.urls")),
+    path("f/<slug:fleet>/vehicles/", include("vehicles.urls")),
+    path("accounts/", include("allauth.urls")),
+    path("admin/", admin.site.urls),
+]

@@ -1,0 +1,8 @@
+"""The entry of gunicorn: `gunicorn fleetcontrol.wsgi`."""
+
+import os
+
+from django.core.wsgi import get_wsgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "fleetcontrol.settings")
+application = get_wsgi_application()

@@ -1,0 +1,79 @@
+"""What every test stands on: a real PostgreSQL, people with their roles, no network but loopback."""
+
+from collections.abc import Iterator
+
+import pytest
+from django.db import connection
+from django.test import Client
+
+from fleetcontrol.models import Fleet, Role, User
+from tests import factory
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: pytest.FixtureRequest) -> None:
+    """Lets tests with real commits empty their tables: in production a trigger keeps the audit trail from TRUNCATE."""
+    with django_db_blocker.unblock(), connection.cursor() as cursor:  # type: ignore[attr-defined]
+        cursor.execute("ALTER TABLE fleetcontrol_auditevent DISABLE TRIGGER audit_event_is_for_good_truncate")
+
+
+@pytest.fixture(autouse=True)
+def cheap_passwords(settings: pytest.FixtureRequest) -> Iterator[None]:
+    """Argon2 is slow on purpose; tests sign in often."""
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # type: ignore[attr-defined]
+    yield
+
+
+@pytest.fixture
+def fleet(db: None) -> Fleet:
+    return factory.a_fleet()
+
+
+@pytest.fixture
+def alice(fleet: Fleet) -> User:
+    """Administers the fleet."""
+    return factory.a_member(fleet, Role.ADMINISTRATOR, name="Alice")
+
+
+@pytest.fixture
+def bob(fleet: Fleet) -> User:
+    """Manages the fleet."""
+    return factory.a_member(fleet, Role.MANAGER, name="Bob")
+
+
+@pytest.fixture
+def vera(fleet: Fleet) -> User:
+    """Views the fleet."""
+    return factory.a_member(fleet, Role.VIEWER, name="Vera")
+
+
+@pytest.fixture
+def charlie(db: None) -> User:
+    """Has a fleet of his own and no business in the other one."""
+    return factory.a_member(factory.a_fleet(name="Charlie's cars"), Role.ADMINISTRATOR, name="Charlie")
+
+
+@pytest.fixture
+def as_alice(alice: User) -> Client:
+    return signed_in(alice)
+
+
+@pytest.fixture
+def as_bob(bob: User) -> Client:
+    return signed_in(bob)
+
+
+@pytest.fixture
+def as_vera(vera: User) -> Client:
+    return signed_in(vera)
+
+
+@pytest.fixture
+def as_charlie(charlie: User) -> Client:
+    return signed_in(charlie)
+
+
+def signed_in(user: User) -> Client:
+    client = Client()
+    client.force_login(user)
+    return client

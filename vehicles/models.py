@@ -1,0 +1,345 @@
+"""Vehicles and how each is reached: through a shared credential, a unit password, or neither."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
+
+from django.contrib.postgres.fields import ArrayField
+from django.core.exceptions import ValidationError
+from django.core.validators import (
+    MaxValueValidator,
+    MinValueValidator,
+    ProhibitNullCharactersValidator,
+)
+from django.db import models, transaction
+from django.db.models import Func, Q
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from credentials import brands
+from credentials.models import Credential
+from fleetcontrol import rules
+from fleetcontrol.models import Actor, AuditEvent, Fleet, new_id
+from fleetcontrol.seal import SealedTextField, fingerprint, seal
+
+VIN_PATTERN = "^[A-HJ-NPR-Z0-9]{17}$"
+NO_NULL = [ProhibitNullCharactersValidator()]
+
+
+class OperationStatus(models.TextChoices):
+    OPERATING = "OPERATING", _("Operating")
+    GARAGE = "GARAGE", _("In the garage")
+
+
+class VehicleQuerySet(models.QuerySet["Vehicle"]):
+    def search(self, text: str) -> Self:
+        """Vehicles with the text in any part of name, licence plate, VIN or unit id, without regard to case, spaces
+        and hyphens.
+        """
+        wanted = text.lower().replace(" ", "").replace("-", "")
+        return self.filter(search__contains=wanted) if wanted else self
+
+    def move(self, credential: Credential, *, actor: Actor) -> int:
+        """Move these vehicles to another credential of their fleet and brand, all or none; returns how many moved.
+
+        One statement and one audit event a vehicle, in one transaction. Raises ValidationError when a vehicle is of
+        another fleet or brand.
+        """
+        with transaction.atomic():
+            vehicles = list(
+                self.exclude(credential=credential).select_for_update(of=("self",)).select_related("credential")
+            )
+            for vehicle in vehicles:
+                vehicle._must_fit(credential)
+            events = [
+                AuditEvent.about(
+                    credential.fleet,
+                    actor,
+                    "vehicle.move",
+                    vehicle,
+                    {"credential": [str(vehicle.credential or ""), credential.name]},
+                )
+                for vehicle in vehicles
+            ]
+            with rules.worded(Vehicle):
+                Vehicle.objects.filter(pk__in=[vehicle.pk for vehicle in vehicles]).update(
+                    credential=credential, changed_at=timezone.now(), changed_by=actor.label
+                )
+            AuditEvent.record_many(events)
+        return len(vehicles)
+
+
+class Vehicle(models.Model):
+    """A vehicle of a fleet with its telematics unit. Whether it needs a credential is its brand's kind:
+
+    shared: a credential of the same fleet and brand; individual: a password of its own unit; none: neither.
+    """
+
+    id = models.CharField(primary_key=True, max_length=26, default=new_id, editable=False, db_collation="C")
+    fleet = models.ForeignKey(Fleet, models.PROTECT, verbose_name=_("fleet"), related_name="vehicles", db_index=False)
+    name = models.CharField(_("name"), max_length=100, validators=NO_NULL)
+    telematics_brand = models.CharField(_("telematics brand"), max_length=40)
+    telematics_kind = models.CharField(max_length=10, editable=False)
+    telematics_unit_id = models.CharField(_("telematics unit ID"), max_length=64, validators=NO_NULL)
+    credential = models.ForeignKey(
+        Credential,
+        models.PROTECT,
+        verbose_name=_("credential"),
+        related_name="vehicles",
+        null=True,
+        blank=True,
+        db_index=False,
+    )
+    unit_password = SealedTextField(null=True, editable=False)
+    unit_password_fingerprint = models.CharField(max_length=64, blank=True, editable=False)
+    vin = models.CharField(_("VIN"), max_length=17, blank=True)
+    license_plate = models.CharField(_("licence plate"), max_length=30, blank=True, validators=NO_NULL)
+    make = models.CharField(_("make"), max_length=50, blank=True, validators=NO_NULL)
+    model = models.CharField(_("model"), max_length=50, blank=True, validators=NO_NULL)
+    custom_name = models.CharField(_("own name"), max_length=100, blank=True, validators=NO_NULL)
+    fuel_type = models.CharField(_("fuel type"), max_length=30, blank=True, validators=NO_NULL)
+    year = models.PositiveSmallIntegerField(
+        _("year"),
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1900), MaxValueValidator(2100)],
+    )
+    transmission = models.CharField(_("transmission"), max_length=30, blank=True, validators=NO_NULL)
+    vehicle_type = models.CharField(_("vehicle type"), max_length=30, blank=True, validators=NO_NULL)
+    custom_fields = models.JSONField(_("custom fields"), default=dict, blank=True)
+    tags = ArrayField(models.CharField(max_length=50), verbose_name=_("tags"), default=list, blank=True)
+    operation_status = models.CharField(
+        _("operation status"),
+        max_length=9,
+        choices=OperationStatus,
+        default=OperationStatus.OPERATING,
+    )
+    created_at = models.DateTimeField(_("added"), default=timezone.now, editable=False)
+    created_by = models.CharField(max_length=254, editable=False)
+    changed_at = models.DateTimeField(_("changed"), default=timezone.now, editable=False)
+    changed_by = models.CharField(max_length=254, editable=False)
+    search = models.GeneratedField(
+        expression=Func(
+            template="translate(lower("
+            "name || '|' || license_plate || '|' || vin || '|' || telematics_unit_id), ' -', '')",
+            output_field=models.TextField(),
+        ),
+        output_field=models.TextField(),
+        db_persist=True,
+    )
+
+    objects = VehicleQuerySet.as_manager()
+
+    field_of_rule: ClassVar[dict[str, str]] = {
+        "vehicle_name_unique_in_fleet": "name",
+        "vehicle_name_not_empty": "name",
+        "vehicle_vin_unique_in_fleet": "vin",
+        "vehicle_vin_form": "vin",
+        "vehicle_unit_unique_in_fleet_and_brand": "telematics_unit_id",
+        "vehicle_unit_not_empty": "telematics_unit_id",
+        "vehicle_reached_as_its_brand_needs": "credential",
+        "vehicle_credential_of_same_fleet_and_brand": "credential",
+    }
+
+    class Meta:
+        verbose_name = _("vehicle")
+        verbose_name_plural = _("vehicles")
+        ordering = ["name"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["fleet", "name"],
+                name="vehicle_name_unique_in_fleet",
+                violation_error_message=_("This fleet already has a vehicle of this name."),
+            ),
+            models.CheckConstraint(
+                condition=Q(name__regex=r"\S"),
+                name="vehicle_name_not_empty",
+                violation_error_message=_("Enter a name."),
+            ),
+            models.UniqueConstraint(
+                fields=["fleet", "vin"],
+                condition=~Q(vin=""),
+                name="vehicle_vin_unique_in_fleet",
+                violation_error_message=_("This fleet already has a vehicle with this VIN."),
+            ),
+            models.CheckConstraint(
+                condition=Q(vin="") | Q(vin__regex=VIN_PATTERN),
+                name="vehicle_vin_form",
+                violation_error_message=_("A VIN has 17 characters: digits and capital letters without I, O and Q."),
+            ),
+            models.UniqueConstraint(
+                fields=["fleet", "telematics_brand", "telematics_unit_id"],
+                name="vehicle_unit_unique_in_fleet_and_brand",
+                violation_error_message=_("This fleet already has a vehicle with this telematics unit."),
+            ),
+            models.CheckConstraint(
+                condition=Q(telematics_unit_id__regex=r"\S"),
+                name="vehicle_unit_not_empty",
+                violation_error_message=_("Enter the ID of the telematics unit."),
+            ),
+            models.CheckConstraint(
+                condition=Q(telematics_kind="shared", credential__isnull=False, unit_password__isnull=True)
+                | Q(telematics_kind="individual", credential=None, unit_password__isnull=False)
+                | Q(telematics_kind="none", credential=None, unit_password__isnull=True),
+                name="vehicle_reached_as_its_brand_needs",
+                violation_error_message=_(
+                    "A vehicle needs a credential, a unit password or neither, as its brand says."
+                ),
+            ),
+            rules.CompositeForeignKey(
+                fields=["credential", "fleet", "telematics_brand"],
+                to="credentials.Credential",
+                to_fields=["id", "fleet", "brand"],
+                name="vehicle_credential_of_same_fleet_and_brand",
+                violation_error_message=_("This credential is not one of the vehicle's fleet and brand."),
+            ),
+        ]
+        indexes = [models.Index(fields=["credential", "name"], name="vehicle_by_credential")]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def oem(self) -> brands.Brand:
+        """The telematics brand's entry in the catalogue."""
+        return brands.find(self.telematics_brand)
+
+    @classmethod
+    def add(
+        cls,
+        *,
+        fleet: Fleet,
+        actor: Actor,
+        telematics_brand: str,
+        credential: Credential | None = None,
+        password: str = "",
+        **values: Any,
+    ) -> Vehicle:
+        """A new vehicle. `values` are its fields by name; an empty name becomes the plate, else the VIN, else the
+        unit's id. Raises ValidationError by field.
+        """
+        brand = brands.find(telematics_brand)
+        vehicle = cls(
+            fleet=fleet,
+            telematics_brand=brand.id,
+            telematics_kind=brand.kind,
+            credential=credential,
+            created_by=actor.label,
+            changed_by=actor.label,
+        )
+        vehicle._set(values)
+        vehicle._set_password(password)
+        vehicle._raise_errors()
+        with rules.worded(cls):
+            vehicle.save(force_insert=True)
+            facts = {field: [None, value] for field in CHANGEABLE if (value := vehicle._plain(field))}
+            AuditEvent.record(fleet, actor, "vehicle.add", vehicle, facts)
+        return vehicle
+
+    def change(self, *, actor: Actor, password: str = "", **values: Any) -> None:
+        """Change master data, name, tags, status, credential or unit password. Raises ValidationError by field."""
+        with rules.worded(type(self)):
+            vehicle = Vehicle.objects.select_for_update(of=("self",)).select_related("credential").get(pk=self.pk)
+            before = {field: vehicle._plain(field) for field in CHANGEABLE}
+            vehicle._set(values)
+            if password:
+                vehicle._set_password(password)
+            vehicle._raise_errors()
+            changes: dict[str, Any] = {
+                field: [old, new] for field, old in before.items() if old != (new := vehicle._plain(field))
+            }
+            if password:
+                changes["password"] = [_REPLACED, _REPLACED]
+            if changes:
+                vehicle.changed_at, vehicle.changed_by = timezone.now(), actor.label
+                vehicle.save()
+                AuditEvent.record(vehicle.fleet, actor, "vehicle.change", vehicle, changes)
+        self.refresh_from_db()
+
+    def move(self, credential: Credential, *, actor: Actor) -> None:
+        """Reach the vehicle through another credential of its fleet and brand. Raises ValidationError otherwise."""
+        Vehicle.objects.filter(pk=self.pk).move(credential, actor=actor)
+        self.refresh_from_db()
+
+    def remove(self, *, actor: Actor) -> None:
+        """Delete the vehicle."""
+        with transaction.atomic():
+            vehicle = Vehicle.objects.select_for_update(of=("self",)).select_related("credential").get(pk=self.pk)
+            facts = {field: [value, None] for field in CHANGEABLE if (value := vehicle._plain(field))}
+            AuditEvent.record(vehicle.fleet, actor, "vehicle.remove", vehicle, facts)
+            vehicle.delete()
+
+    @property
+    def seal_owner(self) -> str:
+        """What the sealed unit password is bound to."""
+        return f"vehicle:{self.pk}"
+
+    def open_password(self) -> str:
+        """The unit password in plain text, for a release only. Raises SealError."""
+        return self.unit_password.open(self.seal_owner) if self.unit_password else ""
+
+    def _set(self, values: Mapping[str, Any]) -> None:
+        for field, value in values.items():
+            if field not in CHANGEABLE:
+                raise ValidationError({field: _("A vehicle has no such field, or it cannot be changed.")})
+            setattr(self, field, value.strip() if isinstance(value, str) else value)
+        self.vin = clean_vin(self.vin)
+        self.telematics_unit_id = self.telematics_unit_id or (self.vin if self.oem.unit_id.from_vin else "")
+        self.name = self.name or self.license_plate or self.vin or self.telematics_unit_id
+
+    def _set_password(self, password: str) -> None:
+        if password:
+            self.unit_password = seal(password, self.seal_owner)
+            self.unit_password_fingerprint = fingerprint(password, f"fleet:{self.fleet_id}")
+
+    def _raise_errors(self) -> None:
+        errors = rules.check(self, exclude=["created_by", "changed_by", "unit_password"])
+        if reach := self._reach_error():
+            errors.update(reach)
+        if errors:
+            raise ValidationError(dict(errors))
+
+    def _reach_error(self) -> dict[str, list[ValidationError]]:
+        """What is missing or too much to reach the vehicle, in words that name its brand."""
+        has = {
+            "credential": self.credential_id is not None,
+            "password": self.unit_password is not None,
+        }
+        needs = {"shared": "credential", "individual": "password"}.get(self.telematics_kind)
+        words = {
+            ("credential", True): _("%(brand)s vehicles need a credential of their brand."),
+            ("credential", False): _("%(brand)s vehicles take no credential. Leave it empty."),
+            ("password", True): _("%(brand)s vehicles need the password of their unit."),
+            ("password", False): _("%(brand)s vehicles take no password. Leave it empty."),
+        }
+        return {
+            field: [ValidationError(words[field, field == needs], params={"brand": self.oem.name}, code="required")]
+            for field in has
+            if has[field] != (field == needs)
+        }
+
+    def _must_fit(self, credential: Credential) -> None:
+        if (credential.fleet_id, credential.brand) != (self.fleet_id, self.telematics_brand):
+            raise ValidationError(
+                {
+                    "credential": _("%(credential)s cannot be used by %(vehicle)s: fleet or brand differ.")
+                    % {"credential": credential, "vehicle": self}
+                }
+            )
+
+    def _plain(self, field: str) -> Any:
+        value = getattr(self, field)
+        return str(value) if isinstance(value, Credential) else value
+
+
+def clean_vin(text: str) -> str:
+    """A VIN as it is kept: capital letters, without the spaces and hyphens people type into it."""
+    return text.upper().replace(" ", "").replace("-", "")
+
+
+CHANGEABLE = (
+    "name", "telematics_unit_id", "credential", "vin", "license_plate", "make", "model", "custom_name", "fuel_type",
+    "year", "transmission", "vehicle_type", "custom_fields", "tags", "operation_status",
+)  # fmt: skip
+_REPLACED = "replaced"
