@@ -1,0 +1,149 @@
+"""Reading a client certificate and its private key as a person pastes them: PEM text."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Any
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_pem_private_key,
+)
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
+
+# What NIST and the browsers ask of an RSA key today.
+_WEAK_BELOW_BITS = 2048
+
+
+class PemError(Exception):
+    """Certificate, key and passphrase do not fit. `part` is certificate, key or passphrase;
+    `sentence` is for people.
+    """
+
+    def __init__(self, part: str, sentence: StrOrPromise, **params: Any) -> None:
+        self.part, self.sentence, self.params = part, sentence, params
+        super().__init__(part)
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """What may be shown of a client certificate; `fingerprint` is the SHA-256 of the certificate,
+    in hex pairs.
+    """
+
+    subject: str
+    fingerprint: str
+    starts_at: datetime
+    ends_at: datetime
+    weak_bits: int | None = None
+
+    @property
+    def ends_on(self) -> date:
+        """The last whole day on which it is good, in UTC."""
+        return self.ends_at.date()
+
+    def facts(self) -> dict[str, str]:
+        """Subject, fingerprint and end, as kept beside the sealed secret."""
+        return {
+            "certificate_subject": self.subject,
+            "certificate_fingerprint": self.fingerprint,
+            "certificate_ends_on": self.ends_on.isoformat(),
+        }
+
+    def notes(self) -> tuple[StrOrPromise, ...]:
+        """What a person should know of a certificate that is taken all the same."""
+        notes: list[StrOrPromise] = []
+        if self.starts_at > timezone.now():
+            notes.append(
+                _("The certificate is not good before %(day)s.")
+                % {"day": self.starts_at.date().isoformat()}
+            )
+        if self.weak_bits:
+            notes.append(
+                _("The key has only %(bits)d bits; 2048 are usual today.")
+                % {"bits": self.weak_bits}
+            )
+        return tuple(notes)
+
+
+def read(certificate: str, key: str, passphrase: str = "") -> Certificate:
+    """Read a certificate (a chain may follow it) together with the key that belongs to it. Raises
+    PemError.
+    """
+    if not certificate:
+        raise PemError("certificate", _("A private key came without its certificate. Enter both."))
+    if not key:
+        raise PemError("key", _("A certificate came without its private key. Enter both."))
+    leaf = _leaf(certificate)
+    private = _private(key, passphrase)
+    if leaf.not_valid_after_utc < timezone.now():
+        raise PemError(
+            "certificate",
+            _("This certificate ended on %(day)s. Enter one that is still good."),
+            day=leaf.not_valid_after_utc.date().isoformat(),
+        )
+    form = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    if leaf.public_key().public_bytes(*form) != private.public_key().public_bytes(*form):
+        raise PemError("key", _("This private key does not belong to the certificate."))
+    public = leaf.public_key()
+    weak = (
+        public.key_size
+        if isinstance(public, rsa.RSAPublicKey) and public.key_size < _WEAK_BELOW_BITS
+        else None
+    )
+    return Certificate(
+        subject=leaf.subject.rfc4514_string()[:200] or str(_("(no name)")),
+        fingerprint=leaf.fingerprint(SHA256()).hex(":").upper(),
+        starts_at=leaf.not_valid_before_utc.astimezone(UTC),
+        ends_at=leaf.not_valid_after_utc.astimezone(UTC),
+        weak_bits=weak,
+    )
+
+
+def _leaf(certificate: str) -> x509.Certificate:
+    if "PRIVATE KEY" in certificate:
+        raise PemError("certificate", _("This is a private key. Enter the certificate here."))
+    try:
+        return x509.load_pem_x509_certificates(certificate.encode())[0]
+    except (ValueError, UnsupportedAlgorithm):
+        raise PemError(
+            "certificate",
+            _(
+                "This is not a certificate in PEM form. "
+                "Copy it from BEGIN CERTIFICATE to END CERTIFICATE."
+            ),
+        ) from None
+
+
+def _private(key: str, passphrase: str) -> Any:
+    """The key's object. Its types differ by algorithm; all have public_key()."""
+    if "PRIVATE KEY" not in key:
+        raise PemError(
+            "key",
+            _("This is not a private key in PEM form. Copy it from its BEGIN to its END line."),
+        )
+    is_protected = "ENCRYPTED" in key
+    if is_protected and not passphrase:
+        raise PemError("passphrase", _("This private key is protected. Enter its passphrase."))
+    try:
+        # A passphrase for a key that has none is a slip without harm.
+        return load_pem_private_key(key.encode(), passphrase.encode() if is_protected else None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        if is_protected:
+            raise PemError(
+                "passphrase", _("The passphrase does not open this private key.")
+            ) from None
+        raise PemError(
+            "key",
+            _("This private key cannot be read. Copy it again, from its BEGIN to its END line."),
+        ) from None
