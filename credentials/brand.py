@@ -112,7 +112,7 @@ class Brand:
     id: str
     name: str = ""
     kind: str = "shared"
-    unit: Unit = default(default_factory=lambda: Unit(""))
+    unit_id: Unit = default(default_factory=lambda: Unit(""))
     fields: tuple[Field, ...] = ()
     sign_in: SignIn | None = None
     hosts: tuple[str, ...] = ()
@@ -173,16 +173,12 @@ class Brand:
             notes=certificate.notes() if certificate else (),
         )
 
-    def _unknown(
-        self, values: Mapping[str, Any], fields: tuple[Field, ...]
-    ) -> dict[str, ValidationError]:
+    def _unknown(self, values: Mapping[str, Any], fields: tuple[Field, ...]) -> dict[str, ValidationError]:
         taken = {f.key for f in fields}
         errors = {}
         for key in values.keys() - taken:
             if any(f.key == key for f in self.fields):
-                text = _(
-                    "“%(key)s” cannot be changed. A different value is a different credential."
-                )
+                text = _("“%(key)s” cannot be changed. A different value is a different credential.")
             else:
                 text = _("%(brand)s has no field “%(key)s”. Its fields are: %(fields)s.")
             params = {
@@ -193,9 +189,7 @@ class Brand:
             errors[key] = ValidationError(text, params=params)
         return errors
 
-    def _certificate(
-        self, kept: dict[str, str], errors: dict[str, ValidationError]
-    ) -> pem.Certificate | None:
+    def _certificate(self, kept: dict[str, str], errors: dict[str, ValidationError]) -> pem.Certificate | None:
         """Read certificate and key together; what is wrong with them is added to `errors` at its
         field.
         """
@@ -215,7 +209,5 @@ class Brand:
                 "key": pem_key,
                 "passphrase": keys.get(Kind.PASSPHRASE) or pem_key,
             }
-            errors.setdefault(
-                place[error.part], ValidationError(error.sentence, params=error.params)
-            )
+            errors.setdefault(place[error.part], ValidationError(error.sentence, params=error.params))
             return None

@@ -22,7 +22,7 @@ from credentials.brand_table import Table
 from credentials.field import Choice, Field, Kind, Role
 
 _BRAND_KEYS = {
-    *("name", "kind", "unit", "fields", "sign_in", "hosts", "steps", "note", "portal", "tile"),
+    *("name", "kind", "unit_id", "fields", "sign_in", "hosts", "steps", "note", "portal", "tile"),
 }
 _ADDABLE_KEYS = {"sign_in", "hosts", "portal"}
 _UNIT_KEYS = {"label", "pattern", "wrong", "example", "from_vin"}
@@ -48,9 +48,7 @@ def read(path: Path, known: Mapping[str, Brand] | None = None) -> dict[str, Bran
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ImproperlyConfigured(
-            f"The brand file {path} cannot be read: {error.strerror}."
-        ) from None
+        raise ImproperlyConfigured(f"The brand file {path} cannot be read: {error.strerror}.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ImproperlyConfigured(f"The brand file {path} is not TOML: {error}.") from None
     brands = dict(known or {})
@@ -71,7 +69,7 @@ def _new(table: Table, brand: Brand) -> Brand:
         brand,
         name=name,
         kind=table.one_of("kind", ("shared", "individual", "none")),
-        unit=_unit(table.inner("unit").only(_UNIT_KEYS)),
+        unit_id=_unit(table.inner("unit_id").only(_UNIT_KEYS)),
         fields=_fields(table, hosts),
         hosts=hosts,
         steps=table.texts("steps"),
@@ -79,9 +77,7 @@ def _new(table: Table, brand: Brand) -> Brand:
         portal=table.https("portal"),
         tile=table.string("tile") or name[:2].upper(),
     )
-    if bool(brand.secret_fields) != (brand.kind != "none") or (
-        brand.kind == "none" and brand.fields
-    ):
+    if bool(brand.secret_fields) != (brand.kind != "none") or (brand.kind == "none" and brand.fields):
         table.refuse("fields", 'a brand of kind "none" has none, any other has a secret among them')
     return replace(brand, sign_in=_sign_in(table, brand))
 
@@ -92,9 +88,7 @@ def _extended(table: Table, brand: Brand) -> Brand:
         table.refuse(key, _BUILT_IN)
     if brand.sign_in is not None:
         table.refuse(next(iter(table.values), "sign_in"), _BUILT_IN)
-    brand = replace(
-        brand, hosts=brand.hosts + table.hosts(), portal=table.https("portal") or brand.portal
-    )
+    brand = replace(brand, hosts=brand.hosts + table.hosts(), portal=table.https("portal") or brand.portal)
     return replace(brand, sign_in=_sign_in(table, brand))
 
 

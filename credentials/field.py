@@ -21,9 +21,7 @@ if TYPE_CHECKING:
 _INVISIBLE = "\u200b\u200c\u200d\u2060\ufeff"
 # Narrower than the standard: no user name, no other port, nothing that two parsers could read in
 # two ways.
-_URL = re.compile(
-    r"https://[a-z0-9.-]+(:443)?([/?][A-Za-z0-9._~:/?@!$&'()*+,;=%-]*)?", re.IGNORECASE
-)
+_URL = re.compile(r"https://[a-z0-9.-]+(:443)?([/?][A-Za-z0-9._~:/?@!$&'()*+,;=%-]*)?", re.IGNORECASE)
 
 
 class Kind(StrEnum):
@@ -106,9 +104,7 @@ class Field:
         value = tidy(value)
         if not value:
             if self.required:
-                raise ValidationError(
-                    self.missing or _("Fill in “%(label)s”."), params={"label": self.label}
-                )
+                raise ValidationError(self.missing or _("Fill in “%(label)s”."), params={"label": self.label})
             return ""
         self._refuse_unfit(value)
         check = _BY_KIND.get(self.kind)
@@ -127,10 +123,7 @@ class Field:
         allowed = "\n" if self.kind.is_pem else ""
         if any(unicodedata.category(c) in ("Cc", "Cs") and c not in allowed for c in value):
             raise ValidationError(
-                _(
-                    "“%(label)s” holds a character that cannot be typed, such as a line break. "
-                    "Copy it again."
-                ),
+                _("“%(label)s” holds a character that cannot be typed, such as a line break. Copy it again."),
                 params={"label": self.label},
             )
         if self.pattern and not re.fullmatch(self.pattern, value):
@@ -174,9 +167,7 @@ def _clean_choice(one: Field, value: str) -> str:
 
 def _clean_url(one: Field, value: str) -> str:
     if not _URL.fullmatch(value):
-        raise ValidationError(
-            _("Enter an address that starts with https:// and has no user name or port in it.")
-        )
+        raise ValidationError(_("Enter an address that starts with https:// and has no user name or port in it."))
     parts = urlsplit(value)
     host = (parts.hostname or "").lower()
     if not host_among(host, one.hosts):

@@ -64,15 +64,9 @@ class Certificate:
         """What a person should know of a certificate that is taken all the same."""
         notes: list[StrOrPromise] = []
         if self.starts_at > timezone.now():
-            notes.append(
-                _("The certificate is not good before %(day)s.")
-                % {"day": self.starts_at.date().isoformat()}
-            )
+            notes.append(_("The certificate is not good before %(day)s.") % {"day": self.starts_at.date().isoformat()})
         if self.weak_bits:
-            notes.append(
-                _("The key has only %(bits)d bits; 2048 are usual today.")
-                % {"bits": self.weak_bits}
-            )
+            notes.append(_("The key has only %(bits)d bits; 2048 are usual today.") % {"bits": self.weak_bits})
         return tuple(notes)
 
 
@@ -96,11 +90,7 @@ def read(certificate: str, key: str, passphrase: str = "") -> Certificate:
     if leaf.public_key().public_bytes(*form) != private.public_key().public_bytes(*form):
         raise PemError("key", _("This private key does not belong to the certificate."))
     public = leaf.public_key()
-    weak = (
-        public.key_size
-        if isinstance(public, rsa.RSAPublicKey) and public.key_size < _WEAK_BELOW_BITS
-        else None
-    )
+    weak = public.key_size if isinstance(public, rsa.RSAPublicKey) and public.key_size < _WEAK_BELOW_BITS else None
     return Certificate(
         subject=leaf.subject.rfc4514_string()[:200] or str(_("(no name)")),
         fingerprint=leaf.fingerprint(SHA256()).hex(":").upper(),
@@ -118,10 +108,7 @@ def _leaf(certificate: str) -> x509.Certificate:
     except (ValueError, UnsupportedAlgorithm):
         raise PemError(
             "certificate",
-            _(
-                "This is not a certificate in PEM form. "
-                "Copy it from BEGIN CERTIFICATE to END CERTIFICATE."
-            ),
+            _("This is not a certificate in PEM form. Copy it from BEGIN CERTIFICATE to END CERTIFICATE."),
         ) from None
 
 
@@ -140,9 +127,7 @@ def _private(key: str, passphrase: str) -> Any:
         return load_pem_private_key(key.encode(), passphrase.encode() if is_protected else None)
     except (ValueError, TypeError, UnsupportedAlgorithm):
         if is_protected:
-            raise PemError(
-                "passphrase", _("The passphrase does not open this private key.")
-            ) from None
+            raise PemError("passphrase", _("The passphrase does not open this private key.")) from None
         raise PemError(
             "key",
             _("This private key cannot be read. Copy it again, from its BEGIN to its END line."),

@@ -60,9 +60,7 @@ def test_labels_follow_the_language_of_the_reader() -> None:
 
 
 def test_the_documented_example_is_clean_without_any_setting() -> None:
-    cleaned = find("MERCEDES_BENZ").clean(
-        {"client_id": " client1 \n", "client_secret": "\u200bsupersecret\r\n"}
-    )
+    cleaned = find("MERCEDES_BENZ").clean({"client_id": " client1 \n", "client_secret": "\u200bsupersecret\r\n"})
     assert cleaned.identifier == "client1"
     assert cleaned.secret == {"client_secret": "supersecret"}
     assert cleaned.settings == {}
@@ -82,14 +80,12 @@ def test_the_documented_example_is_clean_without_any_setting() -> None:
         (
             {"client_id": "a\x00b", "client_secret": "x"},
             "client_id",
-            "“Client ID” holds a character that cannot be typed, such as a line break. "
-            "Copy it again.",
+            "“Client ID” holds a character that cannot be typed, such as a line break. Copy it again.",
         ),
         (
             {"client_id": "a", "client_secret": "\ud800"},
             "client_secret",
-            "“Client secret” holds a character that cannot be typed, such as a line break. "
-            "Copy it again.",
+            "“Client secret” holds a character that cannot be typed, such as a line break. Copy it again.",
         ),
         ({"client_id": 7, "client_secret": "x"}, "client_id", "“Client ID” must be a text."),
         (
@@ -104,9 +100,7 @@ def test_the_documented_example_is_clean_without_any_setting() -> None:
         ),
     ],
 )
-def test_a_wrong_value_is_refused_at_its_field(
-    values: dict[str, str], field: str, sentence: str
-) -> None:
+def test_a_wrong_value_is_refused_at_its_field(values: dict[str, str], field: str, sentence: str) -> None:
     assert refusals(find("TESLA"), values) == {field: [sentence]}
 
 
@@ -148,9 +142,7 @@ def test_an_address_must_be_https_and_of_the_brands_hosts(url: str) -> None:
 
 def test_an_address_of_the_brand_is_kept_with_its_host_in_small_letters() -> None:
     url = "HTTPS://ID.Mercedes-Benz.com/as/Token.oauth2?x=1"
-    cleaned = find("mercedes-benz").clean(
-        {"client_id": "a", "client_secret": "b", "token_url": url}
-    )
+    cleaned = find("mercedes-benz").clean({"client_id": "a", "client_secret": "b", "token_url": url})
     assert cleaned.settings["token_url"] == "https://id.mercedes-benz.com/as/Token.oauth2?x=1"
 
 
@@ -235,12 +227,12 @@ def test_a_key_in_the_place_of_the_certificate_is_recognised() -> None:
     ],
 )
 def test_a_unit_id_is_kept_as_the_oem_prints_it(brand: str, typed: str, kept: str) -> None:
-    assert find(brand).unit.clean(typed) == kept
+    assert find(brand).unit_id.clean(typed) == kept
 
 
 def test_a_wrong_unit_id_says_what_is_right() -> None:
     with pytest.raises(ValidationError) as caught:
-        find("OKAI").unit.clean("12345")
+        find("OKAI").unit_id.clean("12345")
     assert caught.value.messages == ["An IMEI has 15 digits."]
 
 
@@ -249,7 +241,7 @@ OWN = """
 name = "Bolide"
 kind = "shared"
 hosts = ["auth.bolide.example"]
-unit.label.en = "Serial"
+unit_id.label.en = "Serial"
 fields.account = { kind = "identifier", label.en = "Account", label.de = "Konto" }
 [BOLIDE.fields.api_key]
 kind = "secret"
@@ -277,9 +269,7 @@ def test_an_operators_file_adds_a_brand(tmp_path: Path) -> None:
 
 
 def test_an_operators_file_may_add_a_sign_in_to_a_brand_that_has_none(tmp_path: Path) -> None:
-    added = read(
-        tmp_path, '[NIU]\nhosts = ["a.niu.example"]\nsign_in.url = "https://a.niu.example/t"'
-    )
+    added = read(tmp_path, '[NIU]\nhosts = ["a.niu.example"]\nsign_in.url = "https://a.niu.example/t"')
     assert added["NIU"].sign_in is not None
     assert added["NIU"].fields == find("NIU").fields
 
@@ -314,9 +304,7 @@ def test_an_operators_file_may_add_a_sign_in_to_a_brand_that_has_none(tmp_path: 
         ("[NIU", "is not TOML"),
     ],
 )
-def test_a_mistake_in_an_operators_file_names_file_brand_and_key(
-    tmp_path: Path, text: str, told: str
-) -> None:
+def test_a_mistake_in_an_operators_file_names_file_brand_and_key(tmp_path: Path, text: str, told: str) -> None:
     with pytest.raises(ImproperlyConfigured) as caught:
         read(tmp_path, text)
     assert told in str(caught.value)
@@ -335,9 +323,7 @@ def read(folder: Path, text: str) -> dict[str, Brand]:
     return brand_file.read(path, brand_file.read(brands.BUILT_IN))
 
 
-def refusals(
-    brand: Brand, values: dict[str, str], *, partial: bool = False
-) -> dict[str, list[str]]:
+def refusals(brand: Brand, values: dict[str, str], *, partial: bool = False) -> dict[str, list[str]]:
     with pytest.raises(ValidationError) as caught:
         brand.clean(values, partial=partial)
     return caught.value.message_dict
@@ -360,9 +346,7 @@ def a_certificate(*, days: int = 90, passphrase: str = "") -> tuple[str, str]:
         .sign(key, hashes.SHA256())
     )
     protection = (
-        serialization.BestAvailableEncryption(passphrase.encode())
-        if passphrase
-        else serialization.NoEncryption()
+        serialization.BestAvailableEncryption(passphrase.encode()) if passphrase else serialization.NoEncryption()
     )
     pem, form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
     return certificate.public_bytes(pem).decode(), key.private_bytes(pem, form, protection).decode()
@@ -370,17 +354,11 @@ def a_certificate(*, days: int = 90, passphrase: str = "") -> tuple[str, str]:
 
 def _without_dotted() -> str:
     """The built-in file without lines of one language each, such as note.en."""
-    return re.sub(
-        r"^\w+\.(en|de) = .*$", "", brands.BUILT_IN.read_text(encoding="utf-8"), flags=re.M
-    )
+    return re.sub(r"^\w+\.(en|de) = .*$", "", brands.BUILT_IN.read_text(encoding="utf-8"), flags=re.M)
 
 
 def test_today_is_a_date_for_a_date_field(tmp_path: Path) -> None:
-    brand = read(
-        tmp_path, OWN.replace("[BOLIDE.s", '[BOLIDE.fields.day]\nkind = "date"\n[BOLIDE.s')
-    )["BOLIDE"]
+    brand = read(tmp_path, OWN.replace("[BOLIDE.s", '[BOLIDE.fields.day]\nkind = "date"\n[BOLIDE.s'))["BOLIDE"]
     good = {"account": "a", "api_key": "abcd-1234", "day": date(2030, 1, 2).isoformat()}
     assert brand.clean(good).settings == {"day": "2030-01-02"}
-    assert refusals(brand, good | {"day": "2.1.2030"}) == {
-        "day": ["“2.1.2030” is not a date. Write it as 2026-12-31."]
-    }
+    assert refusals(brand, good | {"day": "2.1.2030"}) == {"day": ["“2.1.2030” is not a date. Write it as 2026-12-31."]}
