@@ -128,7 +128,7 @@ class Credential(models.Model):
         oem = brands.find(brand)
         credential = cls(fleet=fleet, brand=oem.id, name=name.strip(), note=note.strip(), ends_on=ends_on)
         credential.created_by = credential.changed_by = actor.label
-        errors: dict[str, Any] = {}
+        errors: rules.Errors = {}
         secret: Mapping[str, str] = {}
         try:
             cleaned = oem.clean(values)
@@ -137,10 +137,8 @@ class Credential(models.Model):
             secret = cleaned.secret
         except ValidationError as error:
             errors |= error.error_dict
-        errors |= rules.check(credential)
-        if errors:
-            raise ValidationError(errors)
-        with rules.worded(cls):
+        rules.check(credential, errors)
+        with rules.worded(credential):
             credential.save(force_insert=True)
             CredentialSecret.add(credential, secret, version=1, actor=actor)
             AuditEvent.record(fleet, actor, "credential.add", credential, credential.facts())

@@ -6,24 +6,37 @@ A model names in `field_of_rule` the field for each of its constraints; the sent
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.db import IntegrityError, models, transaction
 
+type Errors = dict[str, list[ValidationError]]
 
-def check(instance: models.Model, *, exclude: Collection[str] = ()) -> dict[str, list[ValidationError]]:
-    """Every error of the instance's fields and constraints, by field; empty when all is well."""
-    errors: dict[str, list[ValidationError]] = {}
+
+def check(instance: models.Model, errors: Errors | None = None, *, exclude: Collection[str] = ()) -> None:
+    """Raises ValidationError by field when a field is wrong, together with the errors found so far.
+
+    The constraints are asked only then, so that one answer holds everything: a good instance costs no query, the
+    database checks it when it is saved.
+    """
+    found = dict(errors or {})
     try:
         instance.clean_fields(exclude=exclude)
     except ValidationError as error:
-        errors |= error.error_dict
+        found = error.error_dict | found
+    if found:
+        raise ValidationError(broken(instance, skip=found) | found)
+
+
+def broken(instance: models.Model, *, skip: Collection[str] = ()) -> Errors:
+    """The constraints that the instance would break, by field; those about the fields in `skip` are not asked."""
+    errors: Errors = {}
     for constraint in instance._meta.constraints:
         field = _field_of(type(instance), constraint.name)
-        if field in errors:
+        if field in skip or field in errors:
             continue
         try:
             constraint.validate(type(instance), instance)
@@ -33,16 +46,18 @@ def check(instance: models.Model, *, exclude: Collection[str] = ()) -> dict[str,
 
 
 @contextmanager
-def worded(model: type[models.Model]) -> Iterator[None]:
-    """A transaction whose broken constraint of `model` is raised as the ValidationError that `check` would give."""
+def worded(instance: models.Model) -> Iterator[None]:
+    """A transaction in which `instance` is saved; constraints that it breaks become a ValidationError by field."""
     try:
         with transaction.atomic():
             yield
     except IntegrityError as error:
         name = getattr(getattr(error.__cause__, "diag", None), "constraint_name", None)
-        for constraint in model._meta.constraints:
+        for constraint in instance._meta.constraints:
             if constraint.name == name:
-                raise ValidationError({_field_of(model, name): [_worded(constraint)]}) from None
+                # What stood in the way may be gone again: then the constraint that refused is all there is to say.
+                refused = {_field_of(type(instance), name): [_worded(constraint)]}
+                raise ValidationError(refused | broken(instance)) from None
         raise
 
 
@@ -53,7 +68,7 @@ def _field_of(model: type[models.Model], rule: str) -> str:
 
 def _worded(constraint: models.BaseConstraint) -> ValidationError:
     code = "unique" if isinstance(constraint, models.UniqueConstraint) else "invalid"
-    return ValidationError(constraint.violation_error_message, code=code)
+    return ValidationError(constraint.get_violation_error_message(), code=code)
 
 
 class CompositeForeignKey(models.BaseConstraint):
@@ -75,7 +90,7 @@ class CompositeForeignKey(models.BaseConstraint):
         super().__init__(name=name, violation_error_message=violation_error_message)
         self.fields, self.to, self.to_fields = tuple(fields), to, tuple(to_fields)
 
-    def create_sql(self, model: type[models.Model], schema_editor: Any) -> str:
+    def create_sql(self, model: Any, schema_editor: Any) -> str:
         target = model._meta.apps.get_model(self.to)
         quote = schema_editor.quote_name
         columns, to_columns = (
@@ -87,20 +102,16 @@ class CompositeForeignKey(models.BaseConstraint):
             f"REFERENCES {quote(target._meta.db_table)} ({to_columns})"
         )
 
-    def constraint_sql(self, model: type[models.Model], schema_editor: Any) -> None:
+    def constraint_sql(self, model: Any, schema_editor: Any) -> str:
+        """Nothing inside CREATE TABLE: the constraint is added behind it."""
         schema_editor.deferred_sql.append(self.create_sql(model, schema_editor))
+        return ""
 
-    def remove_sql(self, model: type[models.Model], schema_editor: Any) -> str:
+    def remove_sql(self, model: Any, schema_editor: Any) -> str:
         quote = schema_editor.quote_name
         return f"ALTER TABLE {quote(model._meta.db_table)} DROP CONSTRAINT {quote(self.name)}"
 
-    def validate(
-        self,
-        model: type[models.Model],
-        instance: models.Model,
-        exclude: Any = None,
-        using: Any = None,
-    ) -> None:
+    def validate(self, model: Any, instance: models.Model, exclude: Any = None, using: Any = None) -> None:
         """Raises ValidationError unless all fields are set and a row is there, or one of them is empty."""
         values = [getattr(instance, model._meta.get_field(field).attname) for field in self.fields]
         if None in values:
@@ -109,7 +120,7 @@ class CompositeForeignKey(models.BaseConstraint):
         if not target._default_manager.filter(**dict(zip(self.to_fields, values, strict=True))).exists():
             raise ValidationError(self.get_violation_error_message())
 
-    def deconstruct(self) -> tuple[str, tuple[Any, ...], dict[str, Any]]:
+    def deconstruct(self) -> tuple[str, Sequence[Any], dict[str, Any]]:
         path, args, kwargs = super().deconstruct()
         return (
             path,

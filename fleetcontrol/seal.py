@@ -8,12 +8,11 @@ as a closed `Sealed`, so that a list never decrypts and a wrong key breaks one o
 import hashlib
 import hmac
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.conf import settings
 from django.utils.translation import gettext_lazy as _
-from fernet_fields import EncryptedTextField
 from fernet_fields.hkdf import derive_fernet_key
 
 _SEPARATOR = "\x00"
@@ -72,7 +71,15 @@ def fingerprint(value: str, scope: str) -> str:
     return hmac.new(settings.FINGERPRINT_KEY.encode(), message, hashlib.sha256).hexdigest()
 
 
-class SealedTextField(EncryptedTextField):  # type: ignore[misc]  # the library has no types
+if TYPE_CHECKING:  # the library has no types
+    from django.db.models import TextField
+
+    EncryptedTextField = TextField[Sealed | None, Sealed | None]
+else:
+    from fernet_fields import EncryptedTextField
+
+
+class SealedTextField(EncryptedTextField):
     """An encrypted column that is read and written as `Sealed`; what is not sealed is refused."""
 
     def get_db_prep_save(self, value: Any, connection: Any) -> Any:

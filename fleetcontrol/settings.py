@@ -61,7 +61,7 @@ KEYS_DIR = VAR_DIR / "keys"
 
 def key(name: str, meaning: str) -> str:
     """The value of a key from the environment, else from var/keys, where a trial makes it the first time."""
-    value = env.str(name, default="").strip()
+    value: str = env.str(name, default="").strip()
     if value:
         return value
     file = KEYS_DIR / name

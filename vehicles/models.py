@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 from django.contrib.postgres.fields import ArrayField
 from django.core.exceptions import ValidationError
@@ -11,6 +11,7 @@ from django.core.validators import (
     MaxValueValidator,
     MinValueValidator,
     ProhibitNullCharactersValidator,
+    RegexValidator,
 )
 from django.db import models, transaction
 from django.db.models import Func, Q
@@ -22,52 +23,16 @@ from credentials.models import Credential
 from fleetcontrol import rules
 from fleetcontrol.models import Actor, AuditEvent, Fleet, new_id
 from fleetcontrol.seal import SealedTextField, fingerprint, seal
+from vehicles.queryset import VehicleQuerySet
 
 VIN_PATTERN = "^[A-HJ-NPR-Z0-9]{17}$"
+VIN_WORDS = _("A VIN has 17 characters: digits and capital letters without I, O and Q.")
 NO_NULL = [ProhibitNullCharactersValidator()]
 
 
 class OperationStatus(models.TextChoices):
     OPERATING = "OPERATING", _("Operating")
     GARAGE = "GARAGE", _("In the garage")
-
-
-class VehicleQuerySet(models.QuerySet["Vehicle"]):
-    def search(self, text: str) -> Self:
-        """Vehicles with the text in any part of name, licence plate, VIN or unit id, without regard to case, spaces
-        and hyphens.
-        """
-        wanted = text.lower().replace(" ", "").replace("-", "")
-        return self.filter(search__contains=wanted) if wanted else self
-
-    def move(self, credential: Credential, *, actor: Actor) -> int:
-        """Move these vehicles to another credential of their fleet and brand, all or none; returns how many moved.
-
-        One statement and one audit event a vehicle, in one transaction. Raises ValidationError when a vehicle is of
-        another fleet or brand.
-        """
-        with transaction.atomic():
-            vehicles = list(
-                self.exclude(credential=credential).select_for_update(of=("self",)).select_related("credential")
-            )
-            for vehicle in vehicles:
-                vehicle._must_fit(credential)
-            events = [
-                AuditEvent.about(
-                    credential.fleet,
-                    actor,
-                    "vehicle.move",
-                    vehicle,
-                    {"credential": [str(vehicle.credential or ""), credential.name]},
-                )
-                for vehicle in vehicles
-            ]
-            with rules.worded(Vehicle):
-                Vehicle.objects.filter(pk__in=[vehicle.pk for vehicle in vehicles]).update(
-                    credential=credential, changed_at=timezone.now(), changed_by=actor.label
-                )
-            AuditEvent.record_many(events)
-        return len(vehicles)
 
 
 class Vehicle(models.Model):
@@ -93,7 +58,7 @@ class Vehicle(models.Model):
     )
     unit_password = SealedTextField(null=True, editable=False)
     unit_password_fingerprint = models.CharField(max_length=64, blank=True, editable=False)
-    vin = models.CharField(_("VIN"), max_length=17, blank=True)
+    vin = models.CharField(_("VIN"), max_length=17, blank=True, validators=[RegexValidator(VIN_PATTERN, VIN_WORDS)])
     license_plate = models.CharField(_("licence plate"), max_length=30, blank=True, validators=NO_NULL)
     make = models.CharField(_("make"), max_length=50, blank=True, validators=NO_NULL)
     model = models.CharField(_("model"), max_length=50, blank=True, validators=NO_NULL)
@@ -166,7 +131,7 @@ class Vehicle(models.Model):
             models.CheckConstraint(
                 condition=Q(vin="") | Q(vin__regex=VIN_PATTERN),
                 name="vehicle_vin_form",
-                violation_error_message=_("A VIN has 17 characters: digits and capital letters without I, O and Q."),
+                violation_error_message=VIN_WORDS,
             ),
             models.UniqueConstraint(
                 fields=["fleet", "telematics_brand", "telematics_unit_id"],
@@ -230,8 +195,8 @@ class Vehicle(models.Model):
         )
         vehicle._set(values)
         vehicle._set_password(password)
-        vehicle._raise_errors()
-        with rules.worded(cls):
+        vehicle._check()
+        with rules.worded(vehicle):
             vehicle.save(force_insert=True)
             facts = {field: [None, value] for field in CHANGEABLE if (value := vehicle._plain(field))}
             AuditEvent.record(fleet, actor, "vehicle.add", vehicle, facts)
@@ -239,13 +204,12 @@ class Vehicle(models.Model):
 
     def change(self, *, actor: Actor, password: str = "", **values: Any) -> None:
         """Change master data, name, tags, status, credential or unit password. Raises ValidationError by field."""
-        with rules.worded(type(self)):
-            vehicle = Vehicle.objects.select_for_update(of=("self",)).select_related("credential").get(pk=self.pk)
+        with transaction.atomic():
+            vehicle = self._locked()
             before = {field: vehicle._plain(field) for field in CHANGEABLE}
             vehicle._set(values)
-            if password:
-                vehicle._set_password(password)
-            vehicle._raise_errors()
+            vehicle._set_password(password)
+            vehicle._check()
             changes: dict[str, Any] = {
                 field: [old, new] for field, old in before.items() if old != (new := vehicle._plain(field))
             }
@@ -253,7 +217,8 @@ class Vehicle(models.Model):
                 changes["password"] = [_REPLACED, _REPLACED]
             if changes:
                 vehicle.changed_at, vehicle.changed_by = timezone.now(), actor.label
-                vehicle.save()
+                with rules.worded(vehicle):
+                    vehicle.save()
                 AuditEvent.record(vehicle.fleet, actor, "vehicle.change", vehicle, changes)
         self.refresh_from_db()
 
@@ -265,7 +230,7 @@ class Vehicle(models.Model):
     def remove(self, *, actor: Actor) -> None:
         """Delete the vehicle."""
         with transaction.atomic():
-            vehicle = Vehicle.objects.select_for_update(of=("self",)).select_related("credential").get(pk=self.pk)
+            vehicle = self._locked()
             facts = {field: [value, None] for field in CHANGEABLE if (value := vehicle._plain(field))}
             AuditEvent.record(vehicle.fleet, actor, "vehicle.remove", vehicle, facts)
             vehicle.delete()
@@ -293,14 +258,10 @@ class Vehicle(models.Model):
             self.unit_password = seal(password, self.seal_owner)
             self.unit_password_fingerprint = fingerprint(password, f"fleet:{self.fleet_id}")
 
-    def _raise_errors(self) -> None:
-        errors = rules.check(self, exclude=["created_by", "changed_by", "unit_password"])
-        if reach := self._reach_error():
-            errors.update(reach)
-        if errors:
-            raise ValidationError(dict(errors))
+    def _check(self) -> None:
+        rules.check(self, self._reach_errors(), exclude=["unit_password"])
 
-    def _reach_error(self) -> dict[str, list[ValidationError]]:
+    def _reach_errors(self) -> rules.Errors:
         """What is missing or too much to reach the vehicle, in words that name its brand."""
         has = {
             "credential": self.credential_id is not None,
@@ -319,14 +280,8 @@ class Vehicle(models.Model):
             if has[field] != (field == needs)
         }
 
-    def _must_fit(self, credential: Credential) -> None:
-        if (credential.fleet_id, credential.brand) != (self.fleet_id, self.telematics_brand):
-            raise ValidationError(
-                {
-                    "credential": _("%(credential)s cannot be used by %(vehicle)s: fleet or brand differ.")
-                    % {"credential": credential, "vehicle": self}
-                }
-            )
+    def _locked(self) -> Vehicle:
+        return Vehicle.objects.select_for_update(of=("self",)).select_related("credential", "fleet").get(pk=self.pk)
 
     def _plain(self, field: str) -> Any:
         value = getattr(self, field)

@@ -1,0 +1,77 @@
+"""What can be asked of and done to many vehicles at once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Self
+
+from django.core.exceptions import ValidationError
+from django.db import connection, models
+from django.utils.translation import gettext_lazy as _
+
+from credentials.models import Credential
+from fleetcontrol.models import Actor
+
+if TYPE_CHECKING:
+    from vehicles.models import Vehicle
+
+    Vehicles = models.QuerySet[Vehicle]
+else:
+    Vehicles = models.QuerySet
+
+# One statement: what is moved is what is locked, and each vehicle gets its event. A vehicle of another fleet or brand
+# breaks vehicle_credential_of_same_fleet_and_brand, so it cannot slip through.
+_MOVE = """
+WITH moving AS (
+    SELECT vehicle.id, vehicle.name, former.name AS former
+    FROM vehicles_vehicle vehicle LEFT JOIN credentials_credential former ON former.id = vehicle.credential_id
+    WHERE vehicle.id IN ({chosen}) AND vehicle.credential_id IS DISTINCT FROM %(credential)s
+    ORDER BY vehicle.id FOR UPDATE OF vehicle
+), moved AS (
+    UPDATE vehicles_vehicle vehicle
+    SET credential_id = %(credential)s, changed_at = statement_timestamp(), changed_by = %(label)s
+    FROM moving WHERE vehicle.id = moving.id
+    RETURNING vehicle.id, vehicle.name, moving.former
+)
+INSERT INTO fleetcontrol_auditevent (
+    fleet_id, time, actor_kind, actor_id, actor_label, action, target_kind, target_id, target_label, changes, flow_id,
+    address
+)
+SELECT %(fleet)s, statement_timestamp(), %(kind)s, %(actor)s, %(label)s, 'vehicle.move', 'vehicle', id, name,
+    jsonb_build_object('credential', jsonb_build_array(former, %(name)s::text)), %(flow_id)s, %(address)s::inet
+FROM moved
+"""
+
+
+class VehicleQuerySet(Vehicles):
+    def search(self, text: str) -> Self:
+        """Vehicles with the text in any part of name, licence plate, VIN or unit id, without regard to case, spaces
+        and hyphens.
+        """
+        wanted = text.lower().replace(" ", "").replace("-", "").replace("\x00", "")
+        return self.filter(search__contains=wanted) if wanted else self
+
+    def move(self, credential: Credential, *, actor: Actor) -> int:
+        """Move these vehicles to another credential of their fleet and brand, all or none; returns how many moved.
+
+        One statement, with one audit event a vehicle; those that use the credential already stay untouched. Raises
+        ValidationError when a vehicle is of another fleet or brand.
+        """
+        stranger = self.exclude(fleet=credential.fleet_id, telematics_brand=credential.brand).order_by().first()
+        if stranger is not None:
+            words = _("%(credential)s cannot be used by %(vehicle)s: its fleet or brand is another.")
+            raise ValidationError({"credential": words % {"credential": credential, "vehicle": stranger}})
+        chosen, params = self.order_by().values("pk").query.sql_with_params()
+        values = {
+            "credential": credential.pk,
+            "name": credential.name,
+            "fleet": credential.fleet_id,
+            "kind": actor.kind,
+            "actor": actor.id,
+            "label": actor.label,
+            "flow_id": actor.flow_id,
+            "address": actor.address,
+        } | {f"p{number}": value for number, value in enumerate(params)}
+        named = chosen % tuple(f"%(p{number})s" for number in range(len(params)))
+        with connection.cursor() as cursor:
+            cursor.execute(_MOVE.format(chosen=named), values)
+            return cursor.rowcount
