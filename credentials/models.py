@@ -125,7 +125,7 @@ class Credential(models.Model):
         `values` are the brand's own fields as typed, such as client_id and client_secret.
         Raises ValidationError with the brand's fields, `name`, `brand`, `note` or `ends_on` as keys.
         """
-        oem = brands.find(brand)
+        oem = _shared_brand(brand)
         credential = cls(fleet=fleet, brand=oem.id, name=name.strip(), note=note.strip(), ends_on=ends_on)
         credential.created_by = credential.changed_by = actor.label
         errors: rules.Errors = {}
@@ -289,6 +289,20 @@ class CredentialSecret(models.Model):
             raise SealError(_("This version was erased."))
         opened: dict[str, str] = json.loads(sealed.open(self.owner(self.credential_id, self.version)))
         return opened
+
+
+def _shared_brand(text: str) -> brands.Brand:
+    """The brand, if it takes shared credentials. Raises ValidationError that says what it needs instead."""
+    try:
+        oem = brands.find(text)
+    except brands.UnknownBrand as error:
+        raise ValidationError({"brand": str(error)}) from None
+    if oem.kind == "individual":
+        words = _("%(brand)s takes no shared credential: each vehicle has the password of its own unit.")
+        raise ValidationError({"brand": words % {"brand": oem.name}})
+    if oem.kind == "none":
+        raise ValidationError({"brand": _("%(brand)s needs no credential.") % {"brand": oem.name}})
+    return oem
 
 
 def _plain(value: Any) -> Any:

@@ -48,7 +48,7 @@ def a_vehicle(fleet: Fleet, credential: Credential | None = None, **fields: Any)
     if credential is not None:
         fields = {
             "telematics_brand": credential.brand,
-            "telematics_unit_id": f"unit-{number}",
+            "telematics_unit_id": f"WBA71EF0X0E{number:06}",
         } | fields
     else:
         fields = {"telematics_brand": "CLOUDBOXX", "telematics_unit_id": f"{number:016x}"} | fields

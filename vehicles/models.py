@@ -11,7 +11,6 @@ from django.core.validators import (
     MaxValueValidator,
     MinValueValidator,
     ProhibitNullCharactersValidator,
-    RegexValidator,
 )
 from django.db import models, transaction
 from django.db.models import Func, Q
@@ -23,10 +22,9 @@ from credentials.models import Credential
 from fleetcontrol import rules
 from fleetcontrol.models import Actor, AuditEvent, Fleet, new_id
 from fleetcontrol.seal import SealedTextField, fingerprint, seal
+from vehicles import vin as vins
 from vehicles.queryset import VehicleQuerySet
 
-VIN_PATTERN = "^[A-HJ-NPR-Z0-9]{17}$"
-VIN_WORDS = _("A VIN has 17 characters: digits and capital letters without I, O and Q.")
 NO_NULL = [ProhibitNullCharactersValidator()]
 
 
@@ -58,7 +56,7 @@ class Vehicle(models.Model):
     )
     unit_password = SealedTextField(null=True, editable=False)
     unit_password_fingerprint = models.CharField(max_length=64, blank=True, editable=False)
-    vin = models.CharField(_("VIN"), max_length=17, blank=True, validators=[RegexValidator(VIN_PATTERN, VIN_WORDS)])
+    vin = models.CharField(_("VIN"), max_length=17, blank=True, validators=[vins.FORM])
     license_plate = models.CharField(_("licence plate"), max_length=30, blank=True, validators=NO_NULL)
     make = models.CharField(_("make"), max_length=50, blank=True, validators=NO_NULL)
     model = models.CharField(_("model"), max_length=50, blank=True, validators=NO_NULL)
@@ -129,9 +127,9 @@ class Vehicle(models.Model):
                 violation_error_message=_("This fleet already has a vehicle with this VIN."),
             ),
             models.CheckConstraint(
-                condition=Q(vin="") | Q(vin__regex=VIN_PATTERN),
+                condition=Q(vin="") | Q(vin__regex=vins.PATTERN),
                 name="vehicle_vin_form",
-                violation_error_message=VIN_WORDS,
+                violation_error_message=vins.WORDS,
             ),
             models.UniqueConstraint(
                 fields=["fleet", "telematics_brand", "telematics_unit_id"],
@@ -184,7 +182,10 @@ class Vehicle(models.Model):
         """A new vehicle. `values` are its fields by name; an empty name becomes the plate, else the VIN, else the
         unit's id. Raises ValidationError by field.
         """
-        brand = brands.find(telematics_brand)
+        try:
+            brand = brands.find(telematics_brand)
+        except brands.UnknownBrand as error:
+            raise ValidationError({"telematics_brand": str(error)}) from None
         vehicle = cls(
             fleet=fleet,
             telematics_brand=brand.id,
@@ -193,9 +194,7 @@ class Vehicle(models.Model):
             created_by=actor.label,
             changed_by=actor.label,
         )
-        vehicle._set(values)
-        vehicle._set_password(password)
-        vehicle._check()
+        vehicle._fill(values, password)
         with rules.worded(vehicle):
             vehicle.save(force_insert=True)
             facts = {field: [None, value] for field in CHANGEABLE if (value := vehicle._plain(field))}
@@ -207,9 +206,7 @@ class Vehicle(models.Model):
         with transaction.atomic():
             vehicle = self._locked()
             before = {field: vehicle._plain(field) for field in CHANGEABLE}
-            vehicle._set(values)
-            vehicle._set_password(password)
-            vehicle._check()
+            vehicle._fill(values, password)
             changes: dict[str, Any] = {
                 field: [old, new] for field, old in before.items() if old != (new := vehicle._plain(field))
             }
@@ -244,22 +241,26 @@ class Vehicle(models.Model):
         """The unit password in plain text, for a release only. Raises SealError."""
         return self.unit_password.open(self.seal_owner) if self.unit_password else ""
 
-    def _set(self, values: Mapping[str, Any]) -> None:
+    def _fill(self, values: Mapping[str, Any], password: str) -> None:
+        """Take the values and the unit's password over, tidied. Raises ValidationError with all that is wrong."""
+        errors: rules.Errors = {}
         for field, value in values.items():
             if field not in CHANGEABLE:
-                raise ValidationError({field: _("A vehicle has no such field, or it cannot be changed.")})
-            setattr(self, field, value.strip() if isinstance(value, str) else value)
-        self.vin = clean_vin(self.vin)
-        self.telematics_unit_id = self.telematics_unit_id or (self.vin if self.oem.unit_id.from_vin else "")
+                words = _("A vehicle has no field “%(field)s”, or it cannot be changed.")
+                errors[field] = [ValidationError(words, params={"field": field})]
+            else:
+                setattr(self, field, value.strip() if isinstance(value, str) else value)
+        self.vin = vins.clean(self.vin)
+        unit = self.telematics_unit_id or (self.vin if self.oem.unit_id.from_vin else "")
+        try:
+            self.telematics_unit_id = self.oem.unit_id.clean(unit) if unit else ""
+        except ValidationError as error:
+            errors["telematics_unit_id"] = [error]
         self.name = self.name or self.license_plate or self.vin or self.telematics_unit_id
-
-    def _set_password(self, password: str) -> None:
         if password:
             self.unit_password = seal(password, self.seal_owner)
             self.unit_password_fingerprint = fingerprint(password, f"fleet:{self.fleet_id}")
-
-    def _check(self) -> None:
-        rules.check(self, self._reach_errors(), exclude=["unit_password"])
+        rules.check(self, self._reach_errors() | errors, exclude=["unit_password"])
 
     def _reach_errors(self) -> rules.Errors:
         """What is missing or too much to reach the vehicle, in words that name its brand."""
@@ -286,11 +287,6 @@ class Vehicle(models.Model):
     def _plain(self, field: str) -> Any:
         value = getattr(self, field)
         return str(value) if isinstance(value, Credential) else value
-
-
-def clean_vin(text: str) -> str:
-    """A VIN as it is kept: capital letters, without the spaces and hyphens people type into it."""
-    return text.upper().replace(" ", "").replace("-", "")
 
 
 CHANGEABLE = (

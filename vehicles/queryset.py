@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from django.core.exceptions import ValidationError
 from django.db import connection, models
@@ -12,11 +12,7 @@ from credentials.models import Credential
 from fleetcontrol.models import Actor
 
 if TYPE_CHECKING:
-    from vehicles.models import Vehicle
-
-    Vehicles = models.QuerySet[Vehicle]
-else:
-    Vehicles = models.QuerySet
+    from vehicles.models import Vehicle  # noqa: F401 - named in a string below
 
 # One statement: what is moved is what is locked, and each vehicle gets its event. A vehicle of another fleet or brand
 # breaks vehicle_credential_of_same_fleet_and_brand, so it cannot slip through.
@@ -42,7 +38,7 @@ FROM moved
 """
 
 
-class VehicleQuerySet(Vehicles):
+class VehicleQuerySet(models.QuerySet["Vehicle"]):
     def search(self, text: str) -> Self:
         """Vehicles with the text in any part of name, licence plate, VIN or unit id, without regard to case, spaces
         and hyphens.
@@ -61,7 +57,7 @@ class VehicleQuerySet(Vehicles):
             words = _("%(credential)s cannot be used by %(vehicle)s: its fleet or brand is another.")
             raise ValidationError({"credential": words % {"credential": credential, "vehicle": stranger}})
         chosen, params = self.order_by().values("pk").query.sql_with_params()
-        values = {
+        values: dict[str, Any] = {
             "credential": credential.pk,
             "name": credential.name,
             "fleet": credential.fleet_id,
@@ -74,4 +70,5 @@ class VehicleQuerySet(Vehicles):
         named = chosen % tuple(f"%(p{number})s" for number in range(len(params)))
         with connection.cursor() as cursor:
             cursor.execute(_MOVE.format(chosen=named), values)
-            return cursor.rowcount
+            moved: int = cursor.rowcount
+        return moved
