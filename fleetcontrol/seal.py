@@ -11,7 +11,9 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from django.apps import apps
 from django.conf import settings
+from django.db import models
 from django.utils.translation import gettext_lazy as _
 from fernet_fields.hkdf import derive_fernet_key
 
@@ -54,6 +56,14 @@ class Sealed:
             raise SealError(_("This secret was sealed for something else and was copied here. Replace the secret."))
         return text
 
+    def fits(self) -> bool:
+        """Whether one of today's keys opens it, whoever the owner is."""
+        try:
+            fernet().decrypt(self.token)
+        except InvalidToken:
+            return False
+        return True
+
 
 def seal(text: str, owner: str) -> Sealed:
     """Encrypt a text for one owner, such as "vehicle:01F62857KMPG2NE2GK1W2N3QYS"."""
@@ -63,6 +73,28 @@ def seal(text: str, owner: str) -> Sealed:
 def fernet() -> MultiFernet:
     """The cipher of today's FERNET_KEYS; looked up each time, because tests and key rotation change them."""
     return _fernet(tuple(settings.FERNET_KEYS))
+
+
+def sealed_columns() -> list[tuple[type[models.Model], str]]:
+    """Every column that holds sealed values, as (model, field name): found by looking, so that none is forgotten."""
+    return [
+        (model, field.name)
+        for model in apps.get_models()
+        for field in model._meta.local_fields
+        if isinstance(field, SealedTextField)
+    ]
+
+
+def keys_fit() -> bool:
+    """Whether FERNET_KEYS opens what was sealed last in every column; true for a database without secrets."""
+    for model, name in sealed_columns():
+        newest = (
+            model._default_manager.filter(**{f"{name}__isnull": False}).order_by("-pk").values_list(name, flat=True)
+        )
+        sealed = newest.first()
+        if sealed is not None and not sealed.fits():
+            return False
+    return True
 
 
 def fingerprint(value: str, scope: str) -> str:

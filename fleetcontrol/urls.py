@@ -10,6 +10,7 @@ admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-a
 
 pages: list[URLPattern | URLResolver] = [
     path("", views.home, name="home"),
+    path("health/", views.health, name="health"),
 ]
 
 urlpatterns: list[URLPattern | URLResolver] = [

@@ -1,8 +1,11 @@
 """Pages that belong to no noun of their own: the way in."""
 
-from django.http import HttpRequest, HttpResponse
+from django.contrib.auth.decorators import login_not_required
+from django.db import DatabaseError, connection
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 
+from fleetcontrol import seal
 from fleetcontrol.models import Membership, User
 
 
@@ -13,3 +16,18 @@ def home(request: HttpRequest) -> HttpResponse:
     if membership is None:
         return render(request, "no_fleet.html")
     return redirect("credentials:index", fleet=membership.fleet.slug)
+
+
+@login_not_required
+def health(request: HttpRequest) -> JsonResponse:
+    """200 while work can be done: the database answers, FERNET_KEYS opens what is stored; else 503 and what fails."""
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+        problems = [] if seal.keys_fit() else ["FERNET_KEYS does not open the secrets in the database."]
+    except DatabaseError:
+        problems = ["The database does not answer."]
+    status = "fail" if problems else "pass"
+    answer = JsonResponse({"status": status, "problems": problems}, status=503 if problems else 200)
+    answer["Cache-Control"] = "no-store"
+    return answer
