@@ -33,7 +33,12 @@ def stop(sentence: str) -> ImproperlyConfigured:
 TRIAL = not env.str("DATABASE_URL", default="")
 
 try:
-    database_url = postgres.ensure(VAR_DIR / "postgres") if TRIAL else env.str("DATABASE_URL")
+    if not TRIAL:
+        database_url = env.str("DATABASE_URL")
+    elif TESTING:
+        database_url = postgres.ensure(VAR_DIR / "postgres-test", durable=False)
+    else:
+        database_url = postgres.ensure(VAR_DIR / "postgres")
     DATABASES = {"default": env.db_url_config(database_url)}
     if replica_url := env.str("DATABASE_REPLICA_URL", default=""):
         DATABASES["replica"] = env.db_url_config(replica_url)

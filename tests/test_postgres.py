@@ -1,0 +1,263 @@
+"""The embedded server, started for real: by root, by an unprivileged person, by several at once."""
+
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from fleetcontrol import postgres
+
+PROJECT = Path(__file__).resolve().parent.parent
+only_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+
+# What another process does, perhaps as another person: start the server, leave a row, say the
+# address, and stay until its input ends. It imports first, because root's Python may be closed to
+# the person it becomes.
+VISIT = """
+import os, pathlib, sys
+sys.path.insert(0, sys.argv[1])
+import encodings.idna, psycopg
+from fleetcontrol import postgres
+if len(sys.argv) > 3:
+    os.setgroups([])
+    os.setgid(int(sys.argv[3]))
+    os.setuid(int(sys.argv[3]))
+try:
+    address = postgres.ensure(pathlib.Path(sys.argv[2]))
+    with psycopg.connect(address) as connection:
+        connection.execute("SELECT pg_advisory_xact_lock(1)")
+        connection.execute("CREATE TABLE IF NOT EXISTS visit (at timestamptz DEFAULT now())")
+        connection.execute("INSERT INTO visit DEFAULT VALUES")
+    print(address, flush=True)
+except postgres.PostgresError as error:
+    print("refused:", error, flush=True)
+sys.stdin.read()
+"""
+
+
+class Visitor:
+    """Another process that uses a folder's server until it leaves."""
+
+    def __init__(self, folder: Path, user: str = "") -> None:
+        command = [sys.executable, "-W", "error", "-c", VISIT, str(PROJECT), str(folder)]
+        if user:
+            command.append(str(pwd.getpwnam(user).pw_uid))
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def says(self) -> str:
+        """The server's address, or why there is none."""
+        assert self.process.stdout
+        return self.process.stdout.readline().strip()
+
+    def leave(self) -> None:
+        self.process.communicate(timeout=30)
+        assert self.process.returncode == 0
+
+    def die(self) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+
+type Visit = Callable[..., Visitor]
+
+
+@pytest.fixture
+def visit() -> Iterator[Visit]:
+    """Makes a Visitor of a folder; none is left running when a test fails."""
+    visitors = []
+
+    def visit(folder: Path, user: str = "") -> Visitor:
+        visitors.append(Visitor(folder, user))
+        return visitors[-1]
+
+    yield visit
+    for visitor in visitors:
+        visitor.die()
+
+
+@pytest.fixture
+def project() -> Iterator[Path]:
+    """An empty folder with a short path, gone after the test together with root's part of it."""
+    project = Path(tempfile.mkdtemp(prefix="fc-"))
+    yield project
+    for data in [path for path in project.rglob("data") if path.is_symlink()]:
+        data.readlink().parent.with_suffix(".project").unlink()
+        shutil.rmtree(data.readlink().parent)
+    shutil.rmtree(project)
+
+
+def visits(address: str) -> int:
+    with psycopg.connect(address) as connection:
+        row = connection.execute("SELECT count(*) FROM visit").fetchone()
+    assert row
+    return int(row[0])
+
+
+def is_up(address: str) -> bool:
+    try:
+        psycopg.connect(address).close()
+    except psycopg.OperationalError:
+        return False
+    return True
+
+
+def crash(folder: Path) -> None:
+    """Kill the server so that it cannot tidy up, and wait until its lock is free."""
+    pid = int((folder / "data" / "postmaster.pid").read_text().splitlines()[0])
+    os.kill(pid, signal.SIGKILL)
+    time.sleep(0.5)
+
+
+def test_starts_a_database_in_utf_8_that_folds_umlauts(project: Path) -> None:
+    address = postgres.ensure(project / "pg", durable=False)
+    with psycopg.connect(address) as connection:
+        row = connection.execute("SELECT current_database(), lower('ÜBER'), 'ü' < 'v'").fetchone()
+    assert row == ("fleetcontrol", "über", False)
+    postgres.stop(project / "pg")
+    assert not is_up(address)
+
+
+def test_keeps_its_data_over_a_restart(project: Path, visit: Visit) -> None:
+    for count in (1, 2):
+        visitor = visit(project / "pg")
+        assert visits(visitor.says()) == count
+        visitor.leave()
+
+
+def test_processes_that_start_at_once_share_one_server_and_the_last_one_stops_it(project: Path, visit: Visit) -> None:
+    visitors = [visit(project / "pg") for _ in range(4)]
+    addresses = {visitor.says() for visitor in visitors}
+    assert len(addresses) == 1
+    address = addresses.pop()
+    assert visits(address) == 4
+    for visitor in visitors[:3]:
+        visitor.leave()
+        assert is_up(address)
+    visitors[3].leave()
+    assert not is_up(address)
+
+
+def test_a_killed_process_leaves_a_server_that_the_next_one_uses_and_stops(project: Path, visit: Visit) -> None:
+    killed = visit(project / "pg")
+    address = killed.says()
+    killed.die()
+    assert is_up(address)
+    visitor = visit(project / "pg")
+    assert visits(visitor.says()) == 2
+    visitor.leave()
+    assert not is_up(address)
+
+
+def test_starts_again_after_a_crash_although_the_old_number_is_now_another_process(project: Path, visit: Visit) -> None:
+    visitor = visit(project / "pg")
+    assert visits(visitor.says()) == 1
+    crash(project / "pg")
+    stale = project / "pg" / "data" / "postmaster.pid"
+    lines = stale.read_text().splitlines()
+    stale.write_text("\n".join([str(os.getppid()), *lines[1:]]) + "\n")
+    second = visit(project / "pg")
+    assert visits(second.says()) == 2
+    second.leave()
+    visitor.leave()
+
+
+@pytest.mark.parametrize("name", ["Flotte für Ümläute, $HOME `id`", "x" * 200])
+def test_lives_in_a_folder_with_any_name(project: Path, visit: Visit, name: str) -> None:
+    user = "daemon" if os.geteuid() == 0 else ""
+    if user:
+        shutil.chown(project, user)
+    for count in (1, 2):
+        visitor = visit(project / name / "pg", user)
+        address = visitor.says()
+        assert visits(address) == count
+        socket_folder = Path(psycopg.conninfo.conninfo_to_dict(address)["host"] or "")
+        assert socket_folder.stat().st_mode & 0o777 == 0o700
+        visitor.leave()
+        assert not socket_folder.exists()
+
+
+@only_root
+def test_changes_no_permission_outside_its_own_folders(project: Path, visit: Visit) -> None:
+    project.chmod(0o700)
+    visitor = visit(project / "pg")
+    assert is_up(visitor.says())
+    visitor.leave()
+    assert project.stat().st_mode & 0o777 == 0o700
+    data = project / "pg" / "data"
+    assert data.is_symlink()
+    assert data.stat().st_uid != 0
+
+
+@only_root
+def test_root_finds_its_data_after_the_project_moved_but_a_copy_starts_empty(project: Path, visit: Visit) -> None:
+    first = visit(project / "one" / "pg")
+    assert visits(first.says()) == 1
+    first.leave()
+    (project / "one").rename(project / "two")
+    moved = visit(project / "two" / "pg")
+    assert visits(moved.says()) == 2
+    shutil.copytree(project / "two", project / "three", symlinks=True)
+    copy = visit(project / "three" / "pg")
+    assert visits(copy.says()) == 1
+    copy.leave()
+    moved.leave()
+
+
+@only_root
+def test_root_uses_the_database_of_the_projects_owner(project: Path, visit: Visit) -> None:
+    shutil.chown(project, "daemon")
+    for count, user in enumerate(["daemon", "", "daemon"], start=1):
+        visitor = visit(project / "pg", user)
+        assert visits(visitor.says()) == count
+        visitor.leave()
+
+
+@only_root
+def test_one_person_does_not_use_the_database_of_another(project: Path, visit: Visit) -> None:
+    project.chmod(0o755)
+    root = visit(project / "pg")
+    assert is_up(root.says())
+    other = visit(project / "pg", "daemon")
+    assert other.says() == (
+        f"refused: The database in {project}/pg belongs to root: run this as root, or set DATABASE_URL to another one."
+    )
+    other.leave()
+    root.leave()
+
+
+@only_root
+def test_a_folder_without_the_right_to_write_is_one_sentence(project: Path, visit: Visit) -> None:
+    project.chmod(0o755)
+    visitor = visit(project / "pg", "daemon")
+    said = visitor.says()
+    assert said.startswith("refused: The embedded PostgreSQL cannot be used (")
+    assert "Permission denied" in said
+    visitor.leave()
+
+
+def test_data_of_another_version_is_one_sentence(project: Path, visit: Visit) -> None:
+    visitor = visit(project / "pg")
+    assert is_up(visitor.says())
+    visitor.leave()
+    (project / "pg" / "data" / "PG_VERSION").write_text("17\n")
+    with pytest.raises(postgres.PostgresError, match=r"made by PostgreSQL 17, but .* brings 18"):
+        postgres.ensure(project / "pg")
+
+
+def test_a_server_that_does_not_start_says_why(project: Path, visit: Visit) -> None:
+    visitor = visit(project / "pg")
+    assert is_up(visitor.says())
+    visitor.leave()
+    with (project / "pg" / "data" / "postgresql.conf").open("a") as settings:
+        settings.write("shared_buffers = 'much'\n")
+    with pytest.raises(postgres.PostgresError, match="does not start: "):
+        postgres.ensure(project / "pg")
