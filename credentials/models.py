@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import date, timedelta
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
@@ -23,6 +23,7 @@ from fleetcontrol.models import Actor, AuditEvent, Fleet, new_id
 from fleetcontrol.seal import SealedTextField, SealError, fingerprint, seal
 
 FORMER_VERSION_KEPT = timedelta(hours=24)
+ATTENTION_BEFORE_END = timedelta(days=30)
 
 
 class Status(models.TextChoices):
@@ -42,6 +43,14 @@ class CredentialInUse(Exception):
         self.credential = credential
         self.count = count
         super().__init__(f"{count} vehicles use {credential.name}")
+
+
+class CredentialQuerySet(models.QuerySet["Credential"]):
+    def needing_attention(self) -> Self:
+        """Credentials that do not work, or end within ATTENTION_BEFORE_END; "not checked" alone is no alarm."""
+        soon = timezone.localdate() + ATTENTION_BEFORE_END
+        troubled = [Status.REJECTED, Status.UNREACHABLE, Status.SCOPES_MISSING, Status.REVOKED]
+        return self.filter(Q(status__in=troubled) | Q(ends_on__lte=soon))
 
 
 class Credential(models.Model):
@@ -68,6 +77,8 @@ class Credential(models.Model):
     created_by = models.CharField(max_length=254, editable=False)
     changed_at = models.DateTimeField(_("changed"), default=timezone.now, editable=False)
     changed_by = models.CharField(max_length=254, editable=False)
+
+    objects: ClassVar[models.Manager[Credential]] = CredentialQuerySet.as_manager()
 
     field_of_rule: ClassVar[dict[str, str]] = {
         "credential_name_unique_in_fleet": "name",

@@ -1,6 +1,7 @@
 """Every address of FleetControl."""
 
 from allauth.account.decorators import secure_admin_login
+from django.conf import settings
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 
@@ -11,7 +12,10 @@ admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-a
 pages: list[URLPattern | URLResolver] = [
     path("", views.home, name="home"),
     path("health/", views.health, name="health"),
+    path("preferences/", views.preferences, name="preferences"),
 ]
+if settings.DEBUG or settings.TESTING:
+    pages.append(path("styleguide/", views.styleguide, name="styleguide"))
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", include((pages, "fleetcontrol"))),
@@ -20,3 +24,5 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("accounts/", include("allauth.urls")),
     path("admin/", admin.site.urls),
 ]
+
+handler500 = "fleetcontrol.views.failed"

@@ -4,8 +4,12 @@ from django.contrib.auth.decorators import login_not_required
 from django.db import DatabaseError, connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
+from django.template import loader
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.http import require_POST
 
 from fleetcontrol import seal
+from fleetcontrol import styleguide as examples
 from fleetcontrol.models import Membership, User
 
 
@@ -31,3 +35,34 @@ def health(request: HttpRequest) -> JsonResponse:
     answer = JsonResponse({"status": status, "problems": problems}, status=503 if problems else 200)
     answer["Cache-Control"] = "no-store"
     return answer
+
+
+@require_POST
+def preferences(request: HttpRequest) -> HttpResponse:
+    """Theme, language and shortcuts of the person, from the account menu; back to the page it was opened on."""
+    person = request.user
+    assert isinstance(person, User)  # noqa: S101 - LoginRequiredMiddleware
+    chosen = request.POST
+    if chosen.get("theme") in ("system", "light", "dark"):
+        person.theme = "" if chosen["theme"] == "system" else chosen["theme"]
+    if chosen.get("language") in ("en", "de"):
+        person.language = chosen["language"]
+    if chosen.get("shortcuts") in ("on", "off"):
+        person.shortcuts = chosen["shortcuts"] == "on"
+    person.save(update_fields=["theme", "language", "shortcuts"])
+    back = chosen.get("next", "")
+    safe = url_has_allowed_host_and_scheme(back, allowed_hosts={request.get_host()}, require_https=request.is_secure())
+    return redirect(back if safe else "fleetcontrol:home")
+
+
+@login_not_required
+def styleguide(request: HttpRequest) -> HttpResponse:
+    """Every component in every state; exists in debug only."""
+    return render(request, "styleguide.html", examples.context())
+
+
+def failed(request: HttpRequest) -> HttpResponse:
+    """The page of an error on our side (handler500). Without the person and the database, which may be what failed."""
+    flow_id = getattr(request, "flow_id", "")
+    page = loader.render_to_string("500.html", {"flow_id": flow_id})
+    return HttpResponse(page, status=500, headers={"Cache-Control": "no-store"})

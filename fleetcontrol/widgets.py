@@ -1,0 +1,33 @@
+"""The two controls of the design that Django's forms lack. templates/django/forms/field.html draws them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.forms import PasswordInput, RadioSelect
+
+
+class SecretInput(PasswordInput):
+    """A secret of an OEM: never sent back to the browser, not remembered by it, with Show and Hide."""
+
+    def __init__(self, attrs: Mapping[str, Any] | None = None) -> None:
+        super().__init__(
+            attrs={
+                "autocomplete": "off",
+                "spellcheck": "false",
+                "autocapitalize": "off",
+                "class": "mono",
+                **(attrs or {}),
+            },
+            render_value=False,
+        )
+
+
+class ChoiceCards(RadioSelect):
+    """Up to three choices as cards; `hints` maps a choice's value to the sentence under its label."""
+
+    def __init__(self, hints: Mapping[str, str] | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.hints = dict(hints or {})
+
+    def create_option(self, name: str, value: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        return {**super().create_option(name, value, *args, **kwargs), "hint": self.hints.get(str(value), "")}
