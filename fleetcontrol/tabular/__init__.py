@@ -1,0 +1,103 @@
+"""CSV, XLSX and JSON Lines in, rows of text with their true line numbers out; formula-safe CSV out.
+
+Whatever a file is, the reader of its rows sees one thing: a `Table` with a header and an iterator
+of `(line, cells)`. A row that cannot be read stands in its place as a `TabularProblem`, so that one
+pass finds every bad row; a file that cannot be read any further raises the same `TabularProblem`.
+
+Nothing is kept but the piece being read: memory does not grow with a CSV or JSON Lines file. An
+XLSX file keeps its texts apart from its rows, so they have to be held; `Limits.texts` bounds them.
+"""
+
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from django.utils.translation import gettext as _
+
+from fleetcontrol.tabular import delimited, jsonlines, workbook
+from fleetcontrol.tabular.delimited import csv_lines, safe_cell
+from fleetcontrol.tabular.source import Cells, Limits, Row, Source, TabularProblem
+
+__all__ = [
+    "FORMATS",
+    "Cells",
+    "Limits",
+    "Row",
+    "Table",
+    "TabularProblem",
+    "csv_lines",
+    "read",
+    "safe_cell",
+]
+
+FORMATS = ("csv", "xlsx", "jsonl")
+
+_NOT_TABLES = {
+    b"\xd0\xcf\x11\xe0": "XLS",
+    b"%PDF": "PDF",
+    b"\x1f\x8b": "GZIP",
+    b"Rar!": "RAR",
+    b"7z\xbc\xaf": "7Z",
+}
+
+
+class Table:
+    """The header of a file and, read once, its rows.
+
+    `format` is one of FORMATS. `header` holds the names as the file has them, without the white
+    space around them; a column without a name is "". Iterating raises `TabularProblem` where the
+    file cannot be read further: over a limit, broken, or without a single row.
+    """
+
+    def __init__(self, format: str, header: list[str], rows: Iterator[Row], source: Source) -> None:
+        self.format = format
+        self.header = header
+        self._rows = rows
+        self._source = source
+
+    @property
+    def encoding(self) -> str:
+        """The text's encoding, as far as it has shown itself: plain ASCII passes for UTF-8."""
+        return self._source.encoding
+
+    @property
+    def bytes_read(self) -> int:
+        """How much of the file was taken so far, for a progress bar."""
+        return self._source.bytes_read
+
+    def __iter__(self) -> Iterator[Row]:
+        count = 0
+        most = self._source.limits.rows
+        for count, row in enumerate(self._rows, start=1):
+            if count > most:
+                reason = _("The file has more than %(most)d rows.") % {"most": most}
+                raise TabularProblem(row[0], "", reason)
+            yield row
+        if not count:
+            raise TabularProblem(1, "", _("The file has a header but no rows."))
+
+
+def read(file: BinaryIO, *, format: str = "", limits: Limits | None = None) -> Table:
+    """Open a table. `file` needs nothing but `read`; its format is found by itself unless named.
+
+    Raises `TabularProblem` for an empty file, an unknown kind of file or an unusable header.
+    """
+    source = Source(file, limits or Limits())
+    found = format or _format(source)
+    reader = {"csv": delimited.rows, "xlsx": workbook.rows, "jsonl": jsonlines.rows}[found]
+    header, rows = reader(source)
+    return Table(found, header, rows, source)
+
+
+def _format(source: Source) -> str:
+    start = source.peek()
+    if not start.strip():
+        raise TabularProblem(1, "", _("The file is empty."))
+    for magic, name in _NOT_TABLES.items():
+        if start.startswith(magic):
+            reason = _("This is a %(kind)s file. Save it as CSV or XLSX.") % {"kind": name}
+            raise TabularProblem(1, "", reason)
+    if start.startswith(b"PK\x03\x04"):
+        return "xlsx"
+    if start.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] in (b"{", b"["):
+        return "jsonl"
+    return "csv"

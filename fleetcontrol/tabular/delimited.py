@@ -1,0 +1,154 @@
+"""CSV in, whatever wrote it, and CSV out that no spreadsheet takes for a formula."""
+
+import csv
+import re
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, islice
+
+from django.utils.translation import gettext as _
+
+from fleetcontrol.tabular.source import (
+    MARK,
+    Cells,
+    Limits,
+    Row,
+    Source,
+    TabularProblem,
+    header_names,
+    unreadable,
+    wrong_width,
+)
+
+_SEPARATORS = ",;\t|"
+_LINES_TO_WEIGH = 50
+_FORMULA = re.compile(r"'*[=+\-@\t\r\n＝＋－＠]")
+
+# The csv module's own guard: without it an unclosed quote takes in the whole file.
+csv.field_size_limit(Limits.cell)
+
+
+def rows(source: Source) -> tuple[list[str], Iterator[Row]]:
+    """The header and the rows of a CSV file. Separator, quotes and encoding are found."""
+    lines = source.lines()
+    start = list(islice(lines, _LINES_TO_WEIGH))
+    line = 1
+    separator = ""
+    if start and (hint := re.match(r'\ufeff?"?sep=(.)"?\r?\n?$', start[0], re.IGNORECASE)):
+        separator, line = hint[1], 2  # Excel's own way to name the separator
+        del start[0]
+    records = _records(chain(start, lines), separator or _separator(start), line)
+    for line, _raw, cells in records:
+        if isinstance(cells, TabularProblem):
+            raise cells
+        if any(map(str.strip, cells)):
+            header = header_names(cells, line, source.limits)
+            return header, _rows(records, header, source)
+    raise TabularProblem(1, "", _("The file is empty."))
+
+
+def csv_lines(header: Sequence[str], rows: Iterable[Sequence[str]], *, for_excel: bool = False) -> Iterator[str]:
+    """CSV text line by line. `for_excel` adds a byte order mark and separates by semicolons.
+
+    Cells that a spreadsheet would run get a leading apostrophe, which reading takes away again.
+    """
+    writer = csv.writer(_Echo(), delimiter=";" if for_excel else ",")
+    if for_excel:
+        yield "\ufeff"
+    yield writer.writerow(map(safe_cell, header))
+    for row in rows:
+        yield writer.writerow(map(safe_cell, row))
+
+
+def safe_cell(text: str) -> str:
+    """The text as a cell no spreadsheet runs: with an apostrophe before = + - @, tab and CR."""
+    return f"'{text}" if _FORMULA.match(text) else text
+
+
+class _Echo:
+    """A file for `csv.writer` that keeps nothing: `writerow` returns what `write` returns."""
+
+    def write(self, text: str) -> str:
+        return text
+
+
+def _rows(
+    records: Iterator[tuple[int, str, Cells | TabularProblem]], header: list[str], source: Source
+) -> Iterator[Row]:
+    width = len(header)
+    for line, raw, cells in records:
+        if isinstance(cells, TabularProblem):
+            yield line, cells
+            continue
+        if not any(cells):
+            continue
+        if ("\0" in raw or MARK in raw) and (problem := unreadable(line, header, cells, source.encoding)):
+            yield line, problem
+            continue
+        if len(cells) > width and not any(cells[width:]):
+            del cells[width:]
+        if len(cells) != width:
+            yield line, wrong_width(line, len(cells), width)
+            continue
+        if "'" in raw:
+            cells = [cell[1:] if _is_escaped(cell) else cell for cell in cells]
+        yield line, cells
+
+
+def _is_escaped(cell: str) -> bool:
+    return cell.startswith("'") and _FORMULA.match(cell) is not None
+
+
+def _records(lines: Iterator[str], separator: str, line: int) -> Iterator[tuple[int, str, Cells | TabularProblem]]:
+    """Line number, text and cells of each record; broken quoting costs one line, not the rest."""
+    taken: list[str] = []
+    again: deque[str] = deque()
+
+    def feed() -> Iterator[str]:
+        while text := again.popleft() if again else next(lines, ""):
+            taken.append(text)
+            yield text
+
+    reader = csv.reader(feed(), delimiter=separator, strict=True, skipinitialspace=True)
+    while True:
+        try:
+            for cells in reader:
+                yield line, taken[0] if len(taken) == 1 else "".join(taken), cells
+                line += len(taken)
+                taken.clear()
+            return
+        except csv.Error as error:
+            yield line, taken[0], _broken(line, taken, error)
+            # A quote that never closes has swallowed good rows: only its own line is given up.
+            again.extendleft(reversed(taken[1:]))
+            taken.clear()
+            line += 1
+            reader = csv.reader(feed(), delimiter=separator, strict=True, skipinitialspace=True)
+
+
+def _broken(line: int, taken: list[str], error: csv.Error) -> TabularProblem:
+    text = str(error)
+    if "expected after" in text:
+        reason = _("A closing quote must be followed by a separator or the end of the line.")
+    elif ('"' in taken[0] and len(taken) > 1) or "end of data" in text:
+        reason = _("A quote is opened on this line and not closed.")
+    else:
+        most = {"most": Limits.cell}
+        reason = _("A cell must not have more than %(most)d characters.") % most
+    return TabularProblem(line, "", reason, taken[0].strip())
+
+
+def _separator(lines: list[str]) -> str:
+    """The separator that cuts the first lines into the most even and then the most cells."""
+    best, best_score = ",", (0.0, 1)
+    for separator in _SEPARATORS:
+        try:
+            records = list(csv.reader(lines, delimiter=separator, skipinitialspace=True))
+        except csv.Error:
+            continue
+        widths = [len(record) for record in records if any(record)]
+        if widths and widths[0] > 1:
+            score = (sum(width == widths[0] for width in widths) / len(widths), widths[0])
+            if score > best_score:
+                best, best_score = separator, score
+    return best

@@ -1,0 +1,121 @@
+"""JSON Lines: one object a line. Values become the text a CSV cell would hold."""
+
+import json
+from collections.abc import Iterator
+from itertools import chain, islice
+
+from django.utils.translation import gettext as _
+
+from fleetcontrol.tabular.source import (
+    MARK,
+    Cells,
+    Row,
+    Source,
+    TabularProblem,
+    header_names,
+    unreadable,
+)
+
+_LINES_FOR_HEADER = 1000
+type _Record = tuple[int, dict[str, str] | TabularProblem]
+
+
+def rows(source: Source) -> tuple[list[str], Iterator[Row]]:
+    """The header, which is every key of the first 1,000 objects, and the rows."""
+    records = _records(source)
+    start = list(islice(records, _LINES_FOR_HEADER))
+    keys = {key: None for _line, record in start if isinstance(record, dict) for key in record}
+    if not start:
+        raise TabularProblem(1, "", _("The file is empty."))
+    if not keys:
+        problem = start[0][1]
+        raise problem if isinstance(problem, TabularProblem) else _not_an_object(start[0][0])
+    header_names(list(keys), start[0][0], source.limits)
+    return [key.strip() for key in keys], _rows(chain(start, records), list(keys), source)
+
+
+def _rows(records: Iterator[_Record], keys: list[str], source: Source) -> Iterator[Row]:
+    known = set(keys)
+    for line, record in records:
+        if isinstance(record, TabularProblem):
+            yield line, record
+            continue
+        if unknown := next((key for key in record if key not in known), None):
+            reason = _("The first objects of the file have no key “%(key)s”.")
+            yield line, TabularProblem(line, "", reason % {"key": unknown[:100]}, unknown)
+            continue
+        cells: Cells = [record.get(key, "") for key in keys]
+        if any(cells):
+            yield line, _checked(line, keys, cells, source)
+
+
+def _checked(line: int, keys: list[str], cells: Cells, source: Source) -> Cells | TabularProblem:
+    most = source.limits.cell
+    for key, cell in zip(keys, cells, strict=True):
+        if len(cell) > most:
+            reason = _("A cell must not have more than %(most)d characters.") % {"most": most}
+            return TabularProblem(line, key, reason, cell)
+        if not cell.isascii() and not _is_text(cell):
+            reason = _("This cell holds half of a character.")
+            return TabularProblem(line, key, reason, cell.encode("utf-8", "replace").decode())
+    return unreadable(line, keys, cells, source.encoding) or cells
+
+
+def _records(source: Source) -> Iterator[_Record]:
+    for line, raw in enumerate(source.lines(), start=1):
+        text = raw.strip().strip("\ufeff")
+        if not text:
+            continue
+        if MARK in text:
+            yield line, unreadable(line, [""], [text], source.encoding) or _not_an_object(line)
+            continue
+        try:
+            value = json.loads(text, parse_int=str, parse_float=str, object_pairs_hook=_without_duplicates)
+        except _DuplicateKey as error:
+            reason = _("This object has the key “%(key)s” twice.") % {"key": str(error)}
+            yield line, TabularProblem(line, str(error), reason)
+        except json.JSONDecodeError as error:
+            reason = _("This line is not JSON: see its character %(position)d.")
+            yield line, TabularProblem(line, "", reason % {"position": error.colno}, text)
+        except RecursionError:
+            yield line, TabularProblem(line, "", _("This line is nested too deeply."), text)
+        else:
+            is_object = isinstance(value, dict)
+            yield line, _texts(value) if is_object else _not_an_object(line, text)
+
+
+class _DuplicateKey(Exception):
+    pass
+
+
+def _without_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        keys = [key for key, _value in pairs]
+        raise _DuplicateKey(next(key for key in keys if keys.count(key) > 1)[:100])
+    return found
+
+
+def _texts(record: dict[str, object]) -> dict[str, str]:
+    return {key: _text(value) for key, value in record.items()}
+
+
+def _text(value: object) -> str:
+    if isinstance(value, str):
+        return value
+    if value is None:
+        return ""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def _is_text(cell: str) -> bool:
+    try:
+        cell.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _not_an_object(line: int, text: str = "") -> TabularProblem:
+    reason = _('Each line must be one JSON object, such as {"name": "Van 7"}.')
+    return TabularProblem(line, "", reason, text)
