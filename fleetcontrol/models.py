@@ -1,50 +1,32 @@
-"""People, fleets, API clients and the audit trail."""
+"""People, fleets, memberships and API clients."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
 from django.contrib.postgres.fields import ArrayField
-from django.core.validators import RegexValidator
 from django.db import models, transaction
 from django.db.models.functions import Lower
 from django.utils import timezone
 from django.utils.text import slugify
 from django.utils.translation import gettext_lazy as _
-from ulid import ULID
 
+from fleetcontrol.audit import Actor, AuditEvent, new_id
+from fleetcontrol.audit_seal import AuditSeal, Pseudonym
 
-def new_id() -> str:
-    """A ULID: 26 characters that sort by the time they were made (OneAPI's ids have this form)."""
-    return str(ULID())
-
-
-@dataclass(frozen=True, slots=True)
-class Actor:
-    """Who does something, as the audit trail keeps it: a person, an API client, a command or FleetControl itself."""
-
-    kind: str  # user, client, command, system
-    id: str
-    label: str
-    flow_id: str = ""
-    address: str | None = None
-
-    @classmethod
-    def of(cls, user: User, *, flow_id: str = "", address: str | None = None) -> Actor:
-        return cls("user", str(user.pk), str(user), flow_id, address)
-
-    @classmethod
-    def command(cls, name: str) -> Actor:
-        """A management command, such as "import_vehicles"."""
-        return cls("command", name, name, flow_id=new_id())
-
-    @classmethod
-    def system(cls) -> Actor:
-        """FleetControl itself: what it does by the clock and not because somebody asked."""
-        return cls("system", "system", "FleetControl")
+__all__ = [
+    "Actor",
+    "ApiClient",
+    "AuditEvent",
+    "AuditSeal",
+    "Fleet",
+    "Membership",
+    "Pseudonym",
+    "Role",
+    "User",
+    "new_id",
+]
 
 
 class UserManager(BaseUserManager["User"]):
@@ -224,78 +206,3 @@ class ApiClient(models.Model):
 
     def __str__(self) -> str:
         return self.name
-
-
-class AuditEvent(models.Model):
-    """Something that happened, for good: a trigger refuses to change or delete rows.
-
-    People, clients and objects are kept as text, so that an event outlives what it tells of.
-    """
-
-    fleet = models.ForeignKey(
-        Fleet, models.DO_NOTHING, null=True, db_constraint=False, db_index=False, related_name="+"
-    )
-    time = models.DateTimeField(_("time"), default=timezone.now)
-    actor_kind = models.CharField(max_length=10)
-    actor_id = models.CharField(max_length=40)
-    actor_label = models.CharField(_("who"), max_length=254)
-    action = models.CharField(_("what"), max_length=40, validators=[RegexValidator(r"^[a-z_]+\.[a-z_]+$")])
-    target_kind = models.CharField(max_length=40)
-    target_id = models.CharField(max_length=40)
-    target_label = models.CharField(_("object"), max_length=254)
-    changes = models.JSONField(default=dict)
-    flow_id = models.CharField(max_length=64, blank=True)
-    address = models.GenericIPAddressField(null=True)
-
-    class Meta:
-        verbose_name = _("audit event")
-        verbose_name_plural = _("audit events")
-        indexes = [
-            models.Index(fields=["fleet", "-id"], name="audit_by_fleet"),
-            models.Index(fields=["target_kind", "target_id", "-id"], name="audit_by_target"),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.action} {self.target_label}"
-
-    @classmethod
-    def about(
-        cls,
-        fleet: Fleet | None,
-        actor: Actor,
-        action: str,
-        target: models.Model,
-        changes: Mapping[str, Any] | None,
-    ) -> AuditEvent:
-        """The event, not yet saved. `changes` maps a field to [before, after] and never holds a secret."""
-        return cls(
-            fleet=fleet,
-            actor_kind=actor.kind,
-            actor_id=actor.id,
-            actor_label=actor.label[:254],
-            action=action,
-            target_kind=target._meta.model_name or "",
-            target_id=str(target.pk),
-            target_label=str(target)[:254],
-            changes=dict(changes or {}),
-            flow_id=actor.flow_id,
-            address=actor.address,
-        )
-
-    @classmethod
-    def record(
-        cls,
-        fleet: Fleet | None,
-        actor: Actor,
-        action: str,
-        target: models.Model,
-        changes: Mapping[str, Any] | None = None,
-    ) -> AuditEvent:
-        """Write one event; the caller's transaction carries it together with the change it tells of."""
-        event = cls.about(fleet, actor, action, target, changes)
-        event.save(force_insert=True)
-        return event
-
-    @classmethod
-    def record_many(cls, events: Iterable[AuditEvent]) -> None:
-        cls._default_manager.bulk_create(events, batch_size=1000)

@@ -64,14 +64,19 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 KEYS_DIR = VAR_DIR / "keys"
 
 
-def key(name: str, meaning: str) -> str:
-    """The value of a key from the environment, else from var/keys, where a trial makes it the first time."""
+def key(name: str, meaning: str, *, needed: bool = True) -> str:
+    """The value of a key from the environment, else from var/keys, where a trial makes it the first time.
+
+    A key that not every process needs is empty where it is not set.
+    """
     value: str = env.str(name, default="").strip()
     if value:
         return value
     file = KEYS_DIR / name
     if not file.exists():
         if not TRIAL and sys.argv[1:2] != ["quickstart"]:
+            if not needed:
+                return ""
             raise stop(
                 f"{name} is not set. It is {meaning}; set {name}, or {name}_FILE to the path of a file that holds it."
             )
@@ -88,6 +93,8 @@ def key(name: str, meaning: str) -> str:
 SECRET_KEY = key("SECRET_KEY", "the key that signs sessions")
 FERNET_KEYS = [part.strip() for part in key("FERNET_KEYS", "the keys that seal secrets, newest first").split(",")]
 FINGERPRINT_KEY = key("FINGERPRINT_KEY", "the key that makes fingerprints of secrets")
+# Web processes can do without: sealing and verifying is done by `manage.py tend` and `manage.py verify_audit`.
+AUDIT_KEY = key("AUDIT_KEY", "the key that seals the audit trail", needed=False)
 if not all(FERNET_KEYS):
     raise stop("FERNET_KEYS holds an empty key. Write the keys with commas between them, newest first.")
 

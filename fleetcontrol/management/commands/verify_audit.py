@@ -1,0 +1,57 @@
+"""Prove that the audit trail is whole, or name what is not."""
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import transaction
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from fleetcontrol.audit_proof import Report, findings
+from fleetcontrol.audit_seal import lock_chain
+from fleetcontrol.models import AuditSeal, Fleet
+
+
+class Command(BaseCommand):
+    help = "Compares every audit event with its seal. Exits with 1 and names what was changed, taken out or put in."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--fleet", help="short name of one fleet; without it all are verified")
+        parser.add_argument("--head", action="store_true", help="only print the newest seal's head, to keep elsewhere")
+        parser.add_argument("--expect", default="", metavar="HEAD", help="a head printed earlier must be in the chain")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        fleet = self._fleet(options["fleet"])
+        if options["head"]:
+            seals = AuditSeal.objects.order_by("number")
+            last = (seals if fleet is None else seals.filter(fleet=fleet)).last()
+            if last is None:
+                raise CommandError(_("Nothing is sealed yet. `manage.py tend` seals the audit trail."))
+            self.stdout.write(str(last))
+            return
+        report, wrong = Report(), 0
+        with transaction.atomic():
+            lock_chain()
+            for finding in findings(report, fleet=fleet, expect=options["expect"]):
+                wrong += 1
+                self.stderr.write(str(finding))
+        if wrong:
+            raise CommandError(ngettext("%(n)s finding.", "%(n)s findings.", wrong) % {"n": wrong}, returncode=1)
+        self._write_success(report)
+
+    def _fleet(self, slug: str | None) -> Fleet | None:
+        if slug is None:
+            return None
+        fleet = Fleet.objects.filter(slug=slug).first()
+        if fleet is None:
+            raise CommandError(_("There is no fleet with the short name %(slug)s.") % {"slug": slug})
+        return fleet
+
+    def _write_success(self, report: Report) -> None:
+        self.stdout.write(
+            _("The audit trail is whole: %(events)s events in %(seals)s seals, %(retired)s of them retired.")
+            % {"events": report.events, "seals": report.seals, "retired": report.retired}
+        )
+        self.stdout.write(_("Not sealed yet: %(waiting)s events.") % {"waiting": report.waiting})
+        if report.head:
+            self.stdout.write(_("Head, to keep elsewhere: %(head)s") % {"head": report.head})
