@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import secrets
+import ssl
+import tempfile
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cryptography import x509
@@ -11,12 +15,15 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
     Encoding,
+    PrivateFormat,
     PublicFormat,
     load_pem_private_key,
 )
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+from django.views.decorators.debug import sensitive_variables
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
@@ -98,6 +105,22 @@ def read(certificate: str, key: str, passphrase: str = "") -> Certificate:
         ends_at=leaf.not_valid_after_utc.astimezone(UTC),
         weak_bits=weak,
     )
+
+
+@sensitive_variables()
+def load_into(context: ssl.SSLContext, certificate: str, key: str, passphrase: str = "") -> None:
+    """Make a TLS context show a client certificate. Raises PemError.
+
+    The ssl module reads only files, so the pair is on disk for a moment: readable by this account alone, and the key
+    under a passphrase made for that moment.
+    """
+    private = _private(key, passphrase)
+    once = secrets.token_urlsafe(32)
+    protected = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(once.encode()))
+    with tempfile.TemporaryDirectory(prefix="fleetcontrol-") as folder:  # mode 700
+        file = Path(folder) / "pair.pem"
+        file.write_bytes(protected + certificate.encode())
+        context.load_cert_chain(file, password=once)
 
 
 def _leaf(certificate: str) -> x509.Certificate:
