@@ -106,7 +106,8 @@ class _Server(ThreadingHTTPServer):
         """The handshake happens in the request's own thread, so that one who never finishes it holds up nobody."""
         with suppress(OSError):
             request.settimeout(90)
-            super().finish_request(self.context.wrap_socket(request, server_side=True), client_address)
+            with self.context.wrap_socket(request, server_side=True) as tls:
+                super().finish_request(tls, client_address)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Clients that hang up are part of the play."""
@@ -226,9 +227,9 @@ def make_certificates(folder: Path, names: tuple[str, ...]) -> Path:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     ca_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     ca_name = _name("FleetControl demo OEM")
-    ca = _certificate(ca_name, ca_name, ca_key.public_key(), x509.BasicConstraints(ca=True, path_length=0))
+    ca = _certificate(ca_name, ca_name, ca_key.public_key(), ca_key, is_ca=True)
     (folder / "ca.pem").write_bytes(ca.sign(ca_key, hashes.SHA256()).public_bytes(Encoding.PEM))
-    leaf = _certificate(_name(names[0]), ca_name, key.public_key(), x509.BasicConstraints(ca=False, path_length=None))
+    leaf = _certificate(_name(names[0]), ca_name, key.public_key(), ca_key, is_ca=False)
     alternatives = x509.SubjectAlternativeName([x509.DNSName(name) for name in names])
     signed = leaf.add_extension(alternatives, critical=False).sign(ca_key, hashes.SHA256())
     pair = folder / "server.pem"
@@ -240,12 +241,34 @@ def make_certificates(folder: Path, names: tuple[str, ...]) -> Path:
 
 
 def _certificate(
-    subject: x509.Name, issuer: x509.Name, public_key: ec.EllipticCurvePublicKey, constraints: x509.BasicConstraints
+    subject: x509.Name,
+    issuer: x509.Name,
+    public_key: ec.EllipticCurvePublicKey,
+    ca_key: ec.EllipticCurvePrivateKey,
+    *,
+    is_ca: bool,
 ) -> x509.CertificateBuilder:
+    """With all that Python's strict verification wants to see."""
     now = datetime.now(UTC)
     builder = x509.CertificateBuilder(issuer, subject, public_key, x509.random_serial_number())
     builder = builder.not_valid_before(now - timedelta(hours=1)).not_valid_after(now + timedelta(days=7))
-    return builder.add_extension(constraints, critical=True)
+    usage = x509.KeyUsage(
+        digital_signature=not is_ca,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=is_ca,
+        crl_sign=is_ca,
+        encipher_only=False,
+        decipher_only=False,
+    )
+    return (
+        builder.add_extension(x509.BasicConstraints(ca=is_ca, path_length=0 if is_ca else None), critical=True)
+        .add_extension(usage, critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False)
+    )
 
 
 def _name(text: str) -> x509.Name:

@@ -166,8 +166,8 @@ def _request(
 ) -> tuple[dict[str, str], bytes]:
     """Headers and body of the token request (RFC 6749 sections 4.4 and 4.3, client authentication section 2.3.1).
 
-    The client secret is the brand's first secret field, whatever the OEM calls it; with a password grant the password is
-    sent apart.
+    The client secret is the brand's first secret field, whatever the OEM calls it; a password grant sends its
+    password apart.
     """
     key = next((f.key for f in brand.fields if f.kind is Kind.SECRET and (how.grant, f.key) != ("password",) * 2), "")
     client_secret = secret.get(key, "")

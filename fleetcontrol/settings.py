@@ -5,6 +5,7 @@ FleetControl starts its own PostgreSQL and keeps keys it makes itself in var/key
 """
 
 import os
+import re
 import secrets
 import sys
 from pathlib import Path
@@ -175,7 +176,22 @@ TEMPLATES = [
     }
 ]
 FORM_RENDERER = "django.forms.renderers.TemplatesSetting"
+
+
+# OEMs
+
 FLEETCONTROL_BRANDS = env.str("FLEETCONTROL_BRANDS", default="")
+# The address of `manage.py demo_oem`, which then answers in the place of every OEM.
+FLEETCONTROL_DEMO_OEM = env.str("FLEETCONTROL_DEMO_OEM", default="")
+FLEETCONTROL_DEMO_OEM_CA = env.str("FLEETCONTROL_DEMO_OEM_CA", default=str(VAR_DIR / "demo_oem" / "ca.pem"))
+if FLEETCONTROL_DEMO_OEM:
+    if not TRIAL or HTTPS:
+        raise stop(
+            "FLEETCONTROL_DEMO_OEM lets a program on this machine answer for the OEMs. It is for a trial only: "
+            "unset it, or unset DATABASE_URL and use a PUBLIC_URL with http."
+        )
+    if not re.fullmatch(r"https://127\.0\.0\.1:[0-9]{1,5}", FLEETCONTROL_DEMO_OEM):
+        raise stop("FLEETCONTROL_DEMO_OEM must be what manage.py demo_oem prints, such as https://127.0.0.1:8443.")
 
 
 # People

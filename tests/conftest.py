@@ -1,13 +1,17 @@
 """What every test stands on: a real PostgreSQL, people with their roles, no network but loopback."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from django.db import connection
 from django.test import Client
+from pytest_django.fixtures import Settings
 
+from credentials.demo_oem import DemoOem
 from fleetcontrol.models import Fleet, Role, User
 from tests import factory
+from tests.oem import play
 
 
 @pytest.fixture(scope="session")
@@ -77,3 +81,9 @@ def signed_in(user: User) -> Client:
     client = Client()
     client.force_login(user)
     return client
+
+
+@pytest.fixture
+def oem(settings: Settings, tmp_path: Path) -> Iterator[DemoOem]:
+    """A local HTTPS server that plays every OEM of the catalogue; sign-ins of the test go there."""
+    yield from play(settings, tmp_path)
