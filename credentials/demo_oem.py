@@ -9,12 +9,14 @@ from __future__ import annotations
 import base64
 import json
 import secrets
+import socket
 import ssl
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
@@ -80,7 +82,8 @@ class DemoOem:
         handler = type("Handler", (_Handler,), {"oem": self})
         self.server = _Server(("127.0.0.1", self.port), handler)
         self.server.context = context
-        threading.Thread(target=self.server.serve_forever, daemon=True, name="demo_oem").start()
+        serve = partial(self.server.serve_forever, poll_interval=0.05)
+        threading.Thread(target=serve, daemon=True, name="demo_oem").start()
 
     def stop(self) -> None:
         self.stopping.set()
@@ -104,10 +107,18 @@ class _Server(ThreadingHTTPServer):
 
     def finish_request(self, request: Any, client_address: Any) -> None:
         """The handshake happens in the request's own thread, so that one who never finishes it holds up nobody."""
-        with suppress(OSError):
-            request.settimeout(90)
-            with self.context.wrap_socket(request, server_side=True) as tls:
-                super().finish_request(tls, client_address)
+        request.settimeout(90)
+        tls_socket = self.context.wrap_socket(request, server_side=True, do_handshake_on_connect=False)
+        with suppress(OSError), tls_socket as tls:
+            try:
+                tls.do_handshake()
+            except OSError:
+                # Hang up after the other side, so that it gets to read why.
+                tls.shutdown(socket.SHUT_WR)
+                while tls.recv(4096):
+                    pass
+                return
+            super().finish_request(tls, client_address)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Clients that hang up are part of the play."""

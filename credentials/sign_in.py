@@ -212,15 +212,20 @@ def _granted(brand: Brand, how: SignIn, body: Mapping[str, Any], details: dict[s
     token = body.get("access_token")
     if not isinstance(token, str) or not _TOKEN.fullmatch(token):
         return Verdict(Outcome.NO_ANSWER, brand, "broken", details)
-    life = body.get("expires_in")
-    if isinstance(life, str) and life.isdecimal():
-        life = int(life[:9])
-    is_life = isinstance(life, int | float) and not isinstance(life, bool) and 0 < life < 10**9
     # Without a scope in the answer all that was asked for is granted (RFC 6749 section 5.1).
     granted = body.get("scope")
     if isinstance(granted, str) and set(how.scopes) - set(granted.split()):
         return Verdict(Outcome.SCOPES_MISSING, brand, "scopes", details)
-    return Verdict(Outcome.WORKS, brand, "works", details, SecretToken(token), int(life) if is_life else None)
+    return Verdict(Outcome.WORKS, brand, "works", details, SecretToken(token), _life(body.get("expires_in")))
+
+
+def _life(seconds: object) -> int | None:
+    """A token's life; None for what is no such number. Some servers send it as text."""
+    if isinstance(seconds, str) and seconds.isdecimal():
+        seconds = int(seconds[:9])
+    if isinstance(seconds, int | float) and not isinstance(seconds, bool) and 0 < seconds < 10**9:
+        return int(seconds)
+    return None
 
 
 def _refusal(status: int, body: Mapping[str, Any]) -> tuple[Outcome, str]:
