@@ -89,7 +89,7 @@ document.addEventListener("input", (event) => {
 /* Menus: the first entry has the focus, arrows move. Esc and a click outside are the platform's. */
 document.addEventListener("toggle", (event) => {
   const opened = event.target;
-  if (opened.matches?.("[popover]") && event.newState === "open") find("a, input:not([hidden]), button", opened)?.focus();
+  if (opened.matches?.("[popover]") && event.newState === "open") find("a, button, input:not([hidden], [type=hidden])", opened)?.focus();
 }, true);
 document.addEventListener("keydown", (event) => {
   const menu = event.target.closest(".menu");
@@ -101,14 +101,14 @@ document.addEventListener("keydown", (event) => {
 });
 
 /* Shortcuts: / ? N and G with a letter. Off inside fields, and off altogether by the account menu. */
-let afterG = 0;
+let afterG = -Infinity;
 document.addEventListener("keydown", (event) => {
   if (!document.body.hasAttribute("data-shortcuts") || event.ctrlKey || event.metaKey || event.altKey) return;
   if (inField(event.target) || find("dialog[open], :popover-open")) return;
   const key = event.key.toLowerCase();
   if (key === "g") { afterG = event.timeStamp; return; }
   const wanted = event.timeStamp - afterG < 1500 ? `g${key}` : key;
-  afterG = 0;
+  afterG = -Infinity;
   const target = find(`[data-key="${CSS.escape(wanted)}"]`);
   if (wanted === "?") find("#shortcuts")?.showModal();
   else if (!target) return;

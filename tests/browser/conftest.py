@@ -1,0 +1,86 @@
+"""A real Chromium on a real server with a real database.
+
+FLEETCONTROL_BROWSER=required makes a missing browser a failure instead of a skip; another browser than the system's is
+named in FLEETCONTROL_CHROMIUM.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+
+import pytest
+from django.conf import settings
+from django.test import Client
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from pytest_django.live_server_helper import LiveServer
+
+from fleetcontrol.models import User
+
+FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
+FLAGS += ["--disable-component-update", "--disable-sync"]
+# Playwright drives the browser from an event loop; the tests themselves touch the database outside of it.
+os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
+
+type Opener = Callable[..., Page]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "browser" in str(item.path.parent.name):
+            item.add_marker(pytest.mark.browser)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    named = os.environ.get("FLEETCONTROL_CHROMIUM")
+    program = named or shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if program is None:
+        reason = "no Chromium on this machine: apt-get install chromium, or name one in FLEETCONTROL_CHROMIUM"
+        if os.environ.get("FLEETCONTROL_BROWSER") == "required":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_as(chromium: Browser, live_server: LiveServer, request: pytest.FixtureRequest) -> Iterator[Opener]:
+    """open_as(person, "/path", width=1280, …) gives a page. Everything the browser complains of fails the test."""
+    contexts: list[BrowserContext] = []
+    complaints: list[str] = []
+
+    def opener(person: User | None, path: str = "/", *, width: int = 1280, script: bool = True, **options: str) -> Page:
+        phone = width < 800
+        context = chromium.new_context(
+            base_url=live_server.url,
+            viewport={"width": width, "height": 844 if phone else 900},
+            has_touch=phone,
+            is_mobile=phone,
+            java_script_enabled=script,
+            locale=options.get("locale", "en-GB"),
+            color_scheme="dark" if options.get("theme") == "dark" else "light",
+            reduced_motion="reduce",
+        )
+        context.set_default_timeout(8000)
+        contexts.append(context)
+        if person is not None:
+            client = Client()
+            client.force_login(person)
+            value = client.cookies[settings.SESSION_COOKIE_NAME].value
+            context.add_cookies([{"name": settings.SESSION_COOKIE_NAME, "value": value, "url": live_server.url}])
+        page = context.new_page()
+        page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.goto(path)
+        return page
+
+    yield opener
+    for context in contexts:
+        context.close()
+    # A page that answers 4xx on purpose is reported by the browser as a failed resource; that is no complaint.
+    wrong = [text for text in complaints if not text.startswith("Failed to load resource: the server responded with")]
+    assert wrong == []
