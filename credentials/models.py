@@ -2,38 +2,38 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from datetime import date, timedelta
-from typing import Any, ClassVar, Self
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import date
+from typing import Any, ClassVar
 
-from django.contrib.postgres.fields import ArrayField
-from django.contrib.postgres.indexes import GinIndex
 from django.core.exceptions import ValidationError
 from django.core.validators import ProhibitNullCharactersValidator
 from django.db import models, transaction
 from django.db.models import Q
 from django.db.models.functions import Lower
 from django.utils import timezone
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
+from django.views.decorators.debug import sensitive_variables
 
 from credentials import brands
+from credentials.checkable import SecretRefused, Status
+from credentials.queryset import CredentialQuerySet
+from credentials.rotatable import NothingToRevertTo, ReplacedMeanwhile, Rotatable
+from credentials.versions import CredentialSecret
 from fleetcontrol import rules
 from fleetcontrol.models import Actor, AuditEvent, Fleet, new_id
-from fleetcontrol.seal import SealedTextField, SealError, fingerprint, seal
 
-FORMER_VERSION_KEPT = timedelta(hours=24)
-ATTENTION_BEFORE_END = timedelta(days=30)
-
-
-class Status(models.TextChoices):
-    UNCHECKED = "UNCHECKED", _("Not checked")
-    WORKING = "WORKING", _("Working")
-    REJECTED = "REJECTED", _("Sign-in rejected")
-    UNREACHABLE = "UNREACHABLE", _("Not reachable")
-    SCOPES_MISSING = "SCOPES_MISSING", _("Permissions missing")
-    PENDING = "PENDING", _("Pending")
-    REVOKED = "REVOKED", _("Revoked")
+__all__ = [
+    "Credential",
+    "CredentialInUse",
+    "CredentialSecret",
+    "NothingToRevertTo",
+    "ReplacedMeanwhile",
+    "SecretRefused",
+    "Status",
+]
 
 
 class CredentialInUse(Exception):
@@ -45,15 +45,7 @@ class CredentialInUse(Exception):
         super().__init__(f"{count} vehicles use {credential.name}")
 
 
-class CredentialQuerySet(models.QuerySet["Credential"]):
-    def needing_attention(self) -> Self:
-        """Credentials that do not work, or end within ATTENTION_BEFORE_END; "not checked" alone is no alarm."""
-        soon = timezone.localdate() + ATTENTION_BEFORE_END
-        troubled = [Status.REJECTED, Status.UNREACHABLE, Status.SCOPES_MISSING, Status.REVOKED]
-        return self.filter(Q(status__in=troubled) | Q(ends_on__lte=soon))
-
-
-class Credential(models.Model):
+class Credential(Rotatable):
     """What an OEM issued so that its telematics units can be reached; shared by all vehicles that refer to it.
 
     Brand, identifier, name and fleet never change (a trigger holds it); only the secret is replaced.
@@ -67,18 +59,14 @@ class Credential(models.Model):
     settings = models.JSONField(_("settings"), default=dict, blank=True)
     note = models.CharField(_("note"), max_length=500, blank=True, validators=[ProhibitNullCharactersValidator()])
     ends_on = models.DateField(_("ends on"), null=True, blank=True)
-    status = models.CharField(_("connection"), max_length=14, choices=Status, default=Status.UNCHECKED, editable=False)
-    status_detail = models.CharField(max_length=500, blank=True, editable=False)
-    status_since = models.DateTimeField(default=timezone.now, editable=False)
-    checked_at = models.DateTimeField(_("checked"), null=True, editable=False)
-    last_worked_at = models.DateTimeField(_("last worked"), null=True, editable=False)
-    last_used_at = models.DateTimeField(_("last used"), null=True, editable=False)
     created_at = models.DateTimeField(_("added"), default=timezone.now, editable=False)
     created_by = models.CharField(max_length=254, editable=False)
     changed_at = models.DateTimeField(_("changed"), default=timezone.now, editable=False)
     changed_by = models.CharField(max_length=254, editable=False)
 
-    objects: ClassVar[models.Manager[Credential]] = CredentialQuerySet.as_manager()
+    objects: ClassVar[CredentialQuerySet] = CredentialQuerySet.as_manager()  # type: ignore[assignment]  # a manager of it
+
+    notes: Sequence[str] = ()  # what `add` has to say of a new one; not stored
 
     field_of_rule: ClassVar[dict[str, str]] = {
         "credential_name_unique_in_fleet": "name",
@@ -114,12 +102,8 @@ class Credential(models.Model):
         """The brand's entry in the catalogue."""
         return brands.find(self.brand)
 
-    @property
-    def secret(self) -> CredentialSecret:
-        """The version of the secret that is in use."""
-        return self.secrets.get(is_current=True)
-
     @classmethod
+    @sensitive_variables()
     def add(
         cls,
         *,
@@ -130,59 +114,38 @@ class Credential(models.Model):
         values: Mapping[str, str],
         note: str = "",
         ends_on: date | None = None,
+        check: bool = False,
     ) -> Credential:
-        """A new credential with version 1 of its secret.
+        """A new credential with version 1 of its secret; what a person should know of it is in `notes`.
 
-        `values` are the brand's own fields as typed, such as client_id and client_secret.
-        Raises ValidationError with the brand's fields, `name`, `brand`, `note` or `ends_on` as keys.
+        `values` are the brand's own fields as typed, such as client_id and client_secret. With `check`, the OEM is
+        asked first, and nothing is saved unless they work or the brand cannot be checked.
+        Raises ValidationError with the brand's fields, `name`, `brand`, `note` or `ends_on` as keys, and SecretRefused.
         """
         oem = _shared_brand(brand)
         credential = cls(fleet=fleet, brand=oem.id, name=name.strip(), note=note.strip(), ends_on=ends_on)
         credential.created_by = credential.changed_by = actor.label
         errors: rules.Errors = {}
-        secret: Mapping[str, str] = {}
+        cleaned = brands.Cleaned()
         try:
             cleaned = oem.clean(values)
             credential.identifier, credential.settings = cleaned.identifier, dict(cleaned.settings)
             credential.ends_on = ends_on or cleaned.ends_on
-            secret = cleaned.secret
         except ValidationError as error:
             errors |= error.error_dict
         rules.check(credential, errors)
+        if check:
+            if broken := rules.broken(credential):
+                raise ValidationError(dict(broken))
+            credential.settle(credential.try_secret(cleaned.secret))
         with rules.worded(credential):
             credential.save(force_insert=True)
-            CredentialSecret.add(credential, secret, version=1, actor=actor)
+            secret = CredentialSecret.add(
+                credential, replace(cleaned, ends_on=credential.ends_on), version=1, actor=actor
+            )
             AuditEvent.record(fleet, actor, "credential.add", credential, credential.facts())
+        credential.notes = [*map(str, cleaned.notes), *credential.likenesses(secret)]
         return credential
-
-    def rotate(self, *, actor: Actor, values: Mapping[str, str]) -> CredentialSecret:
-        """Put a new version of the secret in the place of the current one, which is kept for 24 hours.
-
-        Raises ValidationError with the brand's secret fields as keys.
-        """
-        cleaned = self.oem.clean(values, partial=True)
-        with transaction.atomic():
-            credential = Credential.objects.select_for_update().get(pk=self.pk)
-            former = credential.secret
-            credential.secrets.filter(is_current=False, erased_at=None).update(value=None, erased_at=timezone.now())
-            credential.secrets.filter(pk=former.pk).update(
-                is_current=False, erase_after=timezone.now() + FORMER_VERSION_KEPT
-            )
-            secret = CredentialSecret.add(credential, cleaned.secret, version=former.version + 1, actor=actor)
-            credential.status, credential.status_detail = Status.UNCHECKED, ""
-            credential.status_since = timezone.now()
-            if cleaned.ends_on:
-                credential.ends_on = cleaned.ends_on
-            credential._touch(actor)
-            AuditEvent.record(
-                credential.fleet,
-                actor,
-                "credential.rotate",
-                credential,
-                {"version": [former.version, secret.version]},
-            )
-        self.refresh_from_db()
-        return secret
 
     def change(self, *, actor: Actor, **changes: Any) -> None:
         """Change the note or the end date. Raises ValidationError for anything else: a different client ID is a
@@ -198,7 +161,10 @@ class Credential(models.Model):
             credential.full_clean(validate_unique=False, validate_constraints=False)
             made = {f: [_plain(before[f]), _plain(v)] for f, v in changes.items() if before[f] != v}
             if made:
-                credential._touch(actor)
+                credential.changed_at, credential.changed_by = timezone.now(), actor.label
+                credential.save()
+                # The end date is that of the secret in use: after a revert the other version has its own.
+                credential.secrets.filter(is_current=True).update(ends_on=credential.ends_on)
                 AuditEvent.record(credential.fleet, actor, "credential.change", credential, made)
         self.refresh_from_db()
 
@@ -222,84 +188,19 @@ class Credential(models.Model):
             "ends_on": [None, _plain(self.ends_on)],
         }
 
-    def _touch(self, actor: Actor) -> None:
-        self.changed_at, self.changed_by = timezone.now(), actor.label
-        self.save()
-
-
-class CredentialSecret(models.Model):
-    """One version of a credential's secret, sealed. Never on the row that lists read."""
-
-    credential = models.ForeignKey(Credential, models.CASCADE, related_name="secrets")
-    version = models.PositiveIntegerField(_("version"))
-    value = SealedTextField(null=True, editable=False)
-    fingerprints = ArrayField(models.CharField(max_length=64), default=list, editable=False)
-    is_current = models.BooleanField(default=True, editable=False)
-    added_at = models.DateTimeField(_("added"), default=timezone.now, editable=False)
-    added_by = models.CharField(max_length=254, editable=False)
-    erase_after = models.DateTimeField(null=True, editable=False)
-    erased_at = models.DateTimeField(_("erased"), null=True, editable=False)
-
-    class Meta:
-        verbose_name = _("secret version")
-        verbose_name_plural = _("secret versions")
-        ordering = ["-version"]
-        constraints = [
-            models.UniqueConstraint(fields=["credential", "version"], name="secret_version_unique"),
-            models.UniqueConstraint(
-                fields=["credential"],
-                condition=Q(is_current=True),
-                name="secret_one_current_version",
-            ),
-            models.UniqueConstraint(
-                fields=["credential"],
-                condition=Q(is_current=False, erased_at=None),
-                name="secret_one_former_version",
-            ),
-            models.CheckConstraint(
-                condition=Q(value__isnull=True, erased_at__isnull=False)
-                | Q(value__isnull=False, erased_at__isnull=True),
-                name="secret_erased_when_empty",
-            ),
-            models.CheckConstraint(
-                condition=Q(is_current=False) | Q(erased_at=None),
-                name="secret_current_is_not_erased",
-            ),
-        ]
-        indexes = [GinIndex(fields=["fingerprints"], name="secret_by_fingerprint")]
-
-    def __str__(self) -> str:
-        return str(_("Version %(version)s") % {"version": self.version})
-
-    @classmethod
-    def add(cls, credential: Credential, secret: Mapping[str, str], *, version: int, actor: Actor) -> CredentialSecret:
-        """Seal the brand's secret fields as a new current version; the caller has retired the former one."""
-        return cls.objects.create(
-            credential=credential,
-            version=version,
-            value=seal(
-                json.dumps(secret, ensure_ascii=False, sort_keys=True),
-                cls.owner(credential.pk, version),
-            ),
-            fingerprints=[fingerprint(value, f"fleet:{credential.fleet_id}") for value in secret.values()],
-            added_by=actor.label,
-        )
-
-    @staticmethod
-    def owner(credential_id: str, version: int) -> str:
-        """What a sealed value is bound to."""
-        return f"credentialsecret:{credential_id}:{version}"
-
-    def open(self) -> dict[str, str]:
-        """The brand's secret fields in plain text: only for a sign-in or a release.
-
-        Raises SealError on a wrong key or a moved ciphertext, and when this version was erased.
-        """
-        sealed = CredentialSecret.objects.values_list("value", flat=True).get(pk=self.pk)
-        if sealed is None:
-            raise SealError(_("This version was erased."))
-        opened: dict[str, str] = json.loads(sealed.open(self.owner(self.credential_id, self.version)))
-        return opened
+    def likenesses(self, secret: CredentialSecret) -> list[str]:
+        """Notes on other credentials of the fleet with the same identifier or a secret field of the same value."""
+        others = type(self).objects.filter(fleet=self.fleet_id).exclude(pk=self.pk)
+        same_account = others.filter(brand=self.brand, identifier=self.identifier) if self.identifier else others.none()
+        same_secret = others.filter(secrets__fingerprints__overlap=secret.fingerprints, secrets__erased_at=None)
+        notes = []
+        for other in same_account[:3]:
+            words = gettext("%(credential)s uses this %(field)s too.")
+            field = self.oem.identifier_field
+            notes.append(words % {"credential": other.name, "field": field.label if field else ""})
+        for other in same_secret.distinct()[:3]:
+            notes.append(gettext("%(credential)s holds the same secret.") % {"credential": other.name})
+        return notes
 
 
 def _shared_brand(text: str) -> brands.Brand:
