@@ -260,9 +260,9 @@ class Vehicle(models.Model):
         if password:
             self.unit_password = seal(password, self.seal_owner)
             self.unit_password_fingerprint = fingerprint(password, f"fleet:{self.fleet_id}")
-        rules.check(self, self._reach_errors() | errors, exclude=["unit_password"])
+        rules.check(self, self.reach_errors() | errors, exclude=["unit_password"])
 
-    def _reach_errors(self) -> rules.Errors:
+    def reach_errors(self) -> rules.Errors:
         """What is missing or too much to reach the vehicle, in words that name its brand."""
         has = {
             "credential": self.credential_id is not None,

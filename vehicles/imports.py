@@ -1,0 +1,277 @@
+"""Vehicles from a file: which columns there are, how a row is cleaned, and what is written.
+
+The rules are the model's own: lengths and words of its fields, its VIN, its brand's unit, `reach_errors`. This
+module only applies them to text, and quickly: a value that fits is not sent through the model's validators, one that
+does not is, for their words. Empty cells say nothing: they take a default, or in an update leave what is there.
+"""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any, ClassVar
+
+from django.core.exceptions import ValidationError
+from django.utils.translation import gettext_lazy as _
+
+from credentials import brands
+from fleetcontrol.bulk import Importer, OnDuplicate, Options, Say
+from fleetcontrol.bulk_checks import NEW, Key
+from fleetcontrol.bulk_columns import Field
+from fleetcontrol.bulk_ids import Ids
+from fleetcontrol.models import Actor, Fleet
+from fleetcontrol.seal import Sealed, fingerprint, seal
+from vehicles import imports_sql as sql
+from vehicles import vin as vins
+from vehicles.models import Vehicle
+
+_VIN = re.compile(vins.PATTERN)
+_TEXTS = ("name", "license_plate", "make", "model", "custom_name", "fuel_type", "transmission", "vehicle_type")
+_LONGEST = {one.name: one.max_length or 0 for one in Vehicle._meta.fields if one.name in _TEXTS}
+_SHORTEST_LIMIT = min(_LONGEST.values())
+_WORDS = {one.name: getattr(one, "violation_error_message", "") for one in Vehicle._meta.constraints}
+_BRANDS_KEPT = 1000
+
+
+class VehicleImporter(Importer):
+    """See `Importer`."""
+
+    kind = "vehicle"
+    table = "vehicles_vehicle"
+    staging = sql.STAGING
+    fields = (
+        Field("name", _("Name"), "vehicle vehiclename fahrzeug fahrzeugname bezeichnung"),
+        Field("telematics_brand", _("Telematics brand"), "oem telematikmarke"),
+        Field(
+            "telematics_unit_id", _("Telematics unit ID"), "unitid unit qnr imei serialnumber seriennummer geraeteid"
+        ),
+        Field("credential", _("Credential"), "credentials credentialsid credentialid credentialname zugangsdaten"),
+        Field("password", _("Unit password"), "unitpassword passwort kennwort", is_secret=True),
+        Field(
+            "vin",
+            _("VIN"),
+            "vehicleidentificationnumber chassisnumber fin fahrgestellnummer fahrzeugidentnummer "
+            "fahrzeugidentifizierungsnummer fahrzeugidentifikationsnummer",
+        ),
+        Field(
+            "license_plate",
+            _("Licence plate"),
+            "licenceplate plate platenumber registration kennzeichen amtlicheskennzeichen",
+        ),
+        Field("make", _("Make"), "brand manufacturer hersteller marke fabrikat"),
+        Field("model", _("Model"), "modell"),
+        Field("custom_name", _("Own name"), "eigenername"),
+        Field("fuel_type", _("Fuel type"), "fuel kraftstoff kraftstoffart antrieb"),
+        Field("year", _("Year"), "modelyear yearofproduction productionyear baujahr modelljahr"),
+        Field("transmission", _("Transmission"), "gearbox getriebe"),
+        Field("vehicle_type", _("Vehicle type"), "fahrzeugart fahrzeugtyp"),
+        Field("custom_fields", _("Custom fields"), "eigenefelder"),
+        Field("tags", _("Tags"), "tag labels schlagwoerter"),
+        Field("operation_status", _("Operation status"), "status betriebsstatus"),
+    )
+    keys: ClassVar[Sequence[Key]] = (
+        Key(
+            "vin",
+            ("r.vin",),
+            ("v.vin",),
+            _("This VIN stands on line %(first)s already."),
+            _WORDS["vehicle_vin_unique_in_fleet"],
+        ),
+        Key(
+            "telematics_unit_id",
+            ("r.telematics_brand", "r.telematics_unit_id"),
+            ("v.telematics_brand", "v.telematics_unit_id"),
+            _("This telematics unit stands on line %(first)s already."),
+            _WORDS["vehicle_unit_unique_in_fleet_and_brand"],
+            derived="r.unit_is_derived IS TRUE",
+        ),
+        Key(
+            "name",
+            ("r.name",),
+            ("v.name",),
+            _("This name stands on line %(first)s already."),
+            _WORDS["vehicle_name_unique_in_fleet"],
+            derived="r.name_is_derived IS TRUE",
+        ),
+    )
+
+    def __init__(self, fleet: Fleet, actor: Actor, options: Options, given: frozenset[str]) -> None:
+        super().__init__(fleet, actor, options, given)
+        self._ids = Ids()
+        self._scope = f"fleet:{fleet.pk}"
+        self._brands: dict[str, brands.Brand | str] = {}
+        self._updates = options.on_duplicate is OnDuplicate.UPDATE
+
+    def stage(self, cells: Sequence[str], say: Say) -> Sequence[str]:
+        (
+            name, brand_text, unit, credential, password, vin, plate, make, model, custom_name, fuel, year,
+            transmission, vehicle_type, custom_fields, tags, status,
+        ) = map(str.strip, cells)  # fmt: skip
+        texts = (name, plate, make, model, custom_name, fuel, transmission, vehicle_type)
+        if max(map(len, texts)) > _SHORTEST_LIMIT:
+            for key, text in zip(_TEXTS, texts, strict=True):
+                if len(text) > _LONGEST[key]:
+                    _checked(key, text, say)
+        brand = self._brand(brand_text, say)
+        good_vin = _vin(vin, say) if vin else ""
+        own_unit = unit
+        if brand is not None:
+            unit = self._unit(brand, unit or (good_vin if brand.unit_id.from_vin else ""), say)
+            if not unit and not own_unit and not (brand.unit_id.from_vin and vin):
+                say("telematics_unit_id", "", _WORDS["vehicle_unit_not_empty"], if_new=self._updates)
+            for key, words, is_missing in _reach_errors(brand.id, brand.kind, bool(credential), bool(password)):
+                value = "" if key == "password" else credential
+                say(key, value, words.messages[0], if_new=self._updates and is_missing)
+        vehicle_id = self._ids.next()
+        sealed = digest = ""
+        if password:
+            sealed = "\\x" + seal(password, f"vehicle:{vehicle_id}").token.hex()
+            digest = fingerprint(password, self._scope)
+        return (
+            vehicle_id,
+            name or plate or good_vin or unit,
+            "" if name else "t",
+            brand.id if brand else "",
+            brand.kind if brand else "",
+            unit,
+            "" if own_unit else "t",
+            credential,
+            sealed,
+            digest,
+            good_vin,
+            plate,
+            make,
+            model,
+            custom_name,
+            fuel,
+            _checked("year", year, say) if year else "",
+            transmission,
+            vehicle_type,
+            _custom_fields(custom_fields, say) if custom_fields else "",
+            _tags(tags, say) if tags else "",
+            _checked("operation_status", status.upper(), say) if status else "",
+        )
+
+    def look_up(self, cursor: Any) -> None:
+        cursor.execute(sql.REFERENCES, self.params)
+        words = str(_("There is no credential “%(name)s” in this fleet."))
+        cursor.execute(sql.MISSING_REFERENCES, {"cause": words})
+        cursor.execute(sql.WRONG_BRANDS, {"cause": str(_WORDS["vehicle_credential_of_same_fleet_and_brand"])})
+
+    def check_updates(self, cursor: Any) -> None:
+        words = str(_("The telematics brand of a vehicle cannot be changed: it is %(brand)s."))
+        cursor.execute(sql.CHANGED_BRANDS, {"cause": words})
+        words = str(_WORDS["vehicle_credential_of_same_fleet_and_brand"])
+        cursor.execute(sql.WRONG_BRANDS_OF_UPDATES, {"cause": words})
+
+    def insert(self, cursor: Any, pages: Mapping[str, Any]) -> int:
+        params = {**self.params, **pages}
+        cursor.execute(sql.INSERT.format(new=NEW), params)
+        written: int = cursor.rowcount
+        cursor.execute(sql.insert_events(self.given), params)
+        return written
+
+    def update(self, cursor: Any) -> int:
+        self._seal_for_their_owners(cursor)
+        cursor.execute(sql.update(self.given), self.params)
+        changed: int = cursor.rowcount
+        return changed
+
+    def _seal_for_their_owners(self, cursor: Any) -> None:
+        """Passwords were sealed for the ids of new vehicles; those of changed vehicles need their own."""
+        cursor.execute(sql.NEW_PASSWORDS)
+        for line, made_for, owner, token in cursor.fetchall():
+            password = Sealed(bytes(token)).open(f"vehicle:{made_for}")
+            sealed = seal(password, f"vehicle:{owner}").token
+            cursor.execute("UPDATE import_row SET unit_password = %s WHERE line = %s", [sealed, line])
+
+    def _brand(self, text: str, say: Say) -> brands.Brand | None:
+        if not text:
+            say("telematics_brand", "", _("Enter the telematics brand."), if_new=self._updates)
+            return None
+        brand = self._brands.get(text)
+        if brand is None:
+            try:
+                brand = brands.find(text)
+            except brands.UnknownBrand as error:
+                brand = str(error)
+            if len(self._brands) < _BRANDS_KEPT:
+                self._brands[text] = brand
+        if isinstance(brand, str):
+            say("telematics_brand", text, brand)
+            return None
+        return brand
+
+    def _unit(self, brand: brands.Brand, unit: str, say: Say) -> str:
+        if not unit:
+            return ""
+        try:
+            return brand.unit_id.clean(unit)
+        except ValidationError as error:
+            say("telematics_unit_id", unit, error.messages[0])
+            return ""
+
+
+def _vin(text: str, say: Say) -> str:
+    vin = vins.clean(text)
+    if not _VIN.match(vin):
+        if len(vin) != 17:
+            say("vin", text, _("A VIN has 17 characters, this one has %(count)s."), count=len(vin))
+        else:
+            say("vin", text, vins.WORDS)
+        return ""
+    if vins.check_digit_is_wrong(vin):
+        say("vin", text, _("The check digit of this VIN is wrong. European VINs need none."), note=True)
+    return vin
+
+
+@lru_cache(maxsize=256)
+def _reach_errors(brand: str, kind: str, *has: bool) -> list[tuple[str, ValidationError, bool]]:
+    """The model's own words for a credential or password that is missing or too much: field, words, is it missing."""
+    credential, password = has
+    vehicle = Vehicle(telematics_brand=brand, telematics_kind=kind, credential_id="x" if credential else None)
+    vehicle.unit_password = Sealed(b"") if password else None
+    present = {"credential": credential, "password": password}
+    return [(key, errors[0], not present[key]) for key, errors in vehicle.reach_errors().items()]
+
+
+def _checked(key: str, text: str, say: Say) -> str:
+    """The text if the model's field takes it, else "" and the field's own words."""
+    try:
+        return _clean(key, text)
+    except ValidationError as error:
+        say(key, text, error.messages[0])
+        return ""
+
+
+@lru_cache(maxsize=4096)
+def _clean(key: str, text: str) -> str:
+    field: Any = Vehicle._meta.get_field(key)
+    return str(field.clean(text, None))
+
+
+def _custom_fields(text: str, say: Say) -> str:
+    try:
+        found = json.loads(text)
+    except (json.JSONDecodeError, RecursionError):
+        found = None
+    if isinstance(found, dict) and "\\u0000" not in text:
+        return text
+    say("custom_fields", text, _('Custom fields are written as a JSON object, such as {"cost centre": "4711"}.'))
+    return ""
+
+
+def _tags(text: str, say: Say) -> str:
+    """Tags between commas, or a JSON list of them, as PostgreSQL's array."""
+    try:
+        found = json.loads(text) if text.startswith("[") else [tag.strip() for tag in text.split(",")]
+        field: Any = Vehicle._meta.get_field("tags")
+        tags = field.clean([tag for tag in found if tag], None)
+    except (json.JSONDecodeError, RecursionError):
+        say("tags", text, _("Tags stand between commas or in a JSON list."))
+        return ""
+    except ValidationError as error:
+        say("tags", text, error.messages[0])
+        return ""
+    quoted = ['"' + tag.replace("\\", "\\\\").replace('"', '\\"') + '"' for tag in tags]
+    return "{" + ",".join(quoted) + "}"

@@ -1,0 +1,145 @@
+"""The statements that write imported vehicles; tests hold what they write equal to what the model's verbs write."""
+
+from collections.abc import Collection
+
+from fleetcontrol.bulk_checks import AUDIT, NEW
+
+# Texts without their limits: a row that is too long somewhere is still looked at for what else is wrong.
+STAGING = """
+SELECT id, name::text, false AS name_is_derived, telematics_brand, telematics_kind, telematics_unit_id::text,
+    false AS unit_is_derived, ''::text AS credential, unit_password, unit_password_fingerprint, vin,
+    license_plate::text, make::text, model::text, custom_name::text, fuel_type::text, year, transmission::text,
+    vehicle_type::text, custom_fields, tags, operation_status
+FROM vehicles_vehicle
+"""
+PLAIN = (
+    "name", "telematics_unit_id", "vin", "license_plate", "make", "model", "custom_name", "fuel_type", "year",
+    "transmission", "vehicle_type", "tags", "operation_status",
+)  # fmt: skip
+
+# Names are looked up as the credentials' own unique rule compares them; a name goes before an id.
+REFERENCES = """
+DROP TABLE IF EXISTS pg_temp.import_credential;
+CREATE TEMPORARY TABLE import_credential ON COMMIT DROP AS
+SELECT ref.credential, coalesce(named.id, meant.id) AS id, coalesce(named.name, meant.name) AS name,
+    coalesce(named.brand, meant.brand) AS brand
+FROM (SELECT DISTINCT credential FROM import_row WHERE credential IS NOT NULL) ref
+LEFT JOIN credentials_credential named ON named.fleet_id = %(fleet)s AND lower(named.name) = lower(ref.credential)
+LEFT JOIN credentials_credential meant ON meant.fleet_id = %(fleet)s AND meant.id = ref.credential AND named.id IS NULL
+"""
+MISSING_REFERENCES = """
+INSERT INTO import_finding (line, field, value, cause, params)
+SELECT r.line, 'credential', r.credential, %(cause)s, jsonb_build_object('name', r.credential)
+FROM import_row r JOIN import_credential c USING (credential) WHERE c.id IS NULL
+"""
+WRONG_BRANDS = """
+INSERT INTO import_finding (line, field, value, cause)
+SELECT r.line, 'credential', r.credential, %(cause)s
+FROM import_row r JOIN import_credential c USING (credential)
+WHERE c.brand <> r.telematics_brand AND r.telematics_kind = 'shared'
+"""
+CHANGED_BRANDS = """
+INSERT INTO import_finding (line, field, value, cause, params)
+SELECT r.line, 'telematics_brand', r.telematics_brand, %(cause)s, jsonb_build_object('brand', v.telematics_brand)
+FROM import_out o JOIN import_row r USING (line) JOIN vehicles_vehicle v ON v.id = o.target
+WHERE r.telematics_brand <> v.telematics_brand
+"""
+WRONG_BRANDS_OF_UPDATES = """
+INSERT INTO import_finding (line, field, value, cause)
+SELECT r.line, 'credential', r.credential, %(cause)s
+FROM import_out o JOIN import_row r USING (line) JOIN vehicles_vehicle v ON v.id = o.target
+JOIN import_credential c USING (credential)
+WHERE c.brand <> v.telematics_brand AND r.telematics_brand IS NULL
+"""
+NEW_PASSWORDS = """
+SELECT r.line, r.id, o.target, r.unit_password
+FROM import_out o JOIN import_row r USING (line) JOIN vehicles_vehicle v ON v.id = o.target
+WHERE o.verdict = 'update' AND r.unit_password_fingerprint <> v.unit_password_fingerprint
+"""
+INSERT = """
+INSERT INTO vehicles_vehicle (
+    id, fleet_id, name, telematics_brand, telematics_kind, telematics_unit_id, credential_id, unit_password,
+    unit_password_fingerprint, vin, license_plate, make, model, custom_name, fuel_type, year, transmission,
+    vehicle_type, custom_fields, tags, operation_status, created_at, created_by, changed_at, changed_by
+)
+SELECT r.id, %(fleet)s, r.name, r.telematics_brand, r.telematics_kind, r.telematics_unit_id, c.id, r.unit_password,
+    coalesce(r.unit_password_fingerprint, ''), coalesce(r.vin, ''), coalesce(r.license_plate, ''),
+    coalesce(r.make, ''), coalesce(r.model, ''), coalesce(r.custom_name, ''), coalesce(r.fuel_type, ''), r.year,
+    coalesce(r.transmission, ''), coalesce(r.vehicle_type, ''), coalesce(r.custom_fields, '{{}}'),
+    coalesce(r.tags, '{{}}'), coalesce(r.operation_status, 'OPERATING'), %(time)s, %(actor_label)s, %(time)s,
+    %(actor_label)s
+FROM import_row r LEFT JOIN import_credential c USING (credential)
+WHERE {new}
+"""
+INSERT_EVENTS = """
+INSERT INTO fleetcontrol_auditevent ({audit_columns})
+SELECT {audit_values}, 'vehicle.add', 'vehicle', r.id, r.name, {facts}
+FROM import_row r LEFT JOIN import_credential c USING (credential)
+WHERE {new}
+"""
+UPDATE = """
+WITH changing AS MATERIALIZED (
+    SELECT r.*, v.id AS target, c.id AS credential_id, changed.changes, coalesce(r.name, v.name) AS label
+    FROM import_out o JOIN import_row r USING (line) JOIN vehicles_vehicle v ON v.id = o.target
+    LEFT JOIN import_credential c ON c.credential = r.credential
+    LEFT JOIN credentials_credential former ON former.id = v.credential_id,
+    LATERAL (
+        SELECT jsonb_object_agg(field, jsonb_build_array(old, new)) AS changes FROM (VALUES {pairs})
+            f (field, old, new, differs) WHERE differs
+    ) changed
+    WHERE o.verdict = 'update' AND changed.changes IS NOT NULL
+    FOR UPDATE OF v
+), changed AS (
+    UPDATE vehicles_vehicle v SET {sets}, changed_at = %(time)s, changed_by = %(actor_label)s
+    FROM changing r WHERE v.id = r.target
+)
+INSERT INTO fleetcontrol_auditevent ({audit_columns})
+SELECT {audit_values}, 'vehicle.change', 'vehicle', target, label, changes FROM changing
+"""
+
+
+def insert_events(given: Collection[str]) -> str:
+    """The statement that writes the audit events of new vehicles."""
+    return INSERT_EVENTS.format(**AUDIT, facts=_facts(given), new=NEW)
+
+
+def _facts(given: Collection[str]) -> str:
+    """SQL for what an audit event tells of a new vehicle: each field that has a value as [null, value]."""
+    fields = {field: f"r.{field}" for field in PLAIN if field in given}
+    fields |= {"name": "r.name", "telematics_unit_id": "r.telematics_unit_id", "credential": "c.name"}
+    fields["operation_status"] = "coalesce(r.operation_status, 'OPERATING')"
+    pairs = [
+        f"'{field}', CASE WHEN {value} IS NOT NULL THEN jsonb_build_array(NULL, {value}) END"
+        for field, value in fields.items()
+    ]
+    text = f"jsonb_strip_nulls(jsonb_build_object({', '.join(pairs)}))"
+    if "custom_fields" in given:
+        # Apart from the others, because nulls inside of it are to stay.
+        own = "jsonb_build_object('custom_fields', jsonb_build_array(NULL, r.custom_fields))"
+        text += f" || CASE WHEN r.custom_fields IS NOT NULL THEN {own} ELSE '{{}}' END"
+    return text
+
+
+def update(given: Collection[str]) -> str:
+    """The statement that changes what the file has, and only that; a derived name or unit does not count."""
+    own = {
+        "name": "CASE WHEN NOT coalesce(r.name_is_derived, false) THEN r.name END",
+        "telematics_unit_id": "CASE WHEN NOT coalesce(r.unit_is_derived, false) THEN r.telematics_unit_id END",
+    }
+    new = {field: own.get(field, f"r.{field}") for field in (*PLAIN, "custom_fields") if field in given}
+    pairs = [
+        f"('{field}', to_jsonb(v.{field}), to_jsonb({value}), "
+        f"({value}) IS NOT NULL AND ({value}) IS DISTINCT FROM v.{field})"
+        for field, value in new.items()
+    ]
+    pairs.append("('credential', to_jsonb(former.name), to_jsonb(c.name), c.id <> coalesce(v.credential_id, ''))")
+    pairs.append(
+        "('password', '\"replaced\"'::jsonb, '\"replaced\"'::jsonb, "
+        "r.unit_password_fingerprint <> v.unit_password_fingerprint)"
+    )
+    sets = [f"{field} = coalesce({value}, v.{field})" for field, value in new.items()]
+    sets += [
+        f"{field} = coalesce(r.{field}, v.{field})"
+        for field in ("credential_id", "unit_password", "unit_password_fingerprint")
+    ]
+    return UPDATE.format(**AUDIT, pairs=", ".join(pairs), sets=", ".join(sets))
