@@ -20,7 +20,12 @@ def main():  # type: ignore[no-untyped-def]  # an annotation would be new syntax
             "Django is not installed in this Python. Run the first command of README.md; "
             "it makes .venv, then use .venv/bin/python manage.py …"
         )
-    execute_from_command_line(sys.argv)
+    from django.core.exceptions import ImproperlyConfigured
+
+    try:
+        execute_from_command_line(sys.argv)
+    except ImproperlyConfigured as error:  # what settings.py found missing or wrong, in one sentence
+        sys.exit(str(error))
 
 
 if __name__ == "__main__":

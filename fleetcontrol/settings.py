@@ -8,7 +8,10 @@ import os
 import re
 import secrets
 import sys
+from contextlib import suppress
 from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import Any
 from urllib.parse import urlsplit
 
 import environ
@@ -33,6 +36,22 @@ def stop(sentence: str) -> ImproperlyConfigured:
 
 TRIAL = not env.str("DATABASE_URL", default="")
 
+
+def database(variable: str, url: str) -> dict[str, Any]:
+    """Django's settings of the PostgreSQL database at this address, which the variable named."""
+    if not url.startswith(("postgres://", "postgresql://")):
+        raise stop(f"{variable} must start with postgres://: FleetControl needs PostgreSQL 15 or newer.")
+    try:
+        config: dict[str, Any] = env.db_url_config(url)
+    except (ValueError, environ.ImproperlyConfigured):
+        raise stop(
+            f"{variable} is not an address of a PostgreSQL database. "
+            "It looks like postgres://user:password@host:5432/fleetcontrol."
+        ) from None
+    pool = {"min_size": 1, "max_size": 8, "timeout": 10}
+    return {**config, "OPTIONS": {**config.get("OPTIONS", {}), "pool": pool}, "CONN_HEALTH_CHECKS": True}
+
+
 try:
     if not TRIAL:
         database_url = env.str("DATABASE_URL")
@@ -40,23 +59,11 @@ try:
         database_url = postgres.ensure(VAR_DIR / "postgres-test", durable=False)
     else:
         database_url = postgres.ensure(VAR_DIR / "postgres")
-    DATABASES = {"default": env.db_url_config(database_url)}
-    if replica_url := env.str("DATABASE_REPLICA_URL", default=""):
-        DATABASES["replica"] = env.db_url_config(replica_url)
 except postgres.PostgresError as error:
     raise stop(str(error)) from None
-except (ValueError, environ.ImproperlyConfigured):
-    raise stop(
-        "DATABASE_URL is not an address of a PostgreSQL database. It looks like postgres://user:password@host:5432/fleetcontrol."
-    ) from None
-for database in DATABASES.values():
-    if database.get("ENGINE") != "django.db.backends.postgresql":
-        raise stop("DATABASE_URL must start with postgres://: FleetControl needs PostgreSQL 15 or newer.")
-    database["OPTIONS"] = {
-        **database.get("OPTIONS", {}),
-        "pool": {"min_size": 1, "max_size": 8, "timeout": 10},
-    }
-    database["CONN_HEALTH_CHECKS"] = True
+DATABASES = {"default": database("DATABASE_URL", database_url)}
+if replica_url := env.str("DATABASE_REPLICA_URL", default=""):
+    DATABASES["replica"] = database("DATABASE_REPLICA_URL", replica_url)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 
@@ -74,21 +81,25 @@ def key(name: str, meaning: str, *, needed: bool = True) -> str:
     if value:
         return value
     file = KEYS_DIR / name
-    if not file.exists():
-        if not TRIAL and sys.argv[1:2] != ["quickstart"]:
-            if not needed:
-                return ""
-            raise stop(
-                f"{name} is not set. It is {meaning}; set {name}, or {name}_FILE to the path of a file that holds it."
-            )
-        KEYS_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
-        try:
-            # O_EXCL: of two processes that start at once, only one makes the key.
-            with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as handle:  # noqa: PTH123
-                handle.write(secrets.token_urlsafe(48))
-        except FileExistsError:
-            pass
-    return file.read_text().strip()
+    if not file.exists() and not TRIAL and sys.argv[1:2] != ["quickstart"]:
+        if not needed:
+            return ""
+        raise stop(
+            f"{name} is not set. It is {meaning}; set {name}, or {name}_FILE to the path of a file that holds it."
+        )
+    try:
+        if not file.exists():
+            KEYS_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with NamedTemporaryFile("w", dir=KEYS_DIR) as made:  # of mode 600
+                made.write(secrets.token_urlsafe(48))
+                made.flush()
+                os.fsync(made.fileno())
+                # Of two processes that start at once one makes the key, and the other never sees half of it.
+                with suppress(FileExistsError):
+                    os.link(made.name, file)
+        return file.read_text().strip()
+    except OSError as error:
+        raise stop(f"{name} cannot be kept in {file}: {error.strerror}. Mend that, or set {name}.") from None
 
 
 SECRET_KEY = key("SECRET_KEY", "the key that signs sessions")

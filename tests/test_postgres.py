@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +14,7 @@ import psycopg
 import pytest
 
 from fleetcontrol import postgres
+from tests.project import a_folder
 
 PROJECT = Path(__file__).resolve().parent.parent
 only_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
@@ -27,6 +27,7 @@ import os, pathlib, sys
 sys.path.insert(0, sys.argv[1])
 import encodings.idna, psycopg
 from fleetcontrol import postgres
+from tests.project import a_folder
 if len(sys.argv) > 3:
     os.setgroups([])
     os.setgid(int(sys.argv[3]))
@@ -86,13 +87,8 @@ def visit() -> Iterator[Visit]:
 
 @pytest.fixture
 def project() -> Iterator[Path]:
-    """An empty folder with a short path, gone after the test together with root's part of it."""
-    project = Path(tempfile.mkdtemp(prefix="fc-"))
-    yield project
-    for data in [path for path in project.rglob("data") if path.is_symlink()]:
-        data.readlink().parent.with_suffix(".project").unlink()
-        shutil.rmtree(data.readlink().parent)
-    shutil.rmtree(project)
+    with a_folder() as folder:
+        yield folder
 
 
 def visits(address: str) -> int:

@@ -1,0 +1,248 @@
+"""From a fresh copy to the first page: database, keys, static files, demo fleets, web server and worker in one command.
+
+The second start finds everything made and only starts. Keys are made by settings.py, the database by postgres.py.
+"""
+
+import argparse
+import contextlib
+import hashlib
+import http.client
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NoReturn
+
+import psycopg
+from django.conf import settings
+from django.contrib.staticfiles.finders import get_finders
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError, connection
+from django.db.migrations.executor import MigrationExecutor
+from django.utils.translation import gettext as _
+
+from fleetcontrol import postgres, seal
+from fleetcontrol.management import demo
+from fleetcontrol.models import Fleet, User
+
+HOST = "127.0.0.1"
+PATIENCE = 60  # seconds until the first page, on the slowest of machines
+FAREWELL = 10  # seconds for the web server and the worker to finish what they are at
+READABLE = "abcdefghjkmnpqrstuvwxyz23456789"  # no letter that looks like another
+
+
+class Command(BaseCommand):
+    help = "Prepare everything that is not there yet, start FleetControl and keep it running until Ctrl-C."
+    requires_system_checks = []  # Django's own form
+    requires_migrations_checks = False
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("--port", type=_port, default=8000, help="where the web server listens (default: 8000)")
+        parser.add_argument("--no-demo", action="store_true", help="make no demo fleets")
+        parser.add_argument("--password", help="of the demo people; without it one is made up")
+
+    def handle(self, *, port: int, no_demo: bool, password: str | None, **options: Any) -> None:
+        for ending in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(ending, signal.default_int_handler)
+        try:
+            _require_free(port)
+            _require_database()
+            with _plain_errors():
+                self._prepare()
+                if not no_demo:
+                    self._demo(password)
+            with _running(port) as programs:
+                self._wait_for_first_page(port, programs)
+                self._greet(port)
+                _wait_for_an_end(programs)
+        except KeyboardInterrupt:
+            self._say(_("Stopped."))
+        finally:
+            if settings.TRIAL:
+                postgres.stop(settings.VAR_DIR / "postgres")
+
+    def _say(self, sentence: str) -> None:
+        self.stdout.write(sentence)
+        self.stdout.flush()
+
+    def _prepare(self) -> None:
+        """Bring tables and static files up to date, if they are not."""
+        executor = MigrationExecutor(connection)
+        if executor.migration_plan(executor.loader.graph.leaf_nodes()):
+            self._say(_("Preparing the database …"))
+            call_command("migrate", interactive=False, verbosity=0)
+        stamp, found = settings.VAR_DIR / "static.stamp", _static_files()
+        if not stamp.exists() or stamp.read_text() != found:
+            self._say(_("Collecting static files …"))
+            call_command("collectstatic", interactive=False, verbosity=0)
+            stamp.write_text(found)
+        connection.close()
+
+    def _demo(self, password: str | None) -> None:
+        """Make the demo fleets in an empty FleetControl, and give its people the password, if one is asked for."""
+        if not Fleet.objects.exists():
+            self._say(_("Making the demo fleets …"))
+            password = password or "-".join("".join(secrets.choice(READABLE) for _ in range(4)) for _ in range(3))
+            demo.make(password)
+        elif password:
+            for user in User.objects.filter(email__endswith=f"@{demo.DOMAIN}"):
+                user.set_password(password)
+                user.save(update_fields=["password"])
+        if password:
+            _write_private(_password_file(), password)
+
+    def _wait_for_first_page(self, port: int, programs: dict[str, subprocess.Popen[bytes]]) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            _require_alive(programs)
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                page = http.client.HTTPConnection(HOST, port, timeout=PATIENCE)
+                page.request("GET", "/health/", headers={"Host": f"localhost:{port}"})
+                page.getresponse().read()
+                page.close()
+                return
+            time.sleep(0.05)
+        raise CommandError(_("The web server does not answer on port %(port)s.") % {"port": port})
+
+    def _greet(self, port: int) -> None:
+        self._say(_("\nFleetControl runs at http://localhost:%(port)s\n") % {"port": port})
+        people = User.objects.filter(email__endswith=f"@{demo.DOMAIN}").order_by("pk")
+        password = _password_file().read_text() if _password_file().exists() else ""
+        for person in people:
+            roles = [f"{m.get_role_display()} ({m.fleet})" for m in person.memberships.select_related("fleet")]
+            if not person.check_password(password):
+                roles.append(_("with a password of their own"))
+            self._say(f"  {person.email:20}  {', '.join(roles)}")
+        if people and password:
+            self._say(_("  Password: %(password)s") % {"password": password})
+        if not Fleet.objects.exists():
+            words = _('  Make a fleet: %(python)s manage.py create_fleet "My fleet" --administrator you@example.com')
+            self._say(words % {"python": sys.executable})
+        if not seal.keys_fit():
+            self._say(_("  The keys do not open the secrets in the database: put back the ones that sealed them."))
+        self._say(_("\nCtrl-C stops it."))
+        connection.close()
+
+
+def _port(text: str) -> int:
+    if text.isdecimal() and 0 < int(text) < 65536:
+        return int(text)
+    raise argparse.ArgumentTypeError(_("a port is a number from 1 to 65535"))
+
+
+def _require_free(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except PermissionError:
+            words = _("Port %(port)s needs more rights than you have: choose one above 1023 with --port.")
+            raise CommandError(words % {"port": port}) from None
+        except OSError:
+            words = _("Port %(port)s is taken: end what uses it, or choose another one with --port.")
+            raise CommandError(words % {"port": port}) from None
+
+
+def _require_database() -> None:
+    """One quick try without the pool, which would go on trying."""
+    parameters = connection.get_connection_params() | {"connect_timeout": 5}
+    try:
+        with psycopg.connect(**parameters) as database:
+            version = database.info.server_version
+    except psycopg.Error as error:
+        reason = str(error).strip().splitlines()[0]
+        words = _("The database cannot be used; start it or mend DATABASE_URL: %(reason)s")
+        raise CommandError(words % {"reason": reason}) from None
+    if version < 150_000:
+        words = _("FleetControl needs PostgreSQL 15 or newer; the server that DATABASE_URL names is %(version)s.")
+        raise CommandError(words % {"version": version // 10_000})
+
+
+@contextlib.contextmanager
+def _plain_errors() -> Iterator[None]:
+    """A missing right or a full disk is one sentence."""
+    try:
+        yield
+    except OSError as error:
+        raise CommandError(f"{error.filename}: {error.strerror}" if error.filename else str(error)) from None
+    except DatabaseError as error:
+        words = _("The database refuses: %(reason)s")
+        raise CommandError(words % {"reason": str(error).strip().splitlines()[0]}) from None
+
+
+def _static_files() -> str:
+    """A digest that changes when a static file does."""
+    digest = hashlib.sha256()
+    for finder in get_finders():
+        for path, storage in finder.list([]):
+            found = Path(storage.path(path)).stat()
+            digest.update(f"{path}\0{found.st_size}\0{found.st_mtime_ns}\n".encode())
+    return digest.hexdigest()
+
+
+def _password_file() -> Path:
+    return Path(settings.VAR_DIR / "demo-password")
+
+
+def _write_private(path: Path, text: str) -> None:
+    with contextlib.closing(os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w")) as file:
+        file.write(text)
+
+
+@contextlib.contextmanager
+def _running(port: int) -> Iterator[dict[str, subprocess.Popen[bytes]]]:
+    """The web server and the worker, in sessions of their own so that Ctrl-C reaches only this process.
+
+    A leash ends them also when this process is killed: a shell that waits for the end of its input.
+    """
+    python, gunicorn = sys.executable, ["--bind", f"{HOST}:{port}", "--worker-class=gthread", "--workers=2"]
+    gunicorn += ["--threads=4", "--log-level=warning", "--graceful-timeout=3", "--no-control-socket"]
+    commands = {
+        _("web server"): [python, "-m", "gunicorn", "fleetcontrol.wsgi", *gunicorn],
+        _("worker"): [python, "manage.py", "db_worker", "--verbosity=0"],
+    }
+    environment = os.environ.copy()
+    if not environment.keys() & {"PUBLIC_URL", "PUBLIC_URL_FILE"}:
+        environment["PUBLIC_URL"] = f"http://localhost:{port}"
+    with contextlib.ExitStack() as stack:
+        programs = {
+            name: stack.enter_context(_program(command, env=environment, cwd=settings.BASE_DIR))
+            for name, command in commands.items()
+        }
+        numbers = [str(program.pid) for program in programs.values()]
+        leash = ["/bin/sh", "-c", 'read -r _; kill "$@"', "leash", *numbers]
+        stack.enter_context(_program(leash, stdin=subprocess.PIPE))
+        yield programs
+
+
+@contextlib.contextmanager
+def _program(command: list[str], **how: Any) -> Iterator[subprocess.Popen[bytes]]:
+    with subprocess.Popen(command, start_new_session=True, **how) as program:  # noqa: S603 - commands of ours
+        try:
+            yield program
+        finally:
+            program.terminate()
+            try:
+                program.wait(FAREWELL)
+            except subprocess.TimeoutExpired:
+                program.kill()
+
+
+def _require_alive(programs: dict[str, subprocess.Popen[bytes]]) -> None:
+    for name, program in programs.items():
+        if program.poll() is not None:
+            words = _("The %(program)s ended by itself with exit code %(code)s, so FleetControl stops.")
+            raise CommandError(words % {"program": name, "code": program.returncode})
+
+
+def _wait_for_an_end(programs: dict[str, subprocess.Popen[bytes]]) -> NoReturn:
+    """Wait for Ctrl-C, which raises KeyboardInterrupt, or for a program to end, which raises CommandError."""
+    while True:
+        time.sleep(0.2)
+        _require_alive(programs)
