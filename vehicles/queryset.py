@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Self
 
 from django.core.exceptions import ValidationError
-from django.db import connection, models
+from django.db import IntegrityError, connection, models, transaction
 from django.utils.translation import gettext_lazy as _
 
 from credentials.models import Credential
@@ -50,7 +50,7 @@ class VehicleQuerySet(models.QuerySet["Vehicle"]):
         """Move these vehicles to another credential of their fleet and brand, all or none; returns how many moved.
 
         One statement, with one audit event a vehicle; those that use the credential already stay untouched. Raises
-        ValidationError when a vehicle is of another fleet or brand.
+        ValidationError when a vehicle is of another fleet or brand, and when the credential was deleted meanwhile.
         """
         stranger = self.exclude(fleet=credential.fleet_id, telematics_brand=credential.brand).order_by().first()
         if stranger is not None:
@@ -68,7 +68,13 @@ class VehicleQuerySet(models.QuerySet["Vehicle"]):
             "address": actor.address,
         } | {f"p{number}": value for number, value in enumerate(params)}
         named = chosen % tuple(f"%(p{number})s" for number in range(len(params)))
-        with connection.cursor() as cursor:
-            cursor.execute(_MOVE.format(chosen=named), values)
-            moved: int = cursor.rowcount
+        try:
+            with transaction.atomic(), connection.cursor() as cursor:
+                cursor.execute(_MOVE.format(chosen=named), values)
+                moved: int = cursor.rowcount
+        except IntegrityError:
+            if Credential.objects.filter(pk=credential.pk).exists():
+                raise
+            gone = _("%(credential)s was deleted meanwhile.") % {"credential": credential}
+            raise ValidationError({"credential": gone}) from None
         return moved
