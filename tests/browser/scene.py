@@ -1,0 +1,71 @@
+"""A fleet in which every page has something to show: each status, each kind of brand, long words, a second fleet."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.http import HttpResponse
+from django.test import Client
+from django.urls import NoReverseMatch, reverse
+from django.utils import timezone
+
+from credentials.models import Credential, Status
+from fleetcontrol.models import Fleet, Role, User
+from tests import factory
+from tests.browser.pages import patterns
+
+# Only the API and the background work set a status by themselves; here it is written into the row.
+STATUSES = [Status.WORKING, Status.REJECTED, Status.UNREACHABLE, Status.UNCHECKED]
+
+
+class Scene:
+    """Objects of one fleet, and `addresses`: every page of the product a signed-in administrator can open."""
+
+    def __init__(self, language: str = "") -> None:
+        self.alice: User = factory.a_user("Alexandra Mustermann-Schwarzenberg", email="alice@example.com")
+        self.fleet: Fleet = factory.a_fleet("Nordlicht Logistik", administrator=self.alice)
+        factory.a_fleet("Südstern Spedition", slug="suedstern", administrator=self.alice)
+        factory.a_member(self.fleet, Role.MANAGER, "Bob")
+        factory.a_member(self.fleet, Role.VIEWER, "Vera")
+        User.objects.filter(pk=self.alice.pk).update(language=language)
+        self.alice.refresh_from_db()
+        self.used = factory.a_credential(self.fleet, "Mercedes-Benz Deutschland")
+        self.vehicle = factory.a_vehicle(self.fleet, self.used, name="Transporter 014", vin="WDB9066351S123456")
+        factory.a_vehicle(self.fleet, self.used, license_plate="HH-NL 1412")
+        factory.a_vehicle(self.fleet)
+        for status in STATUSES:
+            credential = factory.a_credential(self.fleet, f"Zugangsdaten für {status.label}")
+            Credential.objects.filter(pk=credential.pk).update(
+                status=status, checked_at=timezone.now() - timedelta(minutes=4)
+            )
+        self.unused = factory.a_credential(
+            self.fleet, "Mercedes test", ends_on=timezone.localdate() + timedelta(days=9)
+        )
+        self.client = Client()
+        self.client.force_login(self.alice)
+
+    def value(self, name: str, parameter: str) -> str:
+        """What stands in the address of the page `name` for `parameter`."""
+        namespace = name.partition(":")[0]
+        if parameter in ("id", namespace.rstrip("s")):
+            return {"credentials": self.used.pk, "vehicles": self.vehicle.pk}[namespace]
+        known = {"fleet": self.fleet.slug, "brand": "mercedes-benz"}
+        mailed = {"key": "none", "uidb36": "1", "provider_id": "none"}  # parts of links that arrive by email
+        return (known | mailed)[parameter]
+
+    def addresses(self) -> dict[str, str]:
+        """Name to address of each page that answers with HTML."""
+        found = {}
+        for pattern in patterns():
+            try:
+                address = reverse(pattern.name, kwargs={p: self.value(pattern.name, p) for p in pattern.parameters})
+            except (KeyError, NoReverseMatch) as missing:
+                raise AssertionError(f"say in Scene.value what stands for {missing} in {pattern}") from None
+            answer = self.client.get(address)
+            if answer.status_code == 200 and is_page(answer):
+                found[pattern.name] = address
+        return found
+
+
+def is_page(answer: HttpResponse) -> bool:
+    return answer.headers.get("Content-Type", "").startswith("text/html")

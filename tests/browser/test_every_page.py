@@ -1,0 +1,78 @@
+"""What holds on every page: accessibility rules, no policy violation, no sideways scrolling, budgets, German fits."""
+
+from __future__ import annotations
+
+import gzip
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from django.conf import settings
+from playwright.sync_api import Page
+
+from tests.browser.conftest import Opener
+from tests.browser.scene import Scene
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+# Words that stand wider or higher than their box, and so are cut off or run over their neighbour.
+CLIPPED = """() => [...document.querySelectorAll('body *')].filter(e => {
+  const style = getComputedStyle(e);
+  const aside = e.closest('.visually-hidden, .scroller, svg, dialog');
+  const shown = e.checkVisibility({ visibilityProperty: true }) && !aside;
+  const own = [...e.childNodes].some(n => n.nodeType === 3 && n.textContent.trim());
+  const ellipsis = style.textOverflow === 'ellipsis';
+  return shown && own && !ellipsis && !e.matches('input, select, option, textarea')
+    && (e.scrollWidth > e.clientWidth + 1) && style.display !== 'inline';
+}).map(e => e.tagName + '.' + e.className + ': ' + e.textContent.trim().slice(0, 40))"""
+
+
+def violations(page: Page) -> list[str]:
+    found = Axe().run(page, options={"runOnly": RULES, "resultTypes": ["violations"]}).response["violations"]
+    return [f"{rule['id']}: {node['html'][:160]}" for rule in found for node in rule["nodes"]]
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_pages_keep_the_rules_of_accessibility(open_as: Opener, width: int) -> None:
+    scene = Scene()
+    page = open_as(scene.alice, width=width)
+    problems = []
+    for name, address in scene.addresses().items():
+        page.goto(address)
+        for theme in ("light", "dark"):
+            page.emulate_media(color_scheme=theme)
+            problems += [f"{name}, {theme}, {width}: {line}" for line in violations(page)]
+    assert problems == []
+
+
+def test_no_page_scrolls_sideways_and_none_is_clipped_in_german(open_as: Opener) -> None:
+    scene = Scene(language="de")
+    page = open_as(scene.alice)
+    problems = []
+    for name, address in scene.addresses().items():
+        page.goto(address)
+        for width in (1280, 390, 320):
+            page.set_viewport_size({"width": width, "height": 800})
+            needed = page.evaluate("document.documentElement.scrollWidth")
+            if needed > width:
+                problems.append(f"{name} needs {needed} px of {width}")
+            if width > 320:
+                problems += [f"{name} at {width}: {line}" for line in page.evaluate(CLIPPED)]
+    assert problems == []
+
+
+def test_pages_keep_the_policy_and_their_budget() -> None:
+    scene = Scene()
+    for name, address in scene.addresses().items():
+        answer = scene.client.get(address)
+        policy = answer.headers["Content-Security-Policy"]
+        assert "default-src 'none'" in policy, name
+        assert "unsafe" not in policy, name
+        size = len(gzip.compress(answer.content, 9))
+        assert size <= 20_000, f"{name} is {size} bytes compressed"
+
+
+def test_style_and_script_keep_their_budget() -> None:
+    for file, budget in (("css/app.css", 12_000), ("js/app.js", 4_000)):
+        content = (settings.BASE_DIR / "static" / file).read_bytes()
+        assert len(gzip.compress(content, 9)) <= budget, file
