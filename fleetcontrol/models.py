@@ -5,15 +5,17 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
-from django.contrib.postgres.fields import ArrayField
 from django.db import models, transaction
 from django.db.models.functions import Lower
 from django.utils import timezone
 from django.utils.text import slugify
 from django.utils.translation import gettext_lazy as _
 
+from fleetcontrol.answers import KeptAnswer
 from fleetcontrol.audit import Actor, AuditEvent, new_id
 from fleetcontrol.audit_seal import AuditSeal, Pseudonym
+from fleetcontrol.clients import ApiClient
+from fleetcontrol.limits import Tally
 
 __all__ = [
     "Actor",
@@ -21,9 +23,11 @@ __all__ = [
     "AuditEvent",
     "AuditSeal",
     "Fleet",
+    "KeptAnswer",
     "Membership",
     "Pseudonym",
     "Role",
+    "Tally",
     "User",
     "new_id",
 ]
@@ -174,35 +178,3 @@ class Membership(models.Model):
             membership.save(force_insert=True)
             AuditEvent.record(fleet, actor, "member.add", membership, {"role": [None, str(role)]})
         return membership
-
-
-class ApiClient(models.Model):
-    """A program that uses the API of one fleet. Its secrets are kept as keyed digests; at most two live at a time."""
-
-    client_id = models.CharField(_("client ID"), max_length=40, unique=True)
-    fleet = models.ForeignKey(Fleet, models.CASCADE, verbose_name=_("fleet"), related_name="api_clients")
-    name = models.CharField(_("name"), max_length=100)
-    permissions = ArrayField(models.CharField(max_length=40), verbose_name=_("permissions"), default=list)
-    secret_digest = models.CharField(max_length=64, blank=True, editable=False)
-    former_secret_digest = models.CharField(max_length=64, blank=True, editable=False)
-    former_secret_ends_at = models.DateTimeField(null=True, blank=True, editable=False)
-    ends_on = models.DateField(_("ends on"), null=True, blank=True)
-    revoked_at = models.DateTimeField(_("revoked"), null=True, blank=True, editable=False)
-    last_used_at = models.DateTimeField(_("last used"), null=True, blank=True, editable=False)
-    last_used_address = models.GenericIPAddressField(null=True, blank=True, editable=False)
-    created_at = models.DateTimeField(_("added"), default=timezone.now, editable=False)
-
-    class Meta:
-        verbose_name = _("API client")
-        verbose_name_plural = _("API clients")
-        constraints = [
-            models.UniqueConstraint(
-                "fleet",
-                Lower("name"),
-                name="api_client_name_unique_in_fleet",
-                violation_error_message=_("This fleet has an API client of this name already."),
-            )
-        ]
-
-    def __str__(self) -> str:
-        return self.name

@@ -107,6 +107,7 @@ FERNET_KEYS = [part.strip() for part in key("FERNET_KEYS", "the keys that seal s
 FINGERPRINT_KEY = key("FINGERPRINT_KEY", "the key that makes fingerprints of secrets")
 # Web processes can do without: sealing and verifying is done by `manage.py tend` and `manage.py verify_audit`.
 AUDIT_KEY = key("AUDIT_KEY", "the key that seals the audit trail", needed=False)
+TOKEN_KEYS = env.list("TOKEN_KEYS", default=FERNET_KEYS)  # sign access tokens, newest first
 if not all(FERNET_KEYS):
     raise stop("FERNET_KEYS holds an empty key. Write the keys with commas between them, newest first.")
 
@@ -158,6 +159,7 @@ MIDDLEWARE = [
     "fleetcontrol.problems.FlowIdMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "django.middleware.csp.ContentSecurityPolicyMiddleware",
+    "fleetcontrol.api.ApiMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -187,6 +189,11 @@ TEMPLATES = [
     }
 ]
 FORM_RENDERER = "django.forms.renderers.TemplatesSetting"
+
+
+# API
+
+API_REQUESTS_PER_MINUTE = env.int("API_REQUESTS_PER_MINUTE", default=6000)  # of one API client
 
 
 # OEMs

@@ -158,7 +158,10 @@ class Vehicle(models.Model):
                 violation_error_message=_("This credential is not one of the vehicle's fleet and brand."),
             ),
         ]
-        indexes = [models.Index(fields=["credential", "name"], name="vehicle_by_credential")]
+        indexes = [
+            models.Index(fields=["credential", "name"], name="vehicle_by_credential"),
+            models.Index(fields=["fleet", "id"], name="vehicle_by_fleet"),
+        ]
 
     def __str__(self) -> str:
         return self.name

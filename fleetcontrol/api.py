@@ -1,0 +1,223 @@
+"""The API: its routers, how it answers what goes wrong, and the door that its requests come through.
+
+Requests of the API have no session, no cookie and no form, so they do not pass the middleware of the pages: the door,
+`ApiMiddleware`, takes them before it and sends them straight to their operation.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
+from django.core.signals import got_request_exception
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, UnreadablePostError
+from django.urls import Resolver404, URLPattern, URLResolver, path, resolve
+from django.utils import translation
+from django.utils.translation import gettext as _
+from ninja import NinjaAPI
+from ninja.errors import HttpError, ValidationError
+from ninja.parser import Parser
+
+import credentials.api
+import vehicles.api
+from fleetcontrol import oauth
+from fleetcontrol.problems import (
+    INTERNAL_SERVER_ERROR,
+    INVALID_JSON,
+    METHOD_NOT_ALLOWED,
+    PAYLOAD_TOO_LARGE,
+    RESOURCE_NOT_FOUND,
+    UNSUPPORTED_MEDIA_TYPE,
+    VALIDATION_ERROR,
+    ProblemError,
+)
+
+ROOMS = {"auth", "telematics-brands", "credentials", "vehicles"}  # the first parts of the API's paths
+logger = logging.getLogger("django.request")
+
+
+class JsonParser(Parser):
+    """Reads a body strictly: UTF-8, no NaN, no text that a database cannot keep."""
+
+    def parse_body(self, request: HttpRequest) -> Any:
+        try:
+            return _storable(json.loads(request.body.decode(), parse_constant=_no_constant), request.body)
+        except UnicodeDecodeError as error:
+            words = _("Byte %(position)s is not UTF-8.") % {"position": error.start + 1}
+        except json.JSONDecodeError as error:
+            words = _("Line %(line)s, column %(column)s: %(reason)s.") % {
+                "line": error.lineno,
+                "column": error.colno,
+                "reason": error.msg,
+            }
+        except RecursionError:
+            words = _("The body is nested too deeply.")
+        except ValueError as error:  # a number of thousands of digits
+            words = str(error)
+        raise ProblemError(INVALID_JSON, words)
+
+
+api = NinjaAPI(
+    title="FleetControl",
+    version="1.0",
+    docs_url=None,
+    openapi_url=None,
+    urls_namespace="api",
+    parser=JsonParser(),
+)
+api.add_router("", credentials.api.router)
+api.add_router("", vehicles.api.router)
+
+
+@api.exception_handler(ProblemError)
+def problem(request: HttpRequest, error: ProblemError) -> HttpResponse:
+    return error.answer(request.flow_id)  # type: ignore[attr-defined]  # set by FlowIdMiddleware
+
+
+@api.exception_handler(ValidationError)
+def invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
+    """What pydantic found in body and parameters, in our words where it has none for people."""
+    words = {
+        "missing": _("This is required."),
+        "extra_forbidden": _("There is no such property, or it cannot be set."),
+        "string_type": _("Write a text in quotes."),
+        "model_type": _("Write an object in braces."),
+        "model_attributes_type": _("Write an object in braces."),
+    }
+    errors = [(_field(one["loc"]), words.get(one["type"]) or one["msg"]) for one in error.errors]
+    return problem(request, ProblemError(VALIDATION_ERROR, errors=errors))
+
+
+@api.exception_handler(HttpError)
+def unreadable(request: HttpRequest, error: HttpError) -> HttpResponse:
+    """ninja wraps what a parser raises."""
+    cause = error.__cause__
+    if not isinstance(cause, ProblemError):
+        raise error
+    return problem(request, cause)
+
+
+@api.exception_handler(Exception)
+def unexpected(request: HttpRequest, error: Exception) -> NoReturn:
+    """The door answers what nobody expected."""
+    raise error
+
+
+class ApiMiddleware:
+    """The door: takes what is for the API, answers everything that goes wrong on the way with a problem."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if request.path_info.split("/", 2)[1] not in ROOMS:
+            return self.get_response(request)
+        language = translation.get_language_from_request(request) if "Accept-Language" in request.headers else "en"
+        with translation.override(language):
+            response = self.enter(request)
+        limit = getattr(request, "rate_limit", None)
+        if limit is not None:
+            for name, value in limit.headers().items():
+                response.headers.setdefault(name, value)
+        return response
+
+    def enter(self, request: HttpRequest) -> HttpResponse:
+        try:
+            return self.answer(request)
+        except ProblemError as error:
+            found = error
+        except (RequestDataTooBig, UnreadablePostError):
+            found = ProblemError(PAYLOAD_TOO_LARGE)
+        except SuspiciousOperation as error:
+            found = ProblemError(VALIDATION_ERROR, str(error))
+        except Exception:  # whatever it is, the client gets a problem and the log the traceback
+            got_request_exception.send(sender=type(self), request=request)
+            logger.exception("Internal Server Error: %s", request.path, extra={"status_code": 500, "request": request})
+            found = ProblemError(INTERNAL_SERVER_ERROR)
+        return problem(request, found)
+
+    def answer(self, request: HttpRequest) -> HttpResponse:
+        """The operation's answer. Raises ProblemError for what is no request of any operation."""
+        head = request.method == "HEAD"
+        if head:
+            request.method = "GET"
+        self.refuse_odd(request)
+        try:
+            match = resolve(request.path_info, urlconf="fleetcontrol.api")
+        except Resolver404:
+            raise ProblemError(RESOURCE_NOT_FOUND, _("The API has no such path.")) from None
+        request.resolver_match = match
+        response: HttpResponse = match.func(request, *match.args, **match.kwargs)
+        if response.status_code == METHOD_NOT_ALLOWED.status:
+            raise ProblemError(METHOD_NOT_ALLOWED, headers={"Allow": response["Allow"]})
+        if head:
+            response.headers["Content-Length"] = str(len(response.content))
+            response.content = b""
+        return response
+
+    def refuse_odd(self, request: HttpRequest) -> None:
+        if "\x00" in request.path_info:
+            raise ProblemError(RESOURCE_NOT_FOUND, _("The API has no such path."))
+        odd = [name for name, values in request.GET.lists() if any("\x00" in text for text in (name, *values))]
+        if odd:
+            words = _("This holds a NUL character.")
+            raise ProblemError(VALIDATION_ERROR, errors=[(name.replace("\x00", "�"), words) for name in odd])
+        if request.method in ("POST", "PATCH") and request.META.get("CONTENT_LENGTH") not in (None, "", "0"):
+            form = request.path_info == "/auth/oauth/token"
+            charset = (request.content_params or {}).get("charset", "utf-8").lower()
+            if not form and (request.content_type != "application/json" or charset not in ("utf-8", "utf8")):
+                raise ProblemError(UNSUPPORTED_MEDIA_TYPE)
+            len(request.body)  # raises RequestDataTooBig
+
+
+def token(request: HttpRequest) -> HttpResponse:
+    if request.method != "POST":
+        return HttpResponseNotAllowed(["POST"])
+    return oauth.token(request)
+
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("auth/oauth/token", token, name="token"),
+    path("", api.urls),
+]
+
+
+def _storable(value: Any, body: bytes) -> Any:
+    """The value, if no text in it has a character that PostgreSQL cannot keep. JSON can write those only as \\u…."""
+    if b"\\u" in body:
+        field = _unstorable(value)
+        if field is not None:
+            words = _("A text holds a NUL or half a surrogate pair.")
+            raise ProblemError(VALIDATION_ERROR, errors=[(field, words)])
+    return value
+
+
+def _unstorable(value: Any, place: str = "") -> str | None:
+    """Where the first such character is, None when there is none."""
+    if isinstance(value, str):
+        return place if any(char == "\x00" or "\ud800" <= char <= "\udfff" for char in value) else None
+    if isinstance(value, dict):
+        parts = [*((key, place) for key in value), *((one, f"{place}.{key}") for key, one in value.items())]
+    elif isinstance(value, list):
+        parts = [(one, f"{place}.{number}") for number, one in enumerate(value)]
+    else:
+        return None
+    places = (_unstorable(one, where) for one, where in parts)
+    return next((found.lstrip(".") for found in places if found is not None), None)
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ProblemError(INVALID_JSON, _("%(name)s is not JSON.") % {"name": name})
+
+
+def _field(loc: tuple[Any, ...]) -> str:
+    """Where an error is, as a client knows it: without the parameter of the function and the branch of a union."""
+    source, *parts = loc
+    if source == "body":
+        parts = parts[1:]
+        if parts[:1] in (["one"], ["many"]):
+            parts = parts[1:]
+    return ".".join(str(part) for part in parts)

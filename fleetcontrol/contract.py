@@ -1,0 +1,195 @@
+"""What the operations of the API have in common: who asks, what they may, how bodies, answers, pages and ETags look.
+
+An operation is a function of a router with `**operation(...)`: the permission it needs is checked before it runs and
+stands in the OpenAPI description, together with every problem it can answer (see `fleetcontrol.openapi`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, date, datetime
+from typing import Annotated, Any
+
+from django.core import signing
+from django.db import models
+from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext as _
+from ninja import Schema
+from ninja.security import HttpBearer
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import to_json
+
+from fleetcontrol import oauth
+from fleetcontrol.answers import once
+from fleetcontrol.models import Actor, Fleet
+from fleetcontrol.problems import (
+    INVALID_JSON,
+    PAYLOAD_TOO_LARGE,
+    RESOURCE_MODIFIED,
+    RESOURCE_NOT_FOUND,
+    UNSUPPORTED_MEDIA_TYPE,
+    VALIDATION_ERROR,
+    Problem,
+    ProblemError,
+)
+
+MOST_ITEMS = 1000
+BODY_PROBLEMS = (VALIDATION_ERROR, INVALID_JSON, PAYLOAD_TOO_LARGE, UNSUPPORTED_MEDIA_TYPE)
+_pages = signing.Signer(salt="page token")
+
+
+class ApiRequest(HttpRequest):
+    """What an operation gets."""
+
+    caller: oauth.Caller
+    fleet: Fleet
+    actor: Actor
+    flow_id: str
+
+
+class JsonBody(BaseModel):
+    """The body of a request: properties that are not known are refused, and nothing is turned into another type."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class PageQuery(Schema):
+    """The parameters of every list."""
+
+    limit: int = Field(100, ge=1, le=MOST_ITEMS, description="How many items at most.")
+    page_token: str | None = Field(
+        None, max_length=200, description="`next_page_token` of the page before; without it, the first page."
+    )
+
+
+class Bearer(HttpBearer):
+    """The access token in the Authorization header, of a client with the permission that the operation needs."""
+
+    def __init__(self, permission: str) -> None:
+        super().__init__()
+        self.permission = permission
+
+    def __call__(self, request: HttpRequest) -> oauth.Caller:
+        caller = oauth.check(request)
+        if self.permission:
+            caller.must_have(self.permission)
+        vars(request).update(caller=caller, fleet=caller.fleet, actor=caller.actor)  # it is an ApiRequest from here on
+        return caller
+
+    def authenticate(self, request: HttpRequest, token: str) -> None:
+        raise NotImplementedError("__call__ does all of it")
+
+
+def operation(
+    permission: str,
+    summary: str,
+    answers: Mapping[int, Any],
+    *,
+    problems: Iterable[Problem] = (),
+    sends: Any = None,
+    returns: Any = None,
+    if_match: bool = False,
+    idempotent: bool = False,
+) -> dict[str, Any]:
+    """The keyword arguments of a router's decorator.
+
+    `sends` is an example of a body, `returns` of its answer; `problems` are those that not every operation has.
+    """
+    return {
+        "auth": Bearer(permission),
+        "summary": summary,
+        "response": dict(answers),
+        "openapi_extra": {
+            "x-permission": permission,
+            "x-contract": {
+                "problems": [problem.name for problem in problems],
+                "sends": sends,
+                "returns": returns,
+                "if_match": if_match,
+                "idempotent": idempotent,
+            },
+        },
+    }
+
+
+def answer(data: Any, *, status: int = 200, etag: str = "", private: bool = False) -> HttpResponse:
+    """An answer in JSON. It is not checked against its schema again: the tests do that, for each operation."""
+    headers = {"ETag": etag} if etag else {}
+    if private:
+        headers["Cache-Control"] = "no-store"
+    return HttpResponse(to_json(data), status=status, content_type="application/json", headers=headers)
+
+
+def no_content() -> HttpResponse:
+    response = HttpResponse(status=204)
+    del response["Content-Type"]
+    return response
+
+
+def idempotently(request: ApiRequest, work: Callable[[], HttpResponse]) -> HttpResponse:
+    """Do the work of a POST once for one Idempotency-Key."""
+    return once(request, request.caller.id, work)
+
+
+def page[M: models.Model](
+    request: ApiRequest, query: PageQuery, rows: models.QuerySet[M], show: Callable[[M], dict[str, Any]]
+) -> HttpResponse:
+    """One page in the order of the ids, that is of the time of adding: what is added meanwhile comes last."""
+    known = type(query).model_fields.keys()
+    if unknown := [name for name in request.GET if name not in known]:
+        words = _("There is no such parameter. The parameters are: %(names)s.") % {"names": ", ".join(known)}
+        raise ProblemError(VALIDATION_ERROR, errors=[(name, words) for name in unknown])
+    if query.page_token:
+        rows = rows.filter(pk__gt=_after(query.page_token))
+    found = list(rows.order_by("pk")[: query.limit + 1])
+    more = len(found) > query.limit
+    items = found[: query.limit]
+    token = _pages.sign(str(items[-1].pk)) if more else None
+    return answer({"items": [show(item) for item in items], "next_page_token": token})
+
+
+def etag_of(changed_at: datetime) -> str:
+    """The ETag of what was changed then, to the microsecond. Being used or checked is no change."""
+    return f'"{int(changed_at.timestamp() * 1_000_000):x}"'
+
+
+def must_match(request: HttpRequest, changed_at: datetime) -> None:
+    """Raises ProblemError resource-modified when an If-Match header names another version.
+
+    To be asked with the row locked, so that nothing comes between the question and the change.
+    """
+    wanted = request.headers.get("If-Match")
+    if wanted is None or wanted.strip() == "*":
+        return
+    if etag_of(changed_at) not in [one.strip() for one in wanted.split(",")]:
+        raise ProblemError(RESOURCE_MODIFIED, headers={"ETag": etag_of(changed_at)})
+
+
+def not_found(noun: str, pk: str) -> ProblemError:
+    """The problem of an id in the path that this fleet has not."""
+    words = _("This fleet has no %(noun)s “%(id)s”.") % {"noun": noun, "id": pk[:60]}
+    return ProblemError(RESOURCE_NOT_FOUND, words)
+
+
+def moment(value: datetime | None) -> str | None:
+    """A time as the API writes it: UTC, to the second."""
+    return f"{value.astimezone(UTC).isoformat(timespec='seconds')[:19]}Z" if value else None
+
+
+def _after(token: str) -> str:
+    try:
+        return _pages.unsign(token)
+    except signing.BadSignature:
+        words = _("This is not a page token of FleetControl.")
+        raise ProblemError(VALIDATION_ERROR, errors=[("page_token", words)]) from None
+
+
+def _day(value: Any) -> Any:
+    """A number is not taken for a day, as pydantic would."""
+    if isinstance(value, str) and re.fullmatch(r"\d{4}-\d\d-\d\d", value):
+        return value
+    raise ValueError(_("Write a day like 2026-10-17."))
+
+
+Day = Annotated[date, Field(strict=False), BeforeValidator(_day, json_schema_input_type=date)]

@@ -1,0 +1,121 @@
+"""Whatever is sent to the API: the right problem, never a 500, nothing written."""
+
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from credentials.models import Credential
+from fleetcontrol.models import Fleet
+from tests.api import Api, kind
+from vehicles.models import Vehicle
+
+MERCEDES = "/telematics-brands/MERCEDES_BENZ/credentials"
+
+
+@pytest.fixture
+def api(fleet: Fleet) -> Api:
+    return Api(fleet)
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b'{"name": "A",}', "Line 1, column"),
+        (b'{\n"name" "A"}', "Line 2, column 8"),
+        (b'{"name": "\xff"}', "Byte 11 is not UTF-8"),
+        (b'{"name": NaN}', "NaN is not JSON"),
+        (b"[" * 100_000, "nested too deeply"),
+        (b'{"name": ' + b"9" * 5000 + b"}", "digits"),
+        (b"", "required"),
+        (b'{"name": "a\nb"}', "Line 1, column"),
+    ],
+)
+def test_what_is_not_json_is_told_where(api: Api, body: bytes, words: str) -> None:
+    response = api.post(MERCEDES, body)
+    assert kind(response) == ("invalid-json" if body else "validation-error")
+    assert words in response.content.decode()
+    assert Credential.objects.count() == 0
+
+
+@pytest.mark.parametrize("text", [r"\u0000", r"a\u0000b", r"\ud800", r"\udc00x"])
+def test_text_that_no_database_keeps_is_refused(api: Api, text: str) -> None:
+    body = f'{{"name": "A", "client_id": "c", "client_secret": "{text}"}}'.encode()
+    response = api.post(MERCEDES, body)
+    assert kind(response) == "validation-error"
+    assert response.json()["errors"][0]["field"] == "client_secret"
+    body = (
+        f'{{"telematics_brand": "CLOUDBOXX", "telematics_unit_id": "1", "custom_fields": {{"{text}": "x"}}}}'.encode()
+    )
+    assert kind(api.post("/vehicles", body)) == "validation-error"
+    assert Credential.objects.count() + Vehicle.objects.count() == 0
+
+
+@pytest.mark.parametrize("body", [b"null", b"[]", b'"x"', b"5", b"{}", b"true"])
+@pytest.mark.parametrize("path", [MERCEDES, "/vehicles", "/vehicles/move"])
+def test_other_json_than_an_object_is_refused(api: Api, path: str, body: bytes) -> None:
+    assert kind(api.post(path, body)) == "validation-error"
+
+
+@pytest.mark.parametrize(
+    "content_type", ["text/plain", "application/x-www-form-urlencoded", "application/json; charset=latin-1", "x"]
+)
+def test_other_media_types_are_refused(api: Api, content_type: str) -> None:
+    response = api.post(MERCEDES, b'{"name": "A"}', Content_Type=content_type)
+    assert (kind(response), response.status_code) == ("unsupported-media-type", 415)
+
+
+def test_a_huge_body_is_refused(api: Api) -> None:
+    response = api.post(MERCEDES, b'{"name": "' + b"a" * 3_000_000 + b'"}')
+    assert (kind(response), response.status_code) == ("payload-too-large", 413)
+
+
+@pytest.mark.parametrize("path", ["/vehicles/", "/vehicles/x/y", "/credentials/x", "/auth/x", "/telematics-brands/NIU"])
+def test_other_paths_are_problems_too(api: Api, path: str) -> None:
+    assert kind(api.get(path)) == "resource-not-found"
+
+
+def test_odd_ids_are_not_found(api: Api) -> None:
+    for odd in ("%00", "x%00y", "%ff%fe", "..", "'", "a" * 3000, "🚗", "%F0%9F%9A%97", "1 OR 1=1"):
+        assert kind(api.get(f"/vehicles/{odd}")) == "resource-not-found", odd
+        assert kind(api.get(f"/telematics-brands/{odd}/credentials")) == "resource-not-found", odd
+        assert kind(api.get(f"{MERCEDES}/{odd}")) == "resource-not-found", odd
+
+
+@pytest.mark.parametrize("method", ["PUT", "OPTIONS", "TRACE", "DELETE", "PATCH", "BREW"])
+def test_other_methods_are_named(api: Api, method: str) -> None:
+    response = api.send(method, "/vehicles")
+    assert (kind(response), response.status_code) == ("method-not-allowed", 405)
+    assert sorted(response["Allow"].split(", ")) == ["GET", "POST"]
+    assert kind(Client().get("/auth/oauth/token")) == "method-not-allowed"
+
+
+def test_head_is_get_without_a_body(api: Api) -> None:
+    response = api.send("HEAD", "/vehicles")
+    assert (response.status_code, response.content) == (200, b"")
+
+
+def test_a_failure_nobody_expected_is_a_problem_with_its_flow_id(
+    api: Api, monkeypatch: pytest.MonkeyPatch, caplog: Any
+) -> None:
+    def broken(*args: Any, **kwargs: Any) -> None:
+        raise RuntimeError("the disk is on fire, password=hunter2")
+
+    api.sign_in()
+    monkeypatch.setattr("vehicles.models.Vehicle.add", broken)
+    api.web.raise_request_exception = False
+    response = api.post("/vehicles", {"telematics_brand": "CLOUDBOXX", "telematics_unit_id": "1"})
+    assert (kind(response), response.status_code) == ("internal-server-error", 500)
+    assert "hunter2" not in response.content.decode()
+    assert any(record.exc_info for record in caplog.records)
+
+
+def test_bad_idempotency_keys_are_refused(api: Api) -> None:
+    for bad in ("", "x" * 256, "ä"):
+        response = api.post(MERCEDES, {"name": "A", "client_id": "c", "client_secret": "s"}, Idempotency_Key=bad)
+        assert kind(response) == "validation-error"
+
+
+def test_the_language_of_problems_follows_the_request(api: Api) -> None:
+    response = api.get("/vehicles?limit=0", Accept_Language="de")
+    assert kind(response) == "validation-error"
