@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.core.exceptions import ValidationError
 from django.core.validators import ProhibitNullCharactersValidator
@@ -24,6 +24,9 @@ from credentials.rotatable import NothingToRevertTo, ReplacedMeanwhile, Rotatabl
 from credentials.versions import CredentialSecret
 from fleetcontrol import rules
 from fleetcontrol.models import Actor, AuditEvent, Fleet, new_id
+
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
 
 __all__ = [
     "Credential",
@@ -101,6 +104,18 @@ class Credential(Rotatable):
     def oem(self) -> brands.Brand:
         """The brand's entry in the catalogue."""
         return brands.find(self.brand)
+
+    @property
+    def short_identifier(self) -> str:
+        """The identifier for lists, shortened in the middle: 7f3c2a90…91ab."""
+        text = self.identifier
+        return text if len(text) <= 20 else f"{text[:8]}…{text[-4:]}"
+
+    @property
+    def readable_settings(self) -> list[tuple[StrOrPromise, StrOrPromise]]:
+        """The brand's settings as label and value in words, those that are set."""
+        found = ((one.label, one.shown(str(self.settings.get(one.key, "")))) for one in self.oem.settings_fields)
+        return [(label, value) for label, value in found if value]
 
     @classmethod
     @sensitive_variables()

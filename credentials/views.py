@@ -1,12 +1,171 @@
-"""The pages of credentials."""
+"""The pages of credentials. Pages that take secrets are kept by no cache, and no error report holds what was typed."""
 
-from django.http import HttpResponse
-from django.shortcuts import render
+from __future__ import annotations
 
+from django.contrib import messages
+from django.core.exceptions import ValidationError
+from django.http import Http404, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.debug import sensitive_post_parameters
+
+from credentials import brands
+from credentials.condition import condition
+from credentials.forms import AddForm, ChangeForm, RotateForm
+from credentials.listing import Listing
+from credentials.models import Credential, CredentialInUse
 from fleetcontrol.access import FleetRequest, fleet_view
-from fleetcontrol.models import Role
+from fleetcontrol.models import AuditEvent, Role
+from fleetcontrol.paging import page_of
+
+SHOWN_VEHICLES = 5
+SHOWN_EVENTS = 5
+BLOCKED_PAGE = 25
 
 
 @fleet_view(Role.VIEWER)
 def index(request: FleetRequest) -> HttpResponse:
-    return render(request, "credentials/index.html", {"credentials": request.fleet.credentials.all()[:50]})
+    listing = Listing.of(request.fleet, request.GET)
+    filters = [("", _("All")), ("attention", _("Need attention")), ("unused", _("Not in use"))]
+    chips = [(name, words, listing.counts[name]) for name, words in filters]
+    return render(request, "credentials/index.html", {"listing": listing, "chips": chips})
+
+
+@fleet_view(Role.MANAGER)
+def choose_brand(request: FleetRequest) -> HttpResponse:
+    added = dict.fromkeys(brands.catalogue(), 0)
+    for brand in request.fleet.credentials.order_by().values_list("brand", flat=True):
+        added[brand] = added.get(brand, 0) + 1
+    shared = [(brand, added[brand.id]) for brand in brands.catalogue().values() if brand.kind == "shared"]
+    others = [brand for brand in brands.catalogue().values() if brand.kind != "shared"]
+    return render(request, "credentials/choose_brand.html", {"shared": shared, "others": others})
+
+
+@sensitive_post_parameters()
+@never_cache
+@fleet_view(Role.MANAGER)
+def add(request: FleetRequest, brand: str) -> HttpResponse:
+    oem = shared_brand(brand)
+    form = AddForm(oem, request.POST if request.method == "POST" else None, initial={"name": oem.name})
+    if form.is_valid():
+        details = {field: form.cleaned_data[field] for field in ("name", "note", "ends_on")}
+        try:
+            credential = Credential.add(
+                fleet=request.fleet, actor=request.actor, brand=oem.id, values=form.values, **details
+            )
+        except ValidationError as error:
+            form.take(error)
+        else:
+            saved(request, credential)
+            return redirect("credentials:detail", fleet=request.fleet.slug, id=credential.pk)
+    status = 422 if form.errors else 200
+    return render(request, "credentials/add.html", {"form": form, "brand": oem}, status=status)
+
+
+@fleet_view(Role.VIEWER)
+def detail(request: FleetRequest, id: str) -> HttpResponse:
+    credential = find(request, id)
+    events = AuditEvent.objects.filter(target_kind="credential", target_id=credential.pk).order_by("-id")
+    context = {
+        "credential": credential,
+        "condition": condition(credential),
+        "secret": credential.secret,
+        "vehicles": credential.vehicles.order_by("name")[:SHOWN_VEHICLES],
+        "vehicle_count": credential.vehicles.count(),
+        "events": events[:SHOWN_EVENTS],
+    }
+    return render(request, "credentials/detail.html", context)
+
+
+@fleet_view(Role.MANAGER)
+def change(request: FleetRequest, id: str) -> HttpResponse:
+    credential = find(request, id)
+    kept = {"note": credential.note, "ends_on": credential.ends_on}
+    form = ChangeForm(request.POST if request.method == "POST" else None, initial=kept)
+    if form.is_valid():
+        try:
+            credential.change(actor=request.actor, **form.cleaned_data)
+        except ValidationError as error:
+            form.take(error)
+        else:
+            messages.success(request, _("%(name)s saved.") % {"name": credential})
+            return redirect("credentials:detail", fleet=request.fleet.slug, id=credential.pk)
+    status = 422 if form.errors else 200
+    return render(request, "credentials/change.html", {"form": form, "credential": credential}, status=status)
+
+
+@sensitive_post_parameters()
+@never_cache
+@fleet_view(Role.MANAGER)
+def rotate(request: FleetRequest, id: str) -> HttpResponse:
+    credential = find(request, id)
+    form = RotateForm(credential.oem, request.POST if request.method == "POST" else None)
+    if form.is_valid():
+        try:
+            secret = credential.rotate(actor=request.actor, values=form.values)
+        except ValidationError as error:
+            form.take(error)
+        else:
+            messages.success(request, _("Version %(version)s is in use.") % {"version": secret.version})
+            return redirect("credentials:detail", fleet=request.fleet.slug, id=credential.pk)
+    context = {
+        "form": form,
+        "credential": credential,
+        "secret": credential.secret,
+        "next_version": credential.secret.version + 1,
+        "vehicle_count": credential.vehicles.count(),
+    }
+    return render(request, "credentials/rotate.html", context, status=422 if form.errors else 200)
+
+
+@fleet_view(Role.MANAGER)
+def remove(request: FleetRequest, id: str) -> HttpResponse:
+    credential = find(request, id)
+    if request.method == "POST":
+        try:
+            credential.remove(actor=request.actor)
+        except CredentialInUse as refusal:
+            return blocked(request, credential, refusal.count, status=409)
+        messages.success(request, _("%(name)s deleted.") % {"name": credential})
+        return redirect("credentials:index", fleet=request.fleet.slug)
+    if count := credential.vehicles.count():
+        return blocked(request, credential, count, status=200)
+    return render(request, "credentials/remove.html", {"credential": credential, "secret": credential.secret})
+
+
+def blocked(request: FleetRequest, credential: Credential, count: int, *, status: int) -> HttpResponse:
+    """The page of a credential in use: which vehicles use it, and the way out."""
+    q = request.GET.get("q", "").strip()
+    others = request.fleet.credentials.filter(brand=credential.brand).exclude(pk=credential.pk)
+    context = {
+        "credential": credential,
+        "count": count,
+        "q": q,
+        "page": page_of(credential.vehicles.search(q), request.GET, size=BLOCKED_PAGE),
+        "others": others.order_by("name"),
+    }
+    return render(request, "credentials/blocked.html", context, status=status)
+
+
+def find(request: FleetRequest, id: str) -> Credential:
+    """The fleet's credential of this id. Raises Http404."""
+    return get_object_or_404(request.fleet.credentials, pk=id)
+
+
+def shared_brand(text: str) -> brands.Brand:
+    """The brand that a credential can be added for. Raises Http404 for others."""
+    try:
+        oem = brands.find(text)
+    except brands.UnknownBrand:
+        raise Http404 from None
+    if oem.kind != "shared":
+        raise Http404
+    return oem
+
+
+def saved(request: FleetRequest, credential: Credential) -> None:
+    """Say that the credential is saved, and what a person should know of it."""
+    messages.success(request, _("%(name)s saved. Its connection is not checked yet.") % {"name": credential})
+    for note in credential.notes:
+        messages.warning(request, note)

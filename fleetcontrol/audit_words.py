@@ -61,7 +61,7 @@ def phrase(event: AuditEvent) -> str:
         "target": event.target_label,
         "before": shown(event.target_kind, TELLING.get(event.action, ""), before),
         "after": shown(event.target_kind, TELLING.get(event.action, ""), after),
-        "fields": ", ".join(str(field_label(event.target_kind, field)) for field in event.changes),
+        "fields": ", ".join(sorted(str(field_label(event.target_kind, field)) for field in event.changes)),
     }
 
 

@@ -43,7 +43,7 @@ class FleetEntry:
 
 
 def frame(request: HttpRequest) -> dict[str, Any]:
-    """Context processor: `navigation`, `fleets`, `initials`, `fleet_initials`, as templates/shared/ names them."""
+    """Context processor: `navigation`, `fleets`, `initials`, `fleet_initials`, `manages`, as templates name them."""
     membership: Membership | None = getattr(request, "membership", None)
     user = getattr(request, "user", None)
     if user is None or not user.is_authenticated:
@@ -51,6 +51,7 @@ def frame(request: HttpRequest) -> dict[str, Any]:
     return {
         "initials": initials_of(str(user)),
         "fleet_initials": initials_of(membership.fleet.name) if membership else "",
+        "manages": membership is not None and membership.may(Role.MANAGER),
         "navigation": SimpleLazyObject(partial(navigation, request, membership)) if membership else [],
         "fleets": SimpleLazyObject(partial(fleets, request, membership)) if membership else [],
     }

@@ -1,9 +1,9 @@
-"""The two controls of the design that Django's forms lack. templates/django/forms/field.html draws them."""
+"""The controls of the design that Django's forms lack. templates/django/forms/field.html draws them."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from django.forms import PasswordInput, RadioSelect
+from django.forms import PasswordInput, RadioSelect, Textarea
 
 
 class SecretInput(PasswordInput):
@@ -31,3 +31,13 @@ class ChoiceCards(RadioSelect):
 
     def create_option(self, name: str, value: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
         return {**super().create_option(name, value, *args, **kwargs), "hint": self.hints.get(str(value), "")}
+
+
+class SecretText(Textarea):
+    """A secret of several lines, such as a private key: never sent back to the browser."""
+
+    def __init__(self, attrs: Mapping[str, Any] | None = None) -> None:
+        super().__init__(attrs={"autocomplete": "off", "spellcheck": "false", "class": "mono", **(attrs or {})})
+
+    def format_value(self, value: Any) -> None:
+        """Nothing, whatever was typed."""

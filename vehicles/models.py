@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
 from django.core.exceptions import ValidationError
 from django.core.validators import (
     MaxValueValidator,
@@ -23,7 +24,7 @@ from fleetcontrol import rules
 from fleetcontrol.models import Actor, AuditEvent, Fleet, new_id
 from fleetcontrol.seal import SealedTextField, fingerprint, seal
 from vehicles import vin as vins
-from vehicles.queryset import VehicleQuerySet
+from vehicles.queryset import Chunks, VehicleQuerySet
 
 NO_NULL = [ProhibitNullCharactersValidator()]
 
@@ -161,6 +162,9 @@ class Vehicle(models.Model):
         indexes = [
             models.Index(fields=["credential", "name"], name="vehicle_by_credential"),
             models.Index(fields=["fleet", "id"], name="vehicle_by_fleet"),
+            # Small, because equal entries share one place: counts of a whole fleet come out of it alone.
+            models.Index(fields=["fleet", "telematics_brand", "credential"], name="vehicle_counts"),
+            GinIndex(Chunks("search"), name="vehicle_search"),
         ]
 
     def __str__(self) -> str:

@@ -1,12 +1,164 @@
-"""The pages of vehicles."""
+"""The pages of vehicles. Pages that take a unit's password are kept by no cache and in no error report."""
 
-from django.http import HttpResponse
-from django.shortcuts import render
+from __future__ import annotations
 
+from django.contrib import messages
+from django.core.exceptions import ValidationError
+from django.http import Http404, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+from django.views.decorators.cache import never_cache
+from django.views.decorators.debug import sensitive_post_parameters
+
+from credentials import brands
 from fleetcontrol.access import FleetRequest, fleet_view
-from fleetcontrol.models import Role
+from fleetcontrol.models import AuditEvent, Role
+from vehicles import vin as vins
+from vehicles.forms import MASTER_DATA, MoveForm, VehicleForm
+from vehicles.listing import Listing
+from vehicles.models import Vehicle
+
+SHOWN_EVENTS = 10
+CHOSEN_AT_MOST = 1000
 
 
 @fleet_view(Role.VIEWER)
 def index(request: FleetRequest) -> HttpResponse:
-    return render(request, "vehicles/index.html", {"vehicles": request.fleet.vehicles.all()[:50]})
+    return render(request, "vehicles/index.html", {"listing": Listing.of(request.fleet, request.GET)})
+
+
+@fleet_view(Role.MANAGER)
+def choose_brand(request: FleetRequest) -> HttpResponse:
+    return render(request, "vehicles/choose_brand.html", {"brands": brands.catalogue().values()})
+
+
+@sensitive_post_parameters()
+@never_cache
+@fleet_view(Role.MANAGER)
+def add(request: FleetRequest, brand: str) -> HttpResponse:
+    oem = known_brand(brand)
+    form = VehicleForm(
+        request.fleet,
+        oem,
+        request.POST if request.method == "POST" else None,
+        initial={"credential": request.GET.get("credential")},
+    )
+    if form.is_valid():
+        try:
+            vehicle = Vehicle.add(fleet=request.fleet, actor=request.actor, telematics_brand=oem.id, **form.values)
+        except ValidationError as error:
+            form.take(error)
+        else:
+            saved(request, vehicle)
+            return redirect("vehicles:detail", fleet=request.fleet.slug, id=vehicle.pk)
+    context = {"form": form, "brand": oem, "lacks_credential": lacks_credential(request, oem)}
+    return render(request, "vehicles/add.html", context, status=422 if form.errors else 200)
+
+
+@fleet_view(Role.VIEWER)
+def detail(request: FleetRequest, id: str) -> HttpResponse:
+    vehicle = find(request, id)
+    facts = [(Vehicle._meta.get_field(name), getattr(vehicle, name)) for name in MASTER_DATA]
+    events = AuditEvent.objects.filter(target_kind="vehicle", target_id=vehicle.pk).order_by("-id")
+    context = {
+        "vehicle": vehicle,
+        "facts": [(getattr(field, "verbose_name", ""), value) for field, value in facts if value],
+        "events": events[:SHOWN_EVENTS],
+    }
+    return render(request, "vehicles/detail.html", context)
+
+
+@sensitive_post_parameters()
+@never_cache
+@fleet_view(Role.MANAGER)
+def change(request: FleetRequest, id: str) -> HttpResponse:
+    vehicle = find(request, id)
+    data = request.POST if request.method == "POST" else None
+    form = VehicleForm(request.fleet, vehicle.oem, data, vehicle=vehicle)
+    if form.is_valid():
+        try:
+            vehicle.change(actor=request.actor, **form.values)
+        except ValidationError as error:
+            form.take(error)
+        else:
+            saved(request, vehicle)
+            return redirect("vehicles:detail", fleet=request.fleet.slug, id=vehicle.pk)
+    context = {"form": form, "vehicle": vehicle, "brand": vehicle.oem}
+    return render(request, "vehicles/change.html", context, status=422 if form.errors else 200)
+
+
+@fleet_view(Role.MANAGER)
+def move(request: FleetRequest, id: str) -> HttpResponse:
+    vehicle = find(request, id)
+    data = request.POST if request.method == "POST" else None
+    form = MoveForm(request.fleet, vehicle.telematics_brand, data, initial={"credential": vehicle.credential_id})
+    if form.is_valid():
+        try:
+            vehicle.move(form.cleaned_data["credential"], actor=request.actor)
+        except ValidationError as error:
+            form.take(error)
+        else:
+            words = _("%(vehicle)s now uses %(credential)s.")
+            messages.success(request, words % {"vehicle": vehicle, "credential": vehicle.credential})
+            return redirect("vehicles:detail", fleet=request.fleet.slug, id=vehicle.pk)
+    context = {"form": form, "vehicle": vehicle}
+    return render(request, "vehicles/move.html", context, status=422 if form.errors else 200)
+
+
+@fleet_view(Role.MANAGER)
+def move_many(request: FleetRequest) -> HttpResponse:
+    """The vehicles chosen in the list, to one credential of their brand."""
+    chosen = request.fleet.vehicles.filter(pk__in=request.GET.getlist("vehicle")[:CHOSEN_AT_MOST])
+    found = list(chosen.select_related("credential").order_by("name"))
+    kinds = {vehicle.telematics_brand for vehicle in found}
+    brand = kinds.pop() if len(kinds) == 1 else ""
+    form = MoveForm(request.fleet, brand, request.POST if request.method == "POST" else None)
+    if brand and form.is_valid():
+        credential = form.cleaned_data["credential"]
+        try:
+            moved = chosen.move(credential, actor=request.actor)
+        except ValidationError as error:
+            form.take(error)
+        else:
+            words = ngettext("%(count)d vehicle moved to %(name)s.", "%(count)d vehicles moved to %(name)s.", moved)
+            messages.success(request, words % {"count": moved, "name": credential})
+            return redirect("vehicles:index", fleet=request.fleet.slug)
+    context = {"form": form, "vehicles": found, "brand": brands.find(brand) if brand else None}
+    return render(request, "vehicles/move_many.html", context, status=422 if form.errors else 200)
+
+
+@fleet_view(Role.MANAGER)
+def remove(request: FleetRequest, id: str) -> HttpResponse:
+    vehicle = find(request, id)
+    if request.method == "POST":
+        vehicle.remove(actor=request.actor)
+        messages.success(request, _("%(name)s removed.") % {"name": vehicle})
+        return redirect("vehicles:index", fleet=request.fleet.slug)
+    return render(request, "vehicles/remove.html", {"vehicle": vehicle})
+
+
+def find(request: FleetRequest, id: str) -> Vehicle:
+    """The fleet's vehicle of this id. Raises Http404."""
+    return get_object_or_404(request.fleet.vehicles.select_related("credential"), pk=id)
+
+
+def known_brand(text: str) -> brands.Brand:
+    """The brand of this id. Raises Http404 for others."""
+    try:
+        return brands.find(text)
+    except brands.UnknownBrand:
+        raise Http404 from None
+
+
+def lacks_credential(request: FleetRequest, brand: brands.Brand) -> bool:
+    """Whether a credential of the brand must be added before a vehicle can be."""
+    return brand.kind == "shared" and not request.fleet.credentials.filter(brand=brand.id).exists()
+
+
+def saved(request: FleetRequest, vehicle: Vehicle) -> None:
+    """Say that the vehicle is saved, and whether its VIN looks like a slip."""
+    messages.success(request, _("%(name)s saved.") % {"name": vehicle})
+    if vehicle.vin and vins.check_digit_is_wrong(vehicle.vin):
+        words = _("The check digit of the VIN %(vin)s does not fit. Compare it with the vehicle’s papers.")
+        messages.warning(request, words % {"vin": vehicle.vin})

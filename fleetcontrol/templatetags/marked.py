@@ -1,0 +1,24 @@
+"""Shows where a search hit: the same rule as the search itself, without regard to case, spaces and hyphens."""
+
+import re
+
+from django import template
+from django.utils.html import conditional_escape
+from django.utils.safestring import SafeString, mark_safe
+
+register = template.Library()
+
+
+@register.filter
+def marked(text: object, q: str) -> SafeString:
+    """The text with each hit of `q` in a `<mark>`."""
+    shown = str(text)
+    wanted = re.sub(r"[ -]", "", q)
+    if not wanted:
+        return conditional_escape(shown)
+    pattern = re.compile("[ -]*".join(map(re.escape, wanted)), re.IGNORECASE)
+    parts, end = [], 0
+    for hit in pattern.finditer(shown):
+        parts += [conditional_escape(shown[end : hit.start()]), "<mark>", conditional_escape(hit[0]), "</mark>"]
+        end = hit.end()
+    return mark_safe("".join(parts) + conditional_escape(shown[end:]))  # noqa: S308 - each part is escaped above

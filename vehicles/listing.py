@@ -1,0 +1,57 @@
+"""What the list of vehicles shows: search, filters, order and page out of the query parameters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+from django.http import QueryDict
+
+from credentials import brands
+from fleetcontrol.models import Fleet
+from fleetcontrol.paging import Page, page_of
+from vehicles.models import Vehicle
+
+ORDERS = ("name", "-name")
+# A choice longer than this is no help; the list of one credential's vehicles is reached from the credential.
+CHOICES = 200
+SHOWN = ("name", "vin", "license_plate", "make", "model", "telematics_brand", "fleet", "credential__name")
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The list as a page shows it. `credential` is the id of the chosen one, "none" for vehicles without one."""
+
+    q: str
+    brand: str
+    credential: str
+    order: str
+    credentials: list[tuple[str, str]]
+    page: Page[Vehicle]
+
+    @classmethod
+    def of(cls, fleet: Fleet, params: QueryDict) -> Self:
+        """The list for query parameters q, brand, credential, sort, after and before."""
+        q, brand, credential = (
+            params.get(name, "").strip().replace("\x00", "") for name in ("q", "brand", "credential")
+        )
+        order = params.get("sort", "name") if params.get("sort") in ORDERS else "name"
+        found = fleet.vehicles.search(q).select_related("credential").only(*SHOWN)
+        if brand:
+            found = found.filter(telematics_brand=brand)
+        if credential == "none":
+            found = found.filter(credential=None)
+        elif credential:
+            found = found.filter(credential=credential)
+        choices = list(fleet.credentials.order_by("name").values_list("pk", "name")[: CHOICES + 1])
+        if len(choices) > CHOICES:
+            choices = list(fleet.credentials.filter(pk=credential).values_list("pk", "name"))
+        return cls(q, brand, credential, order, choices, page_of(found, params, order=[order]))
+
+    @property
+    def is_filtered(self) -> bool:
+        return bool(self.q or self.brand or self.credential)
+
+    @property
+    def brands(self) -> list[brands.Brand]:
+        return list(brands.catalogue().values())
