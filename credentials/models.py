@@ -137,7 +137,7 @@ class Credential(Rotatable):
         asked first, and nothing is saved unless they work or the brand cannot be checked.
         Raises ValidationError with the brand's fields, `name`, `brand`, `note` or `ends_on` as keys, and SecretRefused.
         """
-        oem = _shared_brand(brand)
+        oem = shared_brand(brand)
         credential = cls(fleet=fleet, brand=oem.id, name=name.strip(), note=note.strip(), ends_on=ends_on)
         credential.created_by = credential.changed_by = actor.label
         errors: rules.Errors = {}
@@ -218,7 +218,7 @@ class Credential(Rotatable):
         return notes
 
 
-def _shared_brand(text: str) -> brands.Brand:
+def shared_brand(text: str) -> brands.Brand:
     """The brand, if it takes shared credentials. Raises ValidationError that says what it needs instead."""
     try:
         oem = brands.find(text)

@@ -53,7 +53,7 @@ FROM import_row r, jsonb_array_elements(r.found::jsonb) f WHERE r.found IS NOT N
 """
 _TWICE_IN_FILE = """
 WITH twice AS (
-    SELECT {values}, min(r.line) AS first FROM import_row r WHERE {present} GROUP BY {values} HAVING count(*) > 1
+    SELECT {named}, min(r.line) AS first FROM import_row r WHERE {present} GROUP BY {values} HAVING count(*) > 1
 ), again AS (
     SELECT r.line, r.{field}::text AS value, twice.first FROM import_row r JOIN twice ON ({values}) = ({twice})
     WHERE r.line > twice.first AND NOT ({derived} AND EXISTS (
@@ -109,7 +109,8 @@ class Key:
             "field": self.field,
             "derived": self.derived,
             "values": ", ".join(self.values),
-            "twice": ", ".join(f"twice.{value.removeprefix('r.')}" for value in self.values),
+            "named": ", ".join(f"{value} AS k{number}" for number, value in enumerate(self.values)),
+            "twice": ", ".join(f"twice.k{number}" for number in range(len(self.values))),
             "present": " AND ".join(f"{value} IS NOT NULL" for value in self.values),
             "same": " AND ".join(f"{a} = {b}" for a, b in zip(self.stored, self.values, strict=True)),
         }

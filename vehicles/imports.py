@@ -125,7 +125,7 @@ class VehicleImporter(Importer):
         vehicle_id = self._ids.next()
         sealed = digest = ""
         if password:
-            sealed = "\\x" + seal(password, f"vehicle:{vehicle_id}").token.hex()
+            sealed = seal(password, f"vehicle:{vehicle_id}").token.decode()
             digest = fingerprint(password, self._scope)
         return (
             vehicle_id,

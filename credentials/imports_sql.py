@@ -1,0 +1,54 @@
+"""The statements that write imported credentials; tests hold what they write equal to what the model's verbs write."""
+
+# Texts without their limits: a row that is too long somewhere is still looked at for what else is wrong.
+STAGING = """
+SELECT c.id, c.name::text, c.brand, c.identifier::text, c.settings, c.note::text, c.ends_on, s.value, s.fingerprints,
+    s.ends_on AS secret_ends_on, s.facts
+FROM credentials_credential c JOIN credentials_credentialsecret s ON s.credential_id = c.id
+"""
+FIXED = """
+INSERT INTO import_finding (line, field, value, cause, params)
+SELECT r.line, fixed.field, fixed.value, %(cause)s, '{}'
+FROM import_out o JOIN import_row r USING (line) JOIN credentials_credential c ON c.id = o.target,
+LATERAL (VALUES
+    ('brand', r.brand, r.brand <> c.brand),
+    (%(identifiers)s::jsonb ->> c.brand, r.identifier, r.identifier <> c.identifier),
+    ('settings', '', NOT c.settings @> coalesce(r.settings, '{}'))
+) fixed (field, value, differs)
+WHERE fixed.differs
+"""
+INSERT = """
+INSERT INTO credentials_credential (
+    id, fleet_id, name, brand, identifier, settings, note, ends_on, status, status_reason, status_details,
+    status_since, silences, created_at, created_by, changed_at, changed_by
+)
+SELECT r.id, %(fleet)s, r.name, r.brand, coalesce(r.identifier, ''), coalesce(r.settings, '{{}}'),
+    coalesce(r.note, ''), coalesce(r.ends_on, r.secret_ends_on), 'UNCHECKED', '', '{{}}', %(time)s, 0, %(time)s,
+    %(actor_label)s, %(time)s, %(actor_label)s
+FROM import_row r WHERE {new}
+"""
+INSERT_SECRETS = """
+INSERT INTO credentials_credentialsecret (
+    credential_id, version, value, fingerprints, ends_on, facts, is_current, added_at, added_by
+)
+SELECT r.id, 1, r.value, r.fingerprints, coalesce(r.ends_on, r.secret_ends_on), coalesce(r.facts, '{{}}'), true,
+    %(time)s, %(actor_label)s
+FROM import_row r WHERE {new}
+"""
+INSERT_EVENTS = """
+INSERT INTO fleetcontrol_auditevent ({audit_columns})
+SELECT {audit_values}, 'credential.add', 'credential', r.id, r.name, jsonb_build_object(
+    'brand', jsonb_build_array(NULL, r.brand), 'identifier', jsonb_build_array(NULL, coalesce(r.identifier, '')),
+    'settings', jsonb_build_array(NULL, coalesce(r.settings, '{{}}')),
+    'ends_on', jsonb_build_array(NULL, coalesce(r.ends_on, r.secret_ends_on))
+)
+FROM import_row r WHERE {new}
+"""
+DIFFERENT = """
+SELECT r.id, c.id, nullif(r.note, c.note), nullif(r.ends_on, c.ends_on), r.ends_on,
+    CASE WHEN NOT (s.fingerprints @> r.fingerprints AND r.fingerprints @> s.fingerprints) THEN r.value END
+FROM import_out o JOIN import_row r USING (line) JOIN credentials_credential c ON c.id = o.target
+JOIN credentials_credentialsecret s ON s.credential_id = c.id AND s.is_current
+WHERE o.verdict = 'update'
+ORDER BY r.line
+"""
