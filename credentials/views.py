@@ -17,6 +17,7 @@ from credentials.listing import Listing
 from credentials.models import Credential, CredentialInUse
 from fleetcontrol.access import FleetRequest, fleet_view
 from fleetcontrol.models import AuditEvent, Role
+from fleetcontrol.once import kept
 from fleetcontrol.paging import page_of
 
 SHOWN_VEHICLES = 5
@@ -47,7 +48,8 @@ def choose_brand(request: FleetRequest) -> HttpResponse:
 @fleet_view(Role.MANAGER)
 def add(request: FleetRequest, brand: str) -> HttpResponse:
     oem = shared_brand(brand)
-    form = AddForm(oem, request.POST if request.method == "POST" else None, initial={"name": oem.name})
+    start = {"name": oem.name} | kept(request)
+    form = AddForm(oem, request.POST if request.method == "POST" else None, initial=start)
     if form.is_valid():
         details = {field: form.cleaned_data[field] for field in ("name", "note", "ends_on")}
         try:
@@ -81,8 +83,8 @@ def detail(request: FleetRequest, id: str) -> HttpResponse:
 @fleet_view(Role.MANAGER)
 def change(request: FleetRequest, id: str) -> HttpResponse:
     credential = find(request, id)
-    kept = {"note": credential.note, "ends_on": credential.ends_on}
-    form = ChangeForm(request.POST if request.method == "POST" else None, initial=kept)
+    start = {"note": credential.note, "ends_on": credential.ends_on} | kept(request)
+    form = ChangeForm(request.POST if request.method == "POST" else None, initial=start)
     if form.is_valid():
         try:
             credential.change(actor=request.actor, **form.cleaned_data)

@@ -14,6 +14,7 @@ from django.utils.text import Truncator
 from django.utils.translation import gettext as _
 
 from fleetcontrol.models import Fleet, Membership, Role
+from fleetcontrol.once import new_token
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,7 @@ def frame(request: HttpRequest) -> dict[str, Any]:
     if user is None or not user.is_authenticated:
         return {}
     return {
+        "form_token": new_token,
         "initials": initials_of(str(user)),
         "fleet_initials": initials_of(membership.fleet.name) if membership else "",
         "manages": membership is not None and membership.may(Role.MANAGER),

@@ -9,6 +9,8 @@ from django.forms import PasswordInput, RadioSelect, Textarea
 class SecretInput(PasswordInput):
     """A secret of an OEM: never sent back to the browser, not remembered by it, with Show and Hide."""
 
+    holds_secret = True  # templates/shared/form_safety.html leaves it out
+
     def __init__(self, attrs: Mapping[str, Any] | None = None) -> None:
         super().__init__(
             attrs={
@@ -35,6 +37,8 @@ class ChoiceCards(RadioSelect):
 
 class SecretText(Textarea):
     """A secret of several lines, such as a private key: never sent back to the browser."""
+
+    holds_secret = True
 
     def __init__(self, attrs: Mapping[str, Any] | None = None) -> None:
         super().__init__(attrs={"autocomplete": "off", "spellcheck": "false", "class": "mono", **(attrs or {})})

@@ -14,6 +14,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from credentials import brands
 from fleetcontrol.access import FleetRequest, fleet_view
 from fleetcontrol.models import AuditEvent, Role
+from fleetcontrol.once import kept
 from vehicles import vin as vins
 from vehicles.forms import MASTER_DATA, MoveForm, VehicleForm
 from vehicles.listing import Listing
@@ -42,7 +43,7 @@ def add(request: FleetRequest, brand: str) -> HttpResponse:
         request.fleet,
         oem,
         request.POST if request.method == "POST" else None,
-        initial={"credential": request.GET.get("credential")},
+        initial={"credential": request.GET.get("credential")} | kept(request),
     )
     if form.is_valid():
         try:
