@@ -75,6 +75,7 @@ class Checkable(models.Model):
     status_since = models.DateTimeField(default=timezone.now, editable=False)
     silences = models.PositiveSmallIntegerField(default=0, editable=False)
     checked_at = models.DateTimeField(_("checked"), null=True, editable=False)
+    next_check_at = models.DateTimeField(null=True, editable=False)
     last_worked_at = models.DateTimeField(_("last worked"), null=True, editable=False)
     last_used_at = models.DateTimeField(_("last used"), null=True, editable=False)
 

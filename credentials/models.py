@@ -19,9 +19,11 @@ from django.views.decorators.debug import sensitive_variables
 
 from credentials import brands
 from credentials.checkable import SecretRefused, Status
+from credentials.notices import Notice
 from credentials.queryset import CredentialQuerySet
 from credentials.rotatable import NothingToRevertTo, ReplacedMeanwhile, Rotatable
 from credentials.versions import CredentialSecret
+from credentials.webhooks import Webhook
 from fleetcontrol import rules
 from fleetcontrol.models import Actor, AuditEvent, Fleet, new_id
 
@@ -33,9 +35,11 @@ __all__ = [
     "CredentialInUse",
     "CredentialSecret",
     "NothingToRevertTo",
+    "Notice",
     "ReplacedMeanwhile",
     "SecretRefused",
     "Status",
+    "Webhook",
 ]
 
 

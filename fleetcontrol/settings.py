@@ -200,6 +200,8 @@ API_REQUESTS_PER_MINUTE = env.int("API_REQUESTS_PER_MINUTE", default=6000)  # of
 # OEMs
 
 FLEETCONTROL_BRANDS = env.str("FLEETCONTROL_BRANDS", default="")
+# Hosts of webhooks that may be in the operator's own network; all others must be public.
+FLEETCONTROL_WEBHOOK_HOSTS = env.list("FLEETCONTROL_WEBHOOK_HOSTS", default=[])
 # The address of `manage.py demo_oem`, which then answers in the place of every OEM.
 FLEETCONTROL_DEMO_OEM = env.str("FLEETCONTROL_DEMO_OEM", default="")
 FLEETCONTROL_DEMO_OEM_CA = env.str("FLEETCONTROL_DEMO_OEM_CA", default=str(VAR_DIR / "demo_oem" / "ca.pem"))
