@@ -175,7 +175,7 @@ def test_lives_in_a_folder_with_any_name(project: Path, visit: Visit, name: str)
         visitor = visit(project / name / "pg", user)
         address = visitor.says()
         assert visits(address) == count
-        socket_folder = Path(psycopg.conninfo.conninfo_to_dict(address)["host"] or "")
+        socket_folder = Path(str(psycopg.conninfo.conninfo_to_dict(address)["host"]))
         assert socket_folder.stat().st_mode & 0o777 == 0o700
         visitor.leave()
         assert not socket_folder.exists()

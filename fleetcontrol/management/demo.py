@@ -18,12 +18,20 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from django.contrib.auth.hashers import make_password
 from django.db import transaction
 
+from credentials.checkable import CHECK_FIELDS, SILENT_TIMES
 from credentials.models import Credential
-from fleetcontrol.models import Actor, Fleet, Membership, Role, User
+from credentials.sign_in import Outcome, Verdict
+from fleetcontrol.models import Actor, AuditEvent, Fleet, Membership, Role, User
 from vehicles.models import OperationStatus, Vehicle
 
 PEOPLE = {"Alice": Role.ADMINISTRATOR, "Bob": Role.MANAGER, "Vera": Role.VIEWER}
 DOMAIN = "demo.example"
+VERDICTS = {
+    "works": Outcome.WORKS,
+    "refused": Outcome.REFUSED,
+    "scopes": Outcome.SCOPES_MISSING,
+    "timeout": Outcome.NO_ANSWER,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +46,7 @@ class Batch:
     models: tuple[tuple[str, str, str], ...] = ()
     credential: str = ""
     note: str = ""
+    verdict: str = ""  # of its check, a key of credentials.sign_in.REASONS
     ends_in: int | None = None  # days
     settings: dict[str, str] = field(default_factory=dict)
 
@@ -51,19 +60,19 @@ BMWS = (("BMW", "iX1", "WBY11EF0"), ("BMW", "i4", "WBY71AW0"))
 BOXED = (("Volkswagen", "Caddy", "WV1ZZZSK"), ("Renault", "Kangoo", "VF1RFK00"))
 
 NORDLICHT = (
-    Batch("MERCEDES_BENZ", 80, VANS, "Mercedes-Benz North", "Contract 2024, region north"),
-    Batch("MERCEDES_BENZ", 25, CARS, "Mercedes-Benz South", "Ends with the leasing contract", ends_in=12),
-    Batch("TESLA", 30, TESLAS, "Tesla Europe", settings={"region": "EU"}),
+    Batch("MERCEDES_BENZ", 80, VANS, "Mercedes-Benz North", "Contract 2024, region north", "works"),
+    Batch("MERCEDES_BENZ", 25, CARS, "Mercedes-Benz South", "Ends with the leasing contract", "works", ends_in=12),
+    Batch("TESLA", 30, TESLAS, "Tesla Europe", verdict="refused", settings={"region": "EU"}),
     Batch("STELLANTIS", 20, PEUGEOTS, "Stellantis vans", settings={"username": "nordlicht-api"}),
-    Batch("FREE2MOVE", 15, FIATS, "Free2Move city cars"),
-    Batch("HIGH_MOBILITY", 15, BMWS, "High Mobility", "BMW by way of High Mobility"),
+    Batch("FREE2MOVE", 15, FIATS, "Free2Move city cars", verdict="timeout"),
+    Batch("HIGH_MOBILITY", 15, BMWS, "High Mobility", "BMW by way of High Mobility", "scopes"),
     Batch("NIU", 30, (("NIU", "NQi", ""),), "NIU scooters"),
-    Batch("SEGWAY", 0, (), "Segway pilot", "For the pilot in spring, not used yet", settings={"region": "EU"}),
+    Batch("SEGWAY", 0, (), "Segway pilot", "For the pilot in spring, not used yet", "works", settings={"region": "EU"}),
     Batch("OKAI", 10, (("OKAI", "EB300", ""),)),
     Batch("CLOUDBOXX", 25, BOXED),
 )
 HAFENSTADT = (
-    Batch("MERCEDES_BENZ", 20, CARS, "Mercedes-Benz car sharing"),
+    Batch("MERCEDES_BENZ", 20, CARS, "Mercedes-Benz car sharing", verdict="works"),
     Batch("CLOUDBOXX", 10, BOXED),
 )
 
@@ -109,7 +118,7 @@ def _credential(fleet: Fleet, actor: Actor, batch: Batch) -> Credential:
     else:
         values["client_secret"] = secrets.token_urlsafe(24)
     ends_on = datetime.now(UTC).date() + timedelta(days=batch.ends_in) if batch.ends_in else None
-    return Credential.add(
+    credential = Credential.add(
         fleet=fleet,
         actor=actor,
         brand=batch.brand,
@@ -118,6 +127,21 @@ def _credential(fleet: Fleet, actor: Actor, batch: Batch) -> Credential:
         note=batch.note,
         ends_on=ends_on,
     )
+    if batch.verdict:
+        _settle(credential, actor, batch.verdict)
+    if batch.number:
+        credential.record_use()
+    return credential
+
+
+def _settle(credential: Credential, actor: Actor, code: str) -> None:
+    """Keep what a check would have said, without asking the OEM."""
+    before = credential.status
+    for _time in range(SILENT_TIMES if VERDICTS[code] is Outcome.NO_ANSWER else 1):
+        credential.settle(Verdict(VERDICTS[code], credential.oem, code))
+    credential.save(update_fields=CHECK_FIELDS)
+    changes = {"status": [before, credential.status], "reason": [None, code]}
+    AuditEvent.record(credential.fleet, actor, "credential.check", credential, changes)
 
 
 def _vehicles(batch: Batch, numbers: Iterator[int]) -> Iterator[dict[str, Any]]:
