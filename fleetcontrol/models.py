@@ -134,7 +134,7 @@ class Fleet(models.Model):
     @classmethod
     def add(cls, *, name: str, actor: Actor, slug: str = "", administrator: User | None = None) -> Fleet:
         """A new fleet, with its first administrator. Raises ValidationError on a bad or taken name or slug."""
-        fleet = cls(name=name.strip(), slug=slug or slugify(name)[:50])
+        fleet = cls(name=name.strip(), slug=slug or slugify(name.casefold())[:50])
         fleet.full_clean()
         with transaction.atomic():
             fleet.save(force_insert=True)

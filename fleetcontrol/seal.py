@@ -70,9 +70,9 @@ def seal(text: str, owner: str) -> Sealed:
     return Sealed(fernet().encrypt(f"{owner}{_SEPARATOR}{text}".encode()))
 
 
-def fernet() -> MultiFernet:
+def fernet(*, newest_only: bool = False) -> MultiFernet:
     """The cipher of today's FERNET_KEYS; looked up each time, because tests and key rotation change them."""
-    return _fernet(tuple(settings.FERNET_KEYS))
+    return _fernet(tuple(settings.FERNET_KEYS[:1] if newest_only else settings.FERNET_KEYS))
 
 
 def sealed_columns() -> list[tuple[type[models.Model], str]]:

@@ -1,0 +1,186 @@
+"""Key rotation: seal every secret again with the newest of FERNET_KEYS, so that the older keys can go.
+
+It works while FleetControl runs: a thousand rows at a time, each thousand in a transaction of its own that checks what
+it wrote. Interrupted, it goes on where it was, because what the newest key opens is left alone.
+"""
+
+import argparse
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
+
+from allauth.mfa.models import Authenticator
+from cryptography.fernet import InvalidToken
+from django.core.management.base import BaseCommand, CommandError
+from django.db import connection, models, transaction
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+from tqdm import tqdm
+
+from fleetcontrol import seal
+from fleetcontrol.audit import Target
+from fleetcontrol.models import Actor, AuditEvent
+
+BATCH = 1000
+NAMED = 10  # rows that no key opens, named in the message
+TOKEN_START = "gAAAAA"  # noqa: S105 - how every Fernet token of this century starts
+
+type Row = tuple[Any, Any]  # primary key and value
+
+
+class Age(IntEnum):
+    """Which key opens a value; of several tokens the worst counts."""
+
+    NEWEST = 0
+    OLDER = 1
+    LOST = 2  # no key opens it
+
+
+class Command(BaseCommand):
+    help = "Seal every stored secret again with the newest key of FERNET_KEYS, so that the older keys can go."
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("--dry-run", action="store_true", help="only count what older keys have sealed")
+
+    def handle(self, *, dry_run: bool, **options: Any) -> None:
+        columns = [Column(model, name) for model, name in seal.sealed_columns()]
+        # The seeds of second factors are sealed too, in a table of allauth's.
+        columns.append(Column(Authenticator, "data"))
+        older, lost = 0, []
+        for column in columns:
+            rows, resealed = 0, 0
+            for batch in tqdm(column.batches(), desc=str(column), unit=" thousand", disable=None, leave=False):
+                ages = {pk: age(value) for pk, value in batch}
+                rows += len(batch)
+                lost += [f"{column} {pk}" for pk, found in ages.items() if found is Age.LOST]
+                old = [pk for pk, found in ages.items() if found is Age.OLDER]
+                older += len(old)
+                resealed += 0 if dry_run else column.reseal(old)
+            words = _("%(column)s: %(rows)s rows, %(resealed)s sealed again")
+            self.stdout.write(words % {"column": column, "rows": rows, "resealed": resealed})
+        self._conclude(older if dry_run else 0, lost)
+
+    def _conclude(self, older: int, lost: list[str]) -> None:
+        if lost:
+            words = ngettext(
+                "%(count)s secret cannot be opened with any key of FERNET_KEYS and stays as it is: %(rows)s. "
+                "Add the key that sealed it, or replace the secret, before you take a key away.",
+                "%(count)s secrets cannot be opened with any key of FERNET_KEYS and stay as they are: %(rows)s. "
+                "Add the keys that sealed them, or replace the secrets, before you take a key away.",
+                len(lost),
+            )
+            rows = ", ".join(lost[:NAMED]) + (", …" if len(lost) > NAMED else "")
+            raise CommandError(words % {"count": len(lost), "rows": rows})
+        if older:
+            words = ngettext(
+                "%(count)s secret is sealed with an older key: keep it in FERNET_KEYS, and run this without --dry-run.",
+                "%(count)s secrets are sealed with older keys: keep them in FERNET_KEYS, and run this without "
+                "--dry-run.",
+                older,
+            )
+            self.stdout.write(words % {"count": older})
+            return
+        self.stdout.write(
+            _(
+                "The newest key opens every secret. If all processes of FleetControl were started with it in first "
+                "place before this ran, the older keys can go from FERNET_KEYS. Keep them with the older backups."
+            )
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of sealed values: `Sealed` ones, or JSON with tokens among its texts."""
+
+    model: type[models.Model]
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.model._meta.label}.{self.name}"
+
+    def batches(self) -> Iterator[list[Row]]:
+        """All rows that hold something, in the order of their keys."""
+        filled = self.model._default_manager.filter(**{f"{self.name}__isnull": False}).order_by("pk")
+        batch = list(filled.values_list("pk", self.name)[:BATCH])
+        while batch:
+            yield batch
+            batch = list(filled.filter(pk__gt=batch[-1][0]).values_list("pk", self.name)[:BATCH])
+
+    def reseal(self, pks: Sequence[Any]) -> int:
+        """Seal these rows again and check what was written; returns how many they were.
+
+        They are read again under lock, because somebody may have replaced or erased a secret meanwhile.
+        """
+        if not pks:
+            return 0
+        rows = self.model._default_manager.filter(pk__in=pks, **{f"{self.name}__isnull": False}).order_by("pk")
+        with transaction.atomic():
+            locked = list(rows.select_for_update().values_list("pk", self.name))
+            resealed = {pk: in_tokens(value, seal.fernet().rotate) for pk, value in locked if age(value) is Age.OLDER}
+            self._write(resealed)
+            written = dict(rows.filter(pk__in=resealed).values_list("pk", self.name))
+            for pk, value in resealed.items():
+                if age(value) is not Age.NEWEST or tokens(written[pk]) != tokens(value):
+                    raise CommandError(_("%(row)s was not written as it should be.") % {"row": f"{self} {pk}"})
+            if resealed:
+                what = Target("column", label=str(self))
+                AuditEvent.record(None, Actor.command("reseal"), "secret.reseal", what, {"rows": [None, len(resealed)]})
+        return len(resealed)
+
+    def _write(self, values: dict[Any, Any]) -> None:
+        """Replace the values of all rows in one statement."""
+        key, column = self.model._meta.pk, self.model._meta.get_field(self.name)
+        table, key_name, column_name = map(
+            connection.ops.quote_name, (self.model._meta.db_table, key.attname, self.name)
+        )
+        statement = (
+            f"UPDATE {table} SET {column_name} = new.value "  # noqa: S608 - names out of the models
+            f"FROM unnest(%s::{key.rel_db_type(connection)}[], %s::{column.db_type(connection)}[]) AS new (pk, value) "
+            f"WHERE {table}.{key_name} = new.pk"
+        )
+        plain = [value.token if isinstance(value, seal.Sealed) else json.dumps(value) for value in values.values()]
+        with connection.cursor() as cursor:
+            cursor.execute(statement, [list(values), plain])
+
+
+def age(value: Any) -> Age:
+    """The age of the worst token in a value."""
+    return max((_age(token) for token in tokens(value)), default=Age.NEWEST)
+
+
+def _age(token: bytes) -> Age:
+    for newest_only, found in ((True, Age.NEWEST), (False, Age.OLDER)):
+        try:
+            seal.fernet(newest_only=newest_only).decrypt(token)
+        except InvalidToken:
+            continue
+        return found
+    return Age.LOST
+
+
+def tokens(value: Any) -> list[bytes]:
+    """All tokens in a value."""
+    found: list[bytes] = []
+
+    def note(token: bytes) -> bytes:
+        found.append(token)
+        return token
+
+    in_tokens(value, note)
+    return found
+
+
+def in_tokens(value: Any, turn: Callable[[bytes], bytes]) -> Any:
+    """The value with every token in it turned into another one."""
+    match value:
+        case seal.Sealed():
+            return seal.Sealed(turn(value.token))
+        case str() if value.startswith(TOKEN_START):
+            return turn(value.encode()).decode()
+        case dict():
+            return {key: in_tokens(inner, turn) for key, inner in value.items()}
+        case list():
+            return [in_tokens(inner, turn) for inner in value]
+    return value
