@@ -9,3 +9,4 @@ class FleetControlConfig(AppConfig):
 
     def ready(self) -> None:
         autodiscover_modules("duties")
+        from fleetcontrol import sign_in_events  # noqa: F401 - connects the receivers, which need the models

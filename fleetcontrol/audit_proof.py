@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
+from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -94,7 +95,7 @@ def _seal_findings(seal: AuditSeal, previous: str, chain: _Chain) -> Iterator[Fi
 
 def _event_findings(seal: AuditSeal, chain: _Chain, report: Report) -> Iterator[Finding]:
     """What differs between a seal's leaves and the events that are there now."""
-    events = AuditEvent.objects.filter(fleet_id=seal.fleet_id, id__gt=chain.until_id, id__lte=seal.until_id)
+    events = AuditEvent.objects.filter(Q(fleet_id=seal.fleet_id), id__gt=chain.until_id, id__lte=seal.until_id)
     leaves = dict(unpacked(bytes(seal.leaves or b"")))
     report.retired += seal.retired_at is not None
     for event_id, digest in leaves_of(events):
@@ -120,7 +121,7 @@ def _tail_findings(chains: dict[int | None, _Chain], fleet: Fleet | None, report
     sealed_until = max((chain.until_id for chain in chains.values()), default=0)
     of_fleet = AuditEvent.objects.all() if fleet is None else AuditEvent.objects.filter(fleet=fleet)
     for fleet_id in of_fleet.order_by("fleet_id").values_list("fleet_id", flat=True).distinct():
-        behind = of_fleet.filter(fleet_id=fleet_id, id__gt=chains.get(fleet_id, _Chain()).until_id)
+        behind = of_fleet.filter(Q(fleet_id=fleet_id), id__gt=chains.get(fleet_id, _Chain()).until_id)
         for event_id in behind.filter(id__lte=sealed_until).order_by("id").values_list("id", flat=True).iterator():
             yield _inserted(event_id)
     waiting = of_fleet.filter(id__gt=sealed_until)

@@ -28,6 +28,7 @@ from typing import Any
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connection, models, transaction
+from django.db.models import Q
 from django.db.models.functions import Cast
 from django.utils import timezone
 
@@ -113,7 +114,7 @@ def seal_events(*, patience: float = 60) -> int:
         until = _settled_id(patience)
         fresh = AuditEvent.objects.filter(id__gt=sealed_until, id__lte=until)
         fleets = fresh.order_by("fleet_id").values_list("fleet_id", flat=True).distinct()
-        return sum(_seal_fleet(fleet_id, fresh.filter(fleet_id=fleet_id)) for fleet_id in list(fleets))
+        return sum(_seal_fleet(fleet_id, fresh.filter(Q(fleet_id=fleet_id))) for fleet_id in list(fleets))
 
 
 def leaves_of(events: models.QuerySet[AuditEvent]) -> Iterator[tuple[int, bytes]]:
@@ -173,7 +174,7 @@ def keyed(purpose: str, facts: list[Any]) -> str:
 def _seal_fleet(fleet_id: int | None, events: models.QuerySet[AuditEvent]) -> int:
     last = AuditSeal.objects.order_by("number").last()
     number, previous = (last.number, last.head) if last else (0, "")
-    last_of_fleet = AuditSeal.objects.filter(fleet_id=fleet_id).order_by("number").last()
+    last_of_fleet = AuditSeal.objects.filter(Q(fleet_id=fleet_id)).order_by("number").last()
     of_fleet, count = (last_of_fleet.head if last_of_fleet else ""), 0
     for batch in batched(leaves_of(events), EVENTS_PER_SEAL, strict=False):
         number, count = number + 1, count + len(batch)
@@ -219,8 +220,8 @@ def _writers() -> set[str]:
 
 def _retire_fleet(fleet_id: int | None, before: datetime) -> int:
     gone, lower, retired = 0, 0, None
-    for seal in AuditSeal.objects.filter(fleet_id=fleet_id).defer("leaves").order_by("number"):
-        events = AuditEvent.objects.filter(fleet_id=fleet_id, id__gt=lower, id__lte=seal.until_id)
+    for seal in AuditSeal.objects.filter(Q(fleet_id=fleet_id)).defer("leaves").order_by("number"):
+        events = AuditEvent.objects.filter(Q(fleet_id=fleet_id), id__gt=lower, id__lte=seal.until_id)
         lower = seal.until_id
         if seal.retired_at is not None:
             continue

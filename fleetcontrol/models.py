@@ -15,7 +15,9 @@ from fleetcontrol.answers import KeptAnswer
 from fleetcontrol.audit import Actor, AuditEvent, new_id
 from fleetcontrol.audit_seal import AuditSeal, Pseudonym
 from fleetcontrol.clients import ApiClient
+from fleetcontrol.invitations import Invitation
 from fleetcontrol.limits import Tally
+from fleetcontrol.roles import Role
 
 __all__ = [
     "Actor",
@@ -23,7 +25,9 @@ __all__ = [
     "AuditEvent",
     "AuditSeal",
     "Fleet",
+    "Invitation",
     "KeptAnswer",
+    "LastAdministrator",
     "Membership",
     "Pseudonym",
     "Role",
@@ -90,22 +94,16 @@ class User(AbstractBaseUser, PermissionsMixin):
         return str(self)
 
 
-class Role(models.TextChoices):
-    VIEWER = "viewer", _("Viewer")
-    MANAGER = "manager", _("Fleet manager")
-    ADMINISTRATOR = "administrator", _("Administrator")
-
-    def covers(self, other: Role) -> bool:
-        """Whether this role may do all that the other may: administrator > manager > viewer."""
-        order = list(Role)
-        return order.index(self) >= order.index(other)
-
-
 class Fleet(models.Model):
     """An operator's fleet: the wall between one set of credentials and vehicles and all others."""
 
     name = models.CharField(_("name"), max_length=100)
     slug = models.SlugField(_("short name in addresses"), max_length=50)
+    require_second_factor = models.BooleanField(
+        _("require a second factor"),
+        default=False,
+        help_text=_("Members can open this fleet only after they have set up an authenticator app or a passkey."),
+    )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     people: models.ManyToManyField[User, Membership] = models.ManyToManyField(
         User, through="Membership", related_name="fleets"
@@ -143,6 +141,41 @@ class Fleet(models.Model):
                 Membership.add(fleet=fleet, user=administrator, role=Role.ADMINISTRATOR, actor=actor)
         return fleet
 
+    def change(self, *, actor: Actor, **values: Any) -> None:
+        """Change the name or whether a second factor is required. Raises ValidationError by field."""
+        with transaction.atomic():
+            fleet = Fleet.objects.select_for_update().get(pk=self.pk)
+            before = {field: getattr(fleet, field) for field in values}
+            for field, value in values.items():
+                setattr(fleet, field, value)
+            fleet.full_clean()
+            changes = {field: [old, new] for field, old in before.items() if old != (new := values[field])}
+            if changes:
+                fleet.save(update_fields=list(changes))
+                AuditEvent.record(fleet, actor, "fleet.change", fleet, changes)
+        self.refresh_from_db()
+
+    def admit(self, user: User, *, role: Role, actor: Actor) -> Membership:
+        """Make a person a member."""
+        return Membership.add(fleet=self, user=user, role=role, actor=actor)
+
+    def remove(self, *, actor: Actor) -> None:
+        """Delete the fleet with its vehicles, credentials, clients and members. Its audit trail stays."""
+        with transaction.atomic():
+            fleet = Fleet.objects.select_for_update().get(pk=self.pk)
+            # Reverse relations, because this storey knows no vehicles; vehicles first, as they protect credentials.
+            counts = {}
+            for name in ("vehicles", "credentials", "api_clients", "memberships"):
+                relation = getattr(fleet, name)
+                counts[name] = [relation.count(), 0]
+                relation.all().delete()
+            AuditEvent.record(fleet, actor, "fleet.remove", fleet, counts)
+            fleet.delete()
+
+
+class LastAdministrator(Exception):
+    """A fleet keeps one administrator who can sign in: make someone else an administrator first."""
+
 
 class Membership(models.Model):
     """What one person may do in one fleet."""
@@ -177,4 +210,31 @@ class Membership(models.Model):
         with transaction.atomic():
             membership.save(force_insert=True)
             AuditEvent.record(fleet, actor, "member.add", membership, {"role": [None, str(role)]})
+        return membership
+
+    def change(self, *, role: Role, actor: Actor) -> None:
+        """Give another role. Raises LastAdministrator."""
+        with transaction.atomic():
+            membership = self._locked(stays=role == Role.ADMINISTRATOR)
+            if membership.role != role:
+                changes = {"role": [membership.role, str(role)]}
+                membership.role = role
+                membership.save(update_fields=["role"])
+                AuditEvent.record(membership.fleet, actor, "member.change", membership, changes)
+        self.refresh_from_db()
+
+    def remove(self, *, actor: Actor) -> None:
+        """Take the person out of the fleet. Raises LastAdministrator."""
+        with transaction.atomic():
+            membership = self._locked(stays=False)
+            AuditEvent.record(membership.fleet, actor, "member.remove", membership, {"role": [membership.role, None]})
+            membership.delete()
+
+    def _locked(self, *, stays: bool) -> Membership:
+        """This row, with its fleet locked: of two administrators who remove each other at once, one is refused."""
+        fleet = Fleet.objects.select_for_update(no_key=True).get(pk=self.fleet_id)
+        others = fleet.memberships.filter(role=Role.ADMINISTRATOR, user__is_active=True).exclude(pk=self.pk)
+        membership = fleet.memberships.select_related("user", "fleet").get(pk=self.pk)
+        if membership.role == Role.ADMINISTRATOR and not stays and not others.exists():
+            raise LastAdministrator
         return membership

@@ -126,7 +126,8 @@ if not HTTPS:
 CSRF_TRUSTED_ORIGINS = [f"{public.scheme}://{public.netloc}"]
 ROOT_URLCONF = "fleetcontrol.urls"
 WSGI_APPLICATION = "fleetcontrol.wsgi.application"
-SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("BEHIND_PROXY", default=False) else None
+BEHIND_PROXY = env.bool("BEHIND_PROXY", default=False)
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if BEHIND_PROXY else None
 
 
 # Applications
@@ -156,6 +157,7 @@ INSTALLED_APPS = [
     "allauth.usersessions",
 ]
 MIDDLEWARE = [
+    "fleetcontrol.access.AddressMiddleware",
     "fleetcontrol.problems.FlowIdMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "django.middleware.csp.ContentSecurityPolicyMiddleware",
@@ -239,9 +241,39 @@ ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
 ACCOUNT_EMAIL_VERIFICATION = "none"
-ACCOUNT_ADAPTER = "fleetcontrol.access.AccountAdapter"
+ACCOUNT_ADAPTER = "fleetcontrol.accounts.AccountAdapter"
 ACCOUNT_LOGOUT_ON_GET = False
 ACCOUNT_SESSION_REMEMBER = None
+ACCOUNT_REAUTHENTICATION_TIMEOUT = 600
+ACCOUNT_RATE_LIMITS = {"login": "30/m/ip", "login_failed": "10/m/ip,5/5m/key", "reset_password": "10/m/ip,3/m/key"}
+ACCOUNT_EMAIL_NOTIFICATIONS = True
+ACCOUNT_EMAIL_SUBJECT_PREFIX = "FleetControl: "
+ACCOUNT_DEFAULT_HTTP_PROTOCOL = public.scheme
+CACHES = {"default": {"BACKEND": "fleetcontrol.throttle.TableCache"}}
+
+MFA_ADAPTER = "fleetcontrol.accounts.MfaAdapter"
+MFA_SUPPORTED_TYPES = ["totp", "recovery_codes", "webauthn"]
+MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_TOTP_TOLERANCE = 1
+# Passkeys need https; browsers make an exception for localhost, and so does a trial.
+MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not HTTPS
+USERSESSIONS_TRACK_ACTIVITY = True
+
+SOCIALACCOUNT_ADAPTER = "fleetcontrol.accounts.SocialAccountAdapter"
+SOCIALACCOUNT_LOGIN_ON_GET = False
+OIDC: dict[str, Any] = {}
+if env.str("OIDC_ISSUER", default=""):
+    for name in ("OIDC_CLIENT_ID", "OIDC_CLIENT_SECRET"):
+        if not env.str(name, default=""):
+            raise stop(f"{name} is not set. OIDC_ISSUER is, and sign-in through it needs both.")
+    OIDC = {
+        "provider_id": "oidc",
+        "name": env.str("OIDC_NAME", default="OpenID Connect"),
+        "client_id": env.str("OIDC_CLIENT_ID"),
+        "secret": env.str("OIDC_CLIENT_SECRET"),
+        "settings": {"server_url": env.str("OIDC_ISSUER").rstrip("/"), "oauth_pkce_enabled": True},
+    }
+SOCIALACCOUNT_PROVIDERS = {"openid_connect": {"APPS": [OIDC] if OIDC else []}}
 
 
 # Language and time

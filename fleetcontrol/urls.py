@@ -5,7 +5,7 @@ from django.conf import settings
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 
-from fleetcontrol import views
+from fleetcontrol import fleet_views, join_views, member_views, views
 
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]  # one door for everybody
 
@@ -13,6 +13,28 @@ pages: list[URLPattern | URLResolver] = [
     path("", views.home, name="home"),
     path("health/", views.health, name="health"),
     path("preferences/", views.preferences, name="preferences"),
+    path("profile/", views.profile, name="profile"),
+    path("invitations/<str:token>/", join_views.accept, name="invitation_accept"),
+    path("fleets/add/", fleet_views.add, name="fleet_add"),
+    path("second-factor/<slug:fleet>/", fleet_views.second_factor_needed, name="second_factor_needed"),
+    path("f/<slug:fleet>/members/", member_views.index, name="members"),
+    path("f/<slug:fleet>/members/invite/", member_views.invite, name="member_invite"),
+    path("f/<slug:fleet>/members/<int:pk>/role/", member_views.change, name="member_change"),
+    path("f/<slug:fleet>/members/<int:pk>/remove/", member_views.remove, name="member_remove"),
+    path("f/<slug:fleet>/invitations/<str:pk>/resend/", member_views.resend, name="invitation_resend"),
+    path("f/<slug:fleet>/invitations/<str:pk>/revoke/", member_views.revoke, name="invitation_revoke"),
+    path("f/<slug:fleet>/settings/", fleet_views.settings, name="settings"),
+    path("f/<slug:fleet>/settings/delete/", fleet_views.remove, name="settings_remove"),
+]
+# Doors of allauth that stay shut: people are invited, their address is what they were invited with, and an account at
+# the provider is found by its verified address and not tied by hand.
+shut: list[URLPattern | URLResolver] = [
+    path("accounts/signup/", views.shut, name="account_signup"),
+    path("accounts/email/", views.shut, name="account_email"),
+    path("accounts/confirm-email/", views.shut, name="account_email_verification_sent"),
+    path("accounts/confirm-email/<str:key>/", views.shut, name="account_confirm_email"),
+    path("accounts/3rdparty/", views.shut, name="socialaccount_connections"),
+    path("accounts/3rdparty/signup/", views.shut, name="socialaccount_signup"),
 ]
 if settings.DEBUG or settings.TESTING:
     pages.append(path("styleguide/", views.styleguide, name="styleguide"))
@@ -21,6 +43,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include((pages, "fleetcontrol"))),
     path("f/<slug:fleet>/credentials/", include("credentials.urls")),
     path("f/<slug:fleet>/vehicles/", include("vehicles.urls")),
+    *shut,
     path("accounts/", include("allauth.urls")),
     path("admin/", admin.site.urls),
 ]

@@ -1,5 +1,6 @@
 """What every test stands on: a real PostgreSQL, people with their roles, no network but loopback."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -77,9 +78,15 @@ def as_charlie(charlie: User) -> Client:
     return signed_in(charlie)
 
 
-def signed_in(user: User) -> Client:
+def signed_in(user: User, *, fresh: bool = True) -> Client:
+    """A browser of the person; fresh: they proved who they are just now."""
     client = Client()
     client.force_login(user)
+    if fresh:
+        session = client.session
+        session["account_authentication_methods"] = [{"method": "password", "at": time.time()}]
+        session["account_authentication_methods_user"] = str(user.pk)
+        session.save()
     return client
 
 

@@ -1,0 +1,67 @@
+"""A fleet's own pages: settings, a new fleet, the end of one, and the second factor that a fleet asks for."""
+
+from __future__ import annotations
+
+from django.contrib import messages
+from django.core.exceptions import ValidationError
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext as _
+
+from fleetcontrol.access import FleetRequest, actor_of, fleet_view, fresh_sign_in, has_second_factor
+from fleetcontrol.models import Fleet, Role, User
+from fleetcontrol.people_forms import FleetForm, FleetRemoveForm, NewFleetForm
+
+
+@fleet_view(Role.ADMINISTRATOR)
+@fresh_sign_in
+def settings(request: FleetRequest) -> HttpResponse:
+    form = FleetForm(request.POST or None, instance=Fleet.objects.get(pk=request.fleet.pk))
+    if request.method == "POST" and form.is_valid():
+        if form.cleaned_data["require_second_factor"] and not has_second_factor(request.user):
+            form.add_error("require_second_factor", _("Set up a second factor for yourself first."))
+        else:
+            request.fleet.change(actor=request.actor, **form.cleaned_data)
+            messages.success(request, _("Settings saved."))
+            return redirect("fleetcontrol:settings", request.fleet.slug)
+    return render(request, "fleets/settings.html", {"form": form}, status=422 if form.is_bound else 200)
+
+
+@fleet_view(Role.ADMINISTRATOR)
+@fresh_sign_in
+def remove(request: FleetRequest) -> HttpResponse:
+    """Delete the fleet, after its name was typed."""
+    form = FleetRemoveForm(request.POST or None, fleet=request.fleet)
+    if request.method == "POST" and form.is_valid():
+        name = request.fleet.name
+        request.fleet.remove(actor=request.actor)
+        messages.success(request, _("The fleet %(name)s is deleted.") % {"name": name})
+        return redirect("fleetcontrol:home")
+    counts = {"vehicles": request.fleet.vehicles.count(), "credentials": request.fleet.credentials.count()}
+    context = {"form": form, **counts}
+    return render(request, "fleets/remove.html", context, status=422 if form.is_bound else 200)
+
+
+def add(request: HttpRequest) -> HttpResponse:
+    """A new fleet, by superusers; they become its first administrator and invite others."""
+    user = request.user
+    if not isinstance(user, User) or not user.is_superuser:
+        raise Http404
+    form = NewFleetForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            fleet = Fleet.add(actor=actor_of(request), administrator=user, **form.cleaned_data)
+        except ValidationError as error:
+            form.add_error(None, error)
+        else:
+            messages.success(request, _("The fleet %(name)s is there. Invite its members.") % {"name": fleet})
+            return redirect("fleetcontrol:members", fleet.slug)
+    return render(request, "fleets/add.html", {"form": form}, status=422 if form.is_bound else 200)
+
+
+def second_factor_needed(request: HttpRequest, fleet: str) -> HttpResponse:
+    """What a member sees of a fleet that requires a second factor, until they have one."""
+    found = get_object_or_404(Fleet, slug=fleet, memberships__user=request.user)
+    if not found.require_second_factor or has_second_factor(request.user):  # type: ignore[arg-type]  # signed in
+        return redirect("vehicles:index", found.slug)
+    return render(request, "fleets/second_factor_needed.html", {"fleet": found}, status=403)
