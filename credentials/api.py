@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Literal
 
-from django.core.exceptions import ValidationError
+from django.core.exceptions import ObjectDoesNotExist, ValidationError
 from django.db import transaction
 from django.db.models import Q
 from django.http import HttpResponse
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from ninja import Query, Router, Schema
 from pydantic import ConfigDict, Field
 
 from credentials.brands import Brand, Role, UnknownBrand, catalogue, find
-from credentials.models import Credential, CredentialInUse, Status
+from credentials.models import Credential, CredentialInUse, SignInFailed, Status
+from credentials.sign_in import Outcome
 from fleetcontrol.contract import (
     BODY_PROBLEMS,
     ApiRequest,
@@ -32,15 +35,20 @@ from fleetcontrol.contract import (
 )
 from fleetcontrol.problems import (
     CONFLICTING_RESOURCE,
+    INTERNAL_SERVER_ERROR,
+    OEM_SIGN_IN_FAILED,
     RESOURCE_MODIFIED,
     RESOURCE_NOT_FOUND,
     UNIQUE_IDENTIFIER_ALREADY_EXISTS,
     VALIDATION_ERROR,
     ProblemError,
 )
+from fleetcontrol.seal import SealError
 
 router = Router(tags=["OEM credentials"])
 READ, WRITE = "telematics-credentials.ro", "telematics-credentials"
+OEM_ACCESS, SECRETS = "oem-access", "credential-secrets"
+CHECKS, LOANS, RELEASES = 60, 600, 60  # of one client in a minute
 SENT = {"name": "Mercedes-Benz fleet Berlin", "client_id": "client1", "client_secret": "supersecret"}
 SHOWN: dict[str, Any] = {
     "id": "01F62857KMPG2NE2GK1W2N3QYS",
@@ -57,6 +65,13 @@ SHOWN: dict[str, Any] = {
     "created_at": "2026-10-17T14:30:00Z",
     "changed_at": "2026-10-17T14:30:00Z",
 }
+LENT = {
+    "access_token": "eyJhbGciOi…", "token_type": "bearer", "expires_in": 287, "expires_at": "2026-10-17T14:35:00Z",
+}  # fmt: skip
+RELEASED = {
+    "id": "01F62857KMPG2NE2GK1W2N3QYS", "client_id": "client1", "settings": {},
+    "secret": {"client_secret": "supersecret"},
+}  # fmt: skip
 
 
 def _brand_fields(schema: dict[str, Any], *, secret_only: bool) -> None:
@@ -121,6 +136,33 @@ class CredentialQuery(PageQuery):
 
 class AllCredentialsQuery(CredentialQuery):
     brand: str = Field("", max_length=60, description="ID of a brand.")
+
+
+class VerdictOut(Schema):
+    """What came of a sign-in: works, refused, scopes_missing, no_answer, or cannot_check."""
+
+    outcome: Outcome
+    reason: str = Field(description="One or two sentences for people.")
+    status: Status
+    checked_at: str | None = Field(json_schema_extra={"format": "date-time"})
+
+
+class LoanOut(Schema):
+    """An access token of the manufacturer."""
+
+    access_token: str
+    token_type: Literal["bearer"]
+    expires_in: int = Field(description="How many seconds it still works.")
+    expires_at: str = Field(json_schema_extra={"format": "date-time"})
+
+
+class SecretOut(Schema):
+    """A stored secret in plain text, with what is needed to use it."""
+
+    id: str
+    client_id: str
+    settings: dict[str, str]
+    secret: dict[str, str] = Field(description="The brand’s secret fields.")
 
 
 class BrandField(Schema):
@@ -282,6 +324,102 @@ def remove_credential(request: ApiRequest, brand: str, id: str) -> HttpResponse:
             words = _("%(count)s vehicles use “%(name)s”. Move them to another credential first.")
             raise ProblemError(CONFLICTING_RESOURCE, words % {"count": error.count, "name": credential.name}) from None
     return no_content()
+
+
+@router.post(
+    "/telematics-brands/{brand}/credentials/{id}/check",
+    operation_id="check_credential",
+    **operation(
+        WRITE,
+        "Sign in with the stored secret",
+        {200: VerdictOut},
+        problems=[RESOURCE_NOT_FOUND, VALIDATION_ERROR, CONFLICTING_RESOURCE],
+        returns={
+            "outcome": "works", "reason": "The connection works.", "status": "WORKING",
+            "checked_at": "2026-10-17T14:30:00Z",
+        },
+        idempotent=True,
+    ),
+)  # fmt: skip
+def check_credential(request: ApiRequest, brand: str, id: str) -> HttpResponse:
+    """Answers what came of it: a refusal by the manufacturer is an answer too. Takes up to 10 seconds."""
+    credential = credential_at(request, brand, id)
+    request.caller.use_up("check", CHECKS)
+
+    def work() -> HttpResponse:
+        try:
+            verdict = credential.check(actor=request.actor)
+        except ObjectDoesNotExist:  # deleted while FleetControl signed in
+            raise not_found(_("credential"), id) from None
+        return answer(
+            {
+                "outcome": verdict.outcome,
+                "reason": verdict.reason,
+                "status": credential.status,
+                "checked_at": moment(credential.checked_at),
+            }
+        )
+
+    return idempotently(request, work)
+
+
+@router.post(
+    "/telematics-brands/{brand}/credentials/{id}/access-token",
+    tags=["Using credentials"],
+    operation_id="lend_credential_token",
+    **operation(
+        OEM_ACCESS,
+        "Get the manufacturer’s access token",
+        {200: LoanOut},
+        problems=[RESOURCE_NOT_FOUND, CONFLICTING_RESOURCE, OEM_SIGN_IN_FAILED],
+        returns=LENT,
+    ),
+)
+def lend_credential_token(request: ApiRequest, brand: str, id: str) -> HttpResponse:
+    """FleetControl signs in with the stored secret, which stays where it is, and hands on the token. Many may ask at
+    once: there is one sign-in for all of them, and its token is handed out until shortly before it ends.
+    """
+    return lend(request, credential_at(request, brand, id))
+
+
+@router.get(
+    "/telematics-brands/{brand}/credentials/{id}/secret",
+    tags=["Using credentials"],
+    operation_id="release_credential_secret",
+    **operation(
+        SECRETS, "Release the stored secret", {200: SecretOut}, problems=[RESOURCE_NOT_FOUND], returns=RELEASED
+    ),
+)
+def release_credential_secret(request: ApiRequest, brand: str, id: str) -> HttpResponse:
+    """For brands without a token to hand on. Each release stands in the audit history."""
+    return release(request, credential_at(request, brand, id))
+
+
+def lend(request: ApiRequest, credential: Credential, for_whom: Mapping[str, Any] | None = None) -> HttpResponse:
+    """The answer with the OEM's token. Raises ProblemError."""
+    request.caller.use_up("token", LOANS)
+    try:
+        loan = credential.lend_token(actor=request.actor, for_whom=for_whom)
+    except SignInFailed as error:
+        raise ProblemError(OEM_SIGN_IN_FAILED if error.possible else CONFLICTING_RESOURCE, error.reason) from None
+    except ObjectDoesNotExist:  # deleted while FleetControl signed in
+        raise not_found(_("credential"), credential.pk) from None
+    left = int((loan.ends_at - timezone.now()).total_seconds())
+    body = {"access_token": loan.token.reveal(), "token_type": "bearer", "expires_in": max(0, left)}
+    return answer(body | {"expires_at": moment(loan.ends_at)}, private=True)
+
+
+def release(request: ApiRequest, credential: Credential, for_whom: Mapping[str, Any] | None = None) -> HttpResponse:
+    """The answer with the stored secret. Raises ProblemError."""
+    request.caller.use_up("secret", RELEASES)
+    try:
+        secret = credential.release(actor=request.actor, for_whom=for_whom)
+    except ObjectDoesNotExist:  # deleted a moment ago
+        raise not_found(_("credential"), credential.pk) from None
+    except SealError as error:
+        raise ProblemError(INTERNAL_SERVER_ERROR, str(error)) from None
+    body = {"id": credential.pk, "client_id": credential.identifier, "settings": credential.settings}
+    return answer(body | {"secret": secret}, private=True)
 
 
 def brand_at(text: str) -> Brand:

@@ -3,6 +3,7 @@
 from django.utils import timezone
 
 from credentials import delivery, reminders, rounds
+from credentials.usable import OemToken
 from credentials.versions import CredentialSecret
 from fleetcontrol.duties import duty
 from fleetcontrol.models import Actor
@@ -11,6 +12,12 @@ from fleetcontrol.models import Actor
 @duty
 def erase_former_secrets() -> str:
     erased = CredentialSecret.objects.all().erase_due(actor=Actor.system())
+    return f"{erased} erased" if erased else ""
+
+
+@duty
+def erase_oem_tokens() -> str:
+    erased = OemToken.erase_ended()
     return f"{erased} erased" if erased else ""
 
 

@@ -21,7 +21,8 @@ from credentials import brands
 from credentials.checkable import SecretRefused, Status
 from credentials.notices import Notice
 from credentials.queryset import CredentialQuerySet
-from credentials.rotatable import NothingToRevertTo, ReplacedMeanwhile, Rotatable
+from credentials.rotatable import NothingToRevertTo, ReplacedMeanwhile
+from credentials.usable import Loan, OemToken, SignInFailed, Usable
 from credentials.versions import CredentialSecret
 from credentials.webhooks import Webhook
 from fleetcontrol import rules
@@ -34,10 +35,13 @@ __all__ = [
     "Credential",
     "CredentialInUse",
     "CredentialSecret",
+    "Loan",
     "NothingToRevertTo",
     "Notice",
+    "OemToken",
     "ReplacedMeanwhile",
     "SecretRefused",
+    "SignInFailed",
     "Status",
     "Webhook",
 ]
@@ -52,7 +56,7 @@ class CredentialInUse(Exception):
         super().__init__(f"{count} vehicles use {credential.name}")
 
 
-class Credential(Rotatable):
+class Credential(Usable):
     """What an OEM issued so that its telematics units can be reached; shared by all vehicles that refer to it.
 
     Brand, identifier, name and fleet never change (a trigger holds it); only the secret is replaced.

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
+from fleetcontrol.models import KeptAnswer, Tally
+
 type Duty = Callable[[], str]
 
 _duties: dict[str, Duty] = {}
@@ -27,3 +29,9 @@ def duty(function: Duty) -> Duty:
 def duties() -> Mapping[str, Duty]:
     """All duties in the order of their registration."""
     return MappingProxyType(_duties)
+
+
+@duty
+def erase_kept_answers() -> str:
+    erased = KeptAnswer.erase_ended() + Tally.erase_ended()
+    return f"{erased} erased" if erased else ""

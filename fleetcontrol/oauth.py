@@ -78,6 +78,12 @@ class Caller:
             words = _("The API client “%(client)s” has no permission “%(permission)s”.")
             raise ProblemError(MISSING_PERMISSIONS, words % {"client": self.actor.label, "permission": permission})
 
+    def use_up(self, what: str, allowed: int) -> None:
+        """Count one more of what is allowed only so often in a minute. Raises ProblemError too-many-requests."""
+        limit = limits.count(f"{what}:{self.client_id}", allowed)
+        if limit.exceeded:
+            raise limit.problem()
+
 
 def check(request: HttpRequest) -> Caller:
     """Who sent this request. Raises ProblemError: no token, a token that is not valid any more, too many requests."""

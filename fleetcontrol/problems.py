@@ -144,8 +144,8 @@ INTERNAL_SERVER_ERROR = Problem(
     _("Something failed that is not the request’s fault. Nothing was changed."),
     _("Try again later. If it stays, give the operator the flow ID of the answer: the log has it."),
 )
-BAD_GATEWAY = Problem(
-    "oem-unavailable",
+OEM_SIGN_IN_FAILED = Problem(
+    "oem-sign-in-failed",
     502,
     _("The manufacturer gave no token"),
     _("FleetControl signed in with the stored secret; the manufacturer refused it or did not answer."),

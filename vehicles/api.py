@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 from ninja import Body, Query, Router, Schema
 from pydantic import Discriminator, Field, Tag
 
+from credentials.api import LENT, OEM_ACCESS, RELEASED, RELEASES, SECRETS, LoanOut, SecretOut, lend, release
 from credentials.brands import UnknownBrand, find
 from credentials.models import Credential
 from fleetcontrol.contract import (
@@ -31,6 +32,8 @@ from fleetcontrol.contract import (
 )
 from fleetcontrol.problems import (
     CONFLICTING_RESOURCE,
+    INTERNAL_SERVER_ERROR,
+    OEM_SIGN_IN_FAILED,
     REFERENCED_RESOURCE_NOT_FOUND,
     RESOURCE_MODIFIED,
     RESOURCE_NOT_FOUND,
@@ -38,6 +41,7 @@ from fleetcontrol.problems import (
     VALIDATION_ERROR,
     ProblemError,
 )
+from fleetcontrol.seal import SealError
 from vehicles import vin as vins
 from vehicles.models import OperationStatus, Vehicle
 
@@ -336,6 +340,56 @@ def remove_vehicle(request: ApiRequest, id: str) -> HttpResponse:
         must_match(request, vehicle.changed_at)
         vehicle.remove(actor=request.actor)
     return no_content()
+
+
+@router.post(
+    "/vehicles/{id}/access-token",
+    tags=["Using credentials"],
+    operation_id="lend_vehicle_token",
+    **operation(
+        OEM_ACCESS,
+        "Get the manufacturer’s access token for a vehicle",
+        {200: LoanOut},
+        problems=[RESOURCE_NOT_FOUND, CONFLICTING_RESOURCE, OEM_SIGN_IN_FAILED],
+        returns=LENT,
+    ),
+)
+def lend_vehicle_token(request: ApiRequest, id: str) -> HttpResponse:
+    """The token of the credential that the vehicle uses."""
+    vehicle = vehicle_at(request, id)
+    if vehicle.credential is None:
+        words = _("%(vehicle)s is not reached through a credential, so there is nothing to sign in with.")
+        raise ProblemError(CONFLICTING_RESOURCE, words % {"vehicle": vehicle.name})
+    return lend(request, vehicle.credential, {"vehicle": [None, vehicle.name]})
+
+
+@router.get(
+    "/vehicles/{id}/secret",
+    tags=["Using credentials"],
+    operation_id="release_vehicle_secret",
+    **operation(
+        SECRETS,
+        "Release the secret that a vehicle is reached with",
+        {200: SecretOut},
+        problems=[RESOURCE_NOT_FOUND, CONFLICTING_RESOURCE],
+        returns=RELEASED,
+    ),
+)
+def release_vehicle_secret(request: ApiRequest, id: str) -> HttpResponse:
+    """The password of the vehicle’s unit, or the secret of its credential. Each release stands in the audit history."""
+    vehicle = vehicle_at(request, id)
+    if vehicle.credential is not None:
+        return release(request, vehicle.credential, {"vehicle": [None, vehicle.name]})
+    request.caller.use_up("secret", RELEASES)
+    try:
+        password = vehicle.release(actor=request.actor)
+    except SealError as error:
+        raise ProblemError(INTERNAL_SERVER_ERROR, str(error)) from None
+    if not password:
+        words = _("%(vehicle)s needs no secret to be reached.")
+        raise ProblemError(CONFLICTING_RESOURCE, words % {"vehicle": vehicle.name})
+    body = {"id": vehicle.pk, "client_id": vehicle.telematics_unit_id, "settings": {}, "secret": {"password": password}}
+    return answer(body, private=True)
 
 
 def vehicle_at(request: ApiRequest, id: str, *, lock: bool = False) -> Vehicle:

@@ -17,6 +17,7 @@ from django.db import models, transaction
 from django.db.models import Func, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+from django.views.decorators.debug import sensitive_variables
 
 from credentials import brands
 from credentials.models import Credential
@@ -238,6 +239,14 @@ class Vehicle(models.Model):
             facts = {field: [value, None] for field in CHANGEABLE if (value := vehicle._plain(field))}
             AuditEvent.record(vehicle.fleet, actor, "vehicle.remove", vehicle, facts)
             vehicle.delete()
+
+    @sensitive_variables()
+    def release(self, *, actor: Actor) -> str:
+        """The unit password in plain text, with an audit event; "" where there is none. Raises SealError."""
+        password = self.open_password()
+        if password:
+            AuditEvent.record(self.fleet, actor, "vehicle.release", self)
+        return password
 
     @property
     def seal_owner(self) -> str:

@@ -1,0 +1,146 @@
+"""Using a credential without handing its secret on: one sign-in gives the OEM's token to everyone who waits for it.
+
+The token is kept sealed until shortly before it ends. Who asks meanwhile gets the same one; who asks while FleetControl
+signs in waits for that sign-in, on whatever machine it happens, and shares its failure too.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db import connection, models, transaction
+from django.utils import timezone
+from django.views.decorators.debug import sensitive_variables
+
+from credentials.rotatable import Rotatable
+from credentials.sign_in import Outcome, SecretToken, Verdict
+from fleetcontrol.models import Actor, AuditEvent
+from fleetcontrol.seal import SealedTextField, SealError, seal
+
+# An OEM that has just refused is not asked again at once, so that a busy client does not get its account locked.
+_FAILURE_HOLDS = timedelta(seconds=10)
+_LIFE_IF_UNTOLD = 60  # seconds
+_LOCKS = zlib.crc32(b"credentials.usable")
+
+
+class SignInFailed(Exception):
+    """The OEM gave no token. `possible` is False where FleetControl cannot sign in at all."""
+
+    def __init__(self, reason: str, *, possible: bool = True) -> None:
+        self.reason, self.possible = reason, possible
+        super().__init__(reason)
+
+
+@dataclass(frozen=True, slots=True)
+class Loan:
+    """A token of the OEM, and when it ends."""
+
+    token: SecretToken
+    ends_at: datetime
+
+
+class OemToken(models.Model):
+    """The token that was got with one version of a credential's secret, sealed."""
+
+    credential = models.OneToOneField(
+        "credentials.Credential", models.CASCADE, primary_key=True, related_name="oem_token"
+    )
+    version = models.PositiveIntegerField()
+    value = SealedTextField()
+    ends_at = models.DateTimeField()
+    renew_at = models.DateTimeField(db_index=True)
+
+    def __str__(self) -> str:
+        return str(self.credential_id)
+
+    @classmethod
+    def owner(cls, credential_id: str, version: int) -> str:
+        """What a sealed token is bound to."""
+        return f"oemtoken:{credential_id}:{version}"
+
+    @classmethod
+    def erase_ended(cls) -> int:
+        """Delete the tokens that are not handed out any more; returns how many."""
+        return cls.objects.filter(renew_at__lt=timezone.now()).delete()[0]
+
+
+class Usable(Rotatable):
+    """What software that talks to vehicles may have of a credential."""
+
+    class Meta:
+        abstract = True
+
+    def lend_token(self, *, actor: Actor, for_whom: Mapping[str, object] | None = None) -> Loan:
+        """The OEM's access token, from the last sign-in or a new one; takes up to 10 seconds then.
+
+        Raises SignInFailed, and ObjectDoesNotExist when the credential is deleted meanwhile. `for_whom` is noted in
+        the audit event, such as the vehicle.
+        """
+        loan = self._kept_token() or self._new_token(actor)
+        with transaction.atomic():
+            AuditEvent.record(self.fleet, actor, "credential.lend_token", self, dict(for_whom or {}))
+            self.record_use()
+        return loan
+
+    @sensitive_variables()
+    def release(self, *, actor: Actor, for_whom: Mapping[str, object] | None = None) -> dict[str, str]:
+        """The secret fields in plain text, each time with an audit event. Raises SealError."""
+        secret = self.secret
+        opened = secret.open()
+        with transaction.atomic():
+            changes = {"version": [None, secret.version], **(for_whom or {})}
+            AuditEvent.record(self.fleet, actor, "credential.release", self, changes)
+            self.record_use()
+        return opened
+
+    def _kept_token(self) -> Loan | None:
+        kept = OemToken.objects.filter(
+            credential=self.pk,
+            renew_at__gt=timezone.now(),
+            version=self.secrets.filter(is_current=True).values("version")[:1],
+        ).first()
+        if kept is None or kept.value is None:
+            return None
+        try:
+            token = kept.value.open(OemToken.owner(self.pk, kept.version))
+        except SealError:  # of a key that is gone: a new sign-in gives a new token
+            return None
+        return Loan(SecretToken(token), kept.ends_at)
+
+    def _new_token(self, actor: Actor) -> Loan:
+        """Sign in, alone: whoever else wants this waits for the lock and finds the token or the failure."""
+        with transaction.atomic():
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_advisory_xact_lock(%s, hashtext(%s))", [_LOCKS - 2**31, self.pk])
+            if loan := self._kept_token():
+                return loan
+            self.refresh_from_db()
+            just_now = self.checked_at is not None and self.checked_at > timezone.now() - _FAILURE_HOLDS
+            if just_now and self.status_reason != "works":
+                failure = SignInFailed(self.status_detail)
+            else:
+                version = self.secret.version
+                verdict = self.check(actor=actor)
+                if verdict.token is not None:
+                    return self._keep_token(verdict, verdict.token, version)
+                failure = SignInFailed(verdict.reason, possible=verdict.outcome is not Outcome.CANNOT_CHECK)
+        raise failure  # outside of the transaction: what the check found is kept
+
+    @sensitive_variables()
+    def _keep_token(self, verdict: Verdict, token: SecretToken, version: int) -> Loan:
+        life = verdict.expires_in or _LIFE_IF_UNTOLD
+        now = timezone.now()
+        ends_at = now + timedelta(seconds=life)
+        OemToken.objects.update_or_create(
+            credential_id=self.pk,
+            defaults={
+                "version": version,
+                "value": seal(token.reveal(), OemToken.owner(self.pk, version)),
+                "ends_at": ends_at,
+                "renew_at": ends_at - timedelta(seconds=min(60, life // 10)),
+            },
+        )
+        return Loan(token, ends_at)
