@@ -21,11 +21,21 @@ def main():  # type: ignore[no-untyped-def]  # an annotation would be new syntax
             "it makes .venv, then use .venv/bin/python manage.py …"
         )
     from django.core.exceptions import ImproperlyConfigured
+    from django.db import OperationalError, ProgrammingError
 
     try:
         execute_from_command_line(sys.argv)
     except ImproperlyConfigured as error:  # what settings.py found missing or wrong, in one sentence
         sys.exit(str(error))
+    except OperationalError as error:
+        if "--traceback" in sys.argv:
+            raise
+        sys.exit("The database does not answer. Check DATABASE_URL. It said: %s" % str(error).split("\n")[0])  # noqa: UP031
+    except ProgrammingError as error:
+        sqlstate = getattr(error.__cause__, "sqlstate", None)
+        if sqlstate not in ("42P01", "42703") or "--traceback" in sys.argv:  # undefined table, undefined column
+            raise
+        sys.exit("The database is not ready for this version of FleetControl. Run: manage.py migrate")
 
 
 if __name__ == "__main__":
