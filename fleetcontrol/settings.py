@@ -48,8 +48,10 @@ def database(variable: str, url: str) -> dict[str, Any]:
             f"{variable} is not an address of a PostgreSQL database. "
             "It looks like postgres://user:password@host:5432/fleetcontrol."
         ) from None
-    pool = {"min_size": 1, "max_size": 8, "timeout": 10}
-    return {**config, "OPTIONS": {**config.get("OPTIONS", {}), "pool": pool}, "CONN_HEALTH_CHECKS": True}
+    # Connections a process keeps open: wsgi.py asks for some, a command needs one and no pool.
+    if size := env.int("DATABASE_POOL", default=0):
+        config["OPTIONS"] = {**config.get("OPTIONS", {}), "pool": {"min_size": 1, "max_size": size, "timeout": 10}}
+    return {**config, "CONN_HEALTH_CHECKS": True}
 
 
 try:
