@@ -22,7 +22,9 @@ from ninja.errors import HttpError, ValidationError
 from ninja.parser import Parser
 
 import credentials.api
+import credentials.api_use
 import vehicles.api
+import vehicles.api_use
 from fleetcontrol import oauth
 from fleetcontrol.problems import (
     INTERNAL_SERVER_ERROR,
@@ -68,8 +70,8 @@ api = NinjaAPI(
     urls_namespace="api",
     parser=JsonParser(),
 )
-api.add_router("", credentials.api.router)
-api.add_router("", vehicles.api.router)
+for router in (credentials.api.router, vehicles.api.router, credentials.api_use.router, vehicles.api_use.router):
+    api.add_router("", router)
 
 
 @api.exception_handler(ProblemError)

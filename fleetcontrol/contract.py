@@ -89,6 +89,7 @@ def operation(
     problems: Iterable[Problem] = (),
     sends: Any = None,
     returns: Any = None,
+    etag: bool = False,
     if_match: bool = False,
     idempotent: bool = False,
 ) -> dict[str, Any]:
@@ -106,8 +107,9 @@ def operation(
                 "problems": [problem.name for problem in problems],
                 "sends": sends,
                 "returns": returns,
+                "etag": etag,
                 "if_match": if_match,
-                "idempotent": idempotent,
+                "idempotency_key": idempotent,
             },
         },
     }

@@ -5,13 +5,16 @@ from django.conf import settings
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 
-from fleetcontrol import fleet_views, join_views, member_views, views
+from fleetcontrol import api_pages, fleet_views, join_views, member_views, views
 
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]  # one door for everybody
 
 pages: list[URLPattern | URLResolver] = [
     path("", views.home, name="home"),
     path("health/", views.health, name="health"),
+    path("openapi.json", api_pages.openapi_json, name="openapi"),
+    path("docs/", api_pages.docs, name="docs"),
+    path("problems/<slug:name>", api_pages.problem, name="problem"),
     path("preferences/", views.preferences, name="preferences"),
     path("profile/", views.profile, name="profile"),
     path("invitations/<str:token>/", join_views.accept, name="invitation_accept"),

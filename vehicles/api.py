@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
-
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.http import HttpResponse
 from django.utils.translation import gettext as _
-from ninja import Body, Query, Router, Schema
-from pydantic import Discriminator, Field, Tag
+from ninja import Body, Query, Router
 
-from credentials.api import LENT, OEM_ACCESS, RELEASED, RELEASES, SECRETS, LoanOut, SecretOut, lend, release
 from credentials.brands import UnknownBrand, find
 from credentials.models import Credential
 from fleetcontrol.contract import (
     BODY_PROBLEMS,
-    MOST_ITEMS,
     ApiRequest,
-    JsonBody,
-    PageQuery,
     answer,
     etag_of,
     idempotently,
-    moment,
     must_match,
     no_content,
     not_found,
@@ -32,8 +24,6 @@ from fleetcontrol.contract import (
 )
 from fleetcontrol.problems import (
     CONFLICTING_RESOURCE,
-    INTERNAL_SERVER_ERROR,
-    OEM_SIGN_IN_FAILED,
     REFERENCED_RESOURCE_NOT_FOUND,
     RESOURCE_MODIFIED,
     RESOURCE_NOT_FOUND,
@@ -41,173 +31,29 @@ from fleetcontrol.problems import (
     VALIDATION_ERROR,
     ProblemError,
 )
-from fleetcontrol.seal import SealError
-from vehicles import vin as vins
-from vehicles.models import OperationStatus, Vehicle
+from vehicles.api_schema import (
+    EXAMPLE_SENT,
+    EXAMPLE_SHOWN,
+    NAMES,
+    MoveIn,
+    MoveOut,
+    OneOrMany,
+    VehicleChange,
+    VehicleIn,
+    VehicleOut,
+    VehiclePage,
+    VehicleQuery,
+    VehiclesIn,
+    WrittenVehicleOut,
+    WrittenVehiclesOut,
+    model_values,
+    noted,
+    shown,
+)
+from vehicles.models import Vehicle
 
 router = Router(tags=["Vehicles"])
 READ, WRITE, LIFECYCLE = "vehicles.ro", "vehicles", "vehicle-lifecycle"
-# The model's names of what OneAPI keeps under master_data.
-MASTER = {
-    "vin": "vin",
-    "license_plate": "license_plate",
-    "brand": "make",
-    "model": "model",
-    "custom_name": "custom_name",
-    "fuel_type": "fuel_type",
-    "year_of_production": "year",
-    "transmission": "transmission",
-    "vehicle_type": "vehicle_type",
-}
-NAMES = {ours: f"master_data.{theirs}" for theirs, ours in MASTER.items()} | {"credential": "credentials_id"}
-
-EXAMPLE_SENT: dict[str, Any] = {
-    "telematics_brand": "MERCEDES_BENZ",
-    "credentials_id": "01F62857KMPG2NE2GK1W2N3QYS",
-    "master_data": {"vin": "W1K2060421F123456", "license_plate": "B-MB 1234", "brand": "Mercedes-Benz"},
-    "tags": ["pool"],
-}
-EXAMPLE_SHOWN: dict[str, Any] = {
-    "id": "01JAE4S8W5X3RZ6VQF0N6B7C8D",
-    "name": "B-MB 1234",
-    "telematics_brand": "MERCEDES_BENZ",
-    "telematics_unit_id": "W1K2060421F123456",
-    "credentials_id": "01F62857KMPG2NE2GK1W2N3QYS",
-    "master_data": {
-        "vin": "W1K2060421F123456",
-        "license_plate": "B-MB 1234",
-        "brand": "Mercedes-Benz",
-        "model": "",
-        "custom_name": "",
-        "fuel_type": "",
-        "year_of_production": None,
-        "transmission": "",
-        "vehicle_type": "",
-    },
-    "custom_fields": {},
-    "tags": ["pool"],
-    "operation_status": "OPERATING",
-    "created_at": "2026-10-17T14:30:00Z",
-    "changed_at": "2026-10-17T14:30:00Z",
-}
-
-type Label = Annotated[str, Field(min_length=1, max_length=50)]
-type Key = Annotated[str, Field(min_length=1, max_length=100)]
-type Value = Annotated[str, Field(max_length=500)]
-
-
-class MasterDataIn(JsonBody):
-    """Data of the vehicle itself. A VIN has 17 characters without I, O and Q and is unique in the fleet."""
-
-    vin: str = Field("", max_length=40, description="Small letters, spaces and hyphens are tidied away.")
-    license_plate: str = Field("", max_length=30)
-    brand: str = Field("", max_length=50, description="The maker of the vehicle.")
-    model: str = Field("", max_length=50)
-    custom_name: str = Field("", max_length=100)
-    fuel_type: str = Field("", max_length=30)
-    year_of_production: int | None = Field(None, ge=1900, le=2100)
-    transmission: str = Field("", max_length=30)
-    vehicle_type: str = Field("", max_length=30)
-
-
-class VehicleChange(JsonBody):
-    """What is to be other than it is; what is left out stays. `credentials_id` moves the vehicle."""
-
-    name: str = Field("", max_length=100, description="Unique in the fleet. Empty: plate, else VIN, else unit ID.")
-    telematics_unit_id: str = Field("", max_length=64, description="The maker’s ID of the unit.")
-    credentials_id: str | None = Field(None, max_length=26, description="Only for brands of shared credentials.")
-    password: str = Field(
-        "",
-        max_length=200,
-        description="Only for brands of individual credentials; kept sealed, never returned.",
-        json_schema_extra={"writeOnly": True},
-    )
-    master_data: MasterDataIn = Field(default_factory=lambda: MasterDataIn.model_validate({}))
-    custom_fields: dict[Key, Value] = Field(default_factory=dict, max_length=100)
-    tags: list[Label] = Field(default_factory=list, max_length=100)
-    operation_status: Literal["OPERATING", "GARAGE"] = "OPERATING"
-
-
-class VehicleIn(VehicleChange):
-    """A new vehicle. What its brand needs to be reached is the brand’s kind, see `GET /telematics-brands`."""
-
-    telematics_brand: str = Field(max_length=60, description="ID of the brand.")
-
-
-class VehiclesIn(JsonBody):
-    """Many vehicles: all are added or none."""
-
-    items: list[VehicleIn] = Field(min_length=1, max_length=MOST_ITEMS)
-
-
-def _one_or_many(body: Any) -> str:
-    return "many" if isinstance(body, dict) and "items" in body else "one"
-
-
-OneOrMany = Annotated[
-    Annotated[VehicleIn, Tag("one")] | Annotated[VehiclesIn, Tag("many")], Discriminator(_one_or_many)
-]
-
-
-class MasterDataOut(Schema):
-    vin: str
-    license_plate: str
-    brand: str
-    model: str
-    custom_name: str
-    fuel_type: str
-    year_of_production: int | None
-    transmission: str
-    vehicle_type: str
-
-
-class VehicleOut(Schema):
-    """A vehicle. A unit’s password is never shown."""
-
-    id: str
-    name: str
-    telematics_brand: str
-    telematics_unit_id: str
-    credentials_id: str | None
-    master_data: MasterDataOut
-    custom_fields: dict[str, str]
-    tags: list[str]
-    operation_status: OperationStatus
-    created_at: str = Field(json_schema_extra={"format": "date-time"})
-    changed_at: str = Field(json_schema_extra={"format": "date-time"})
-
-
-class WrittenVehicleOut(VehicleOut):
-    """A vehicle that was added or changed. `notes` tell what is odd about it, such as a VIN’s check digit."""
-
-    notes: list[str]
-
-
-class WrittenVehiclesOut(Schema):
-    items: list[WrittenVehicleOut]
-
-
-class VehiclePage(Schema):
-    items: list[VehicleOut]
-    next_page_token: str | None
-
-
-class VehicleQuery(PageQuery):
-    q: str = Field("", max_length=100, description="Text in name, plate, VIN or unit ID, without regard to spaces.")
-    telematics_brand: str = Field("", max_length=60, description="ID of a brand.")
-    credentials_id: str = Field("", max_length=26, description="Vehicles that use this credential.")
-    operation_status: Literal["", "OPERATING", "GARAGE"] = ""
-
-
-class MoveIn(JsonBody):
-    """All vehicles of one credential are to use another of the same brand."""
-
-    from_credentials_id: str = Field(max_length=26)
-    to_credentials_id: str = Field(max_length=26)
-
-
-class MoveOut(Schema):
-    moved: int
 
 
 @router.get(
@@ -241,6 +87,7 @@ def list_vehicles(request: ApiRequest, query: Query[VehicleQuery]) -> HttpRespon
         ],
         sends=EXAMPLE_SENT,
         returns={**EXAMPLE_SHOWN, "notes": []},
+        etag=True,
         idempotent=True,
     ),
 )  # fmt: skip
@@ -283,7 +130,9 @@ def move_vehicles(request: ApiRequest, body: MoveIn) -> HttpResponse:
 @router.get(
     "/vehicles/{id}",
     operation_id="read_vehicle",
-    **operation(READ, "Read a vehicle", {200: VehicleOut}, problems=[RESOURCE_NOT_FOUND], returns=EXAMPLE_SHOWN),
+    **operation(
+        READ, "Read a vehicle", {200: VehicleOut}, problems=[RESOURCE_NOT_FOUND], returns=EXAMPLE_SHOWN, etag=True
+    ),
 )
 def read_vehicle(request: ApiRequest, id: str) -> HttpResponse:
     vehicle = vehicle_at(request, id)
@@ -303,6 +152,7 @@ def read_vehicle(request: ApiRequest, id: str) -> HttpResponse:
         ],
         sends={"operation_status": "GARAGE"},
         returns={**EXAMPLE_SHOWN, "operation_status": "GARAGE", "notes": []},
+        etag=True,
         if_match=True,
     ),
 )  # fmt: skip
@@ -340,56 +190,6 @@ def remove_vehicle(request: ApiRequest, id: str) -> HttpResponse:
         must_match(request, vehicle.changed_at)
         vehicle.remove(actor=request.actor)
     return no_content()
-
-
-@router.post(
-    "/vehicles/{id}/access-token",
-    tags=["Using credentials"],
-    operation_id="lend_vehicle_token",
-    **operation(
-        OEM_ACCESS,
-        "Get the manufacturer’s access token for a vehicle",
-        {200: LoanOut},
-        problems=[RESOURCE_NOT_FOUND, CONFLICTING_RESOURCE, OEM_SIGN_IN_FAILED],
-        returns=LENT,
-    ),
-)
-def lend_vehicle_token(request: ApiRequest, id: str) -> HttpResponse:
-    """The token of the credential that the vehicle uses."""
-    vehicle = vehicle_at(request, id)
-    if vehicle.credential is None:
-        words = _("%(vehicle)s is not reached through a credential, so there is nothing to sign in with.")
-        raise ProblemError(CONFLICTING_RESOURCE, words % {"vehicle": vehicle.name})
-    return lend(request, vehicle.credential, {"vehicle": [None, vehicle.name]})
-
-
-@router.get(
-    "/vehicles/{id}/secret",
-    tags=["Using credentials"],
-    operation_id="release_vehicle_secret",
-    **operation(
-        SECRETS,
-        "Release the secret that a vehicle is reached with",
-        {200: SecretOut},
-        problems=[RESOURCE_NOT_FOUND, CONFLICTING_RESOURCE],
-        returns=RELEASED,
-    ),
-)
-def release_vehicle_secret(request: ApiRequest, id: str) -> HttpResponse:
-    """The password of the vehicle’s unit, or the secret of its credential. Each release stands in the audit history."""
-    vehicle = vehicle_at(request, id)
-    if vehicle.credential is not None:
-        return release(request, vehicle.credential, {"vehicle": [None, vehicle.name]})
-    request.caller.use_up("secret", RELEASES)
-    try:
-        password = vehicle.release(actor=request.actor)
-    except SealError as error:
-        raise ProblemError(INTERNAL_SERVER_ERROR, str(error)) from None
-    if not password:
-        words = _("%(vehicle)s needs no secret to be reached.")
-        raise ProblemError(CONFLICTING_RESOURCE, words % {"vehicle": vehicle.name})
-    body = {"id": vehicle.pk, "client_id": vehicle.telematics_unit_id, "settings": {}, "secret": {"password": password}}
-    return answer(body, private=True)
 
 
 def vehicle_at(request: ApiRequest, id: str, *, lock: bool = False) -> Vehicle:
@@ -450,35 +250,3 @@ def shared_brand(text: str) -> str:
     except UnknownBrand:
         return ""
     return brand.id if brand.kind == "shared" else ""
-
-
-def model_values(body: VehicleChange) -> tuple[dict[str, Any], str, str | None]:
-    """What was sent, by the model's names; the unit's password; the credential's id."""
-    values = body.model_dump(exclude_unset=True)
-    master = values.pop("master_data", {})
-    password, credentials_id = values.pop("password", ""), values.pop("credentials_id", None)
-    return values | {MASTER[name]: value for name, value in master.items()}, password, credentials_id
-
-
-def shown(vehicle: Vehicle) -> dict[str, Any]:
-    """A vehicle as VehicleOut has it."""
-    return {
-        "id": vehicle.pk,
-        "name": vehicle.name,
-        "telematics_brand": vehicle.telematics_brand,
-        "telematics_unit_id": vehicle.telematics_unit_id,
-        "credentials_id": vehicle.credential_id,
-        "master_data": {theirs: getattr(vehicle, ours) for theirs, ours in MASTER.items()},
-        "custom_fields": vehicle.custom_fields,
-        "tags": vehicle.tags,
-        "operation_status": vehicle.operation_status,
-        "created_at": moment(vehicle.created_at),
-        "changed_at": moment(vehicle.changed_at),
-    }
-
-
-def noted(vehicle: Vehicle) -> dict[str, Any]:
-    """A vehicle as WrittenVehicleOut has it."""
-    odd = vins.check_digit_is_wrong(vehicle.vin) if vehicle.vin else False
-    notes = [_("The check digit of the VIN is not right. European VINs need none.")] if odd else []
-    return {**shown(vehicle), "notes": notes}

@@ -1,0 +1,86 @@
+"""The API that lets software use a credential: the OEM's token, and the secret for those who may have it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.core.exceptions import ObjectDoesNotExist
+from django.http import HttpResponse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from ninja import Router
+
+from credentials.api import credential_at
+from credentials.api_schema import LENT, RELEASED, LoanOut, SecretOut
+from credentials.models import Credential, SignInFailed
+from fleetcontrol.contract import ApiRequest, answer, moment, not_found, operation
+from fleetcontrol.problems import (
+    CONFLICTING_RESOURCE,
+    INTERNAL_SERVER_ERROR,
+    OEM_SIGN_IN_FAILED,
+    RESOURCE_NOT_FOUND,
+    ProblemError,
+)
+from fleetcontrol.seal import SealError
+
+router = Router(tags=["Using credentials"])
+OEM_ACCESS, SECRETS = "oem-access", "credential-secrets"
+LOANS, RELEASES = 600, 60  # of one client in a minute
+
+
+@router.post(
+    "/telematics-brands/{brand}/credentials/{id}/access-token",
+    operation_id="lend_credential_token",
+    **operation(
+        OEM_ACCESS,
+        "Get the manufacturer’s access token",
+        {200: LoanOut},
+        problems=[RESOURCE_NOT_FOUND, CONFLICTING_RESOURCE, OEM_SIGN_IN_FAILED],
+        returns=LENT,
+    ),
+)
+def lend_credential_token(request: ApiRequest, brand: str, id: str) -> HttpResponse:
+    """FleetControl signs in with the stored secret, which stays where it is, and hands on the token. Many may ask at
+    once: there is one sign-in for all of them, and its token is handed out until shortly before it ends.
+    """
+    return lend(request, credential_at(request, brand, id))
+
+
+@router.get(
+    "/telematics-brands/{brand}/credentials/{id}/secret",
+    operation_id="release_credential_secret",
+    **operation(
+        SECRETS, "Release the stored secret", {200: SecretOut}, problems=[RESOURCE_NOT_FOUND], returns=RELEASED
+    ),
+)
+def release_credential_secret(request: ApiRequest, brand: str, id: str) -> HttpResponse:
+    """For brands without a token to hand on. Each release stands in the audit history."""
+    return release(request, credential_at(request, brand, id))
+
+
+def lend(request: ApiRequest, credential: Credential, for_whom: Mapping[str, Any] | None = None) -> HttpResponse:
+    """The answer with the OEM's token. Raises ProblemError."""
+    request.caller.use_up("token", LOANS)
+    try:
+        loan = credential.lend_token(actor=request.actor, for_whom=for_whom)
+    except SignInFailed as error:
+        raise ProblemError(OEM_SIGN_IN_FAILED if error.possible else CONFLICTING_RESOURCE, error.reason) from None
+    except ObjectDoesNotExist:  # deleted while FleetControl signed in
+        raise not_found(_("credential"), credential.pk) from None
+    left = int((loan.ends_at - timezone.now()).total_seconds())
+    body = {"access_token": loan.token.reveal(), "token_type": "bearer", "expires_in": max(0, left)}
+    return answer(body | {"expires_at": moment(loan.ends_at)}, private=True)
+
+
+def release(request: ApiRequest, credential: Credential, for_whom: Mapping[str, Any] | None = None) -> HttpResponse:
+    """The answer with the stored secret. Raises ProblemError."""
+    request.caller.use_up("secret", RELEASES)
+    try:
+        secret = credential.release(actor=request.actor, for_whom=for_whom)
+    except ObjectDoesNotExist:  # deleted a moment ago
+        raise not_found(_("credential"), credential.pk) from None
+    except SealError as error:
+        raise ProblemError(INTERNAL_SERVER_ERROR, str(error)) from None
+    body = {"id": credential.pk, "client_id": credential.identifier, "settings": credential.settings}
+    return answer(body | {"secret": secret}, private=True)

@@ -1,0 +1,207 @@
+"""The bodies and answers of the API of vehicles, with the examples of its description."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from django.utils.translation import gettext as _
+from ninja import Schema
+from pydantic import Discriminator, Field, Tag
+
+from fleetcontrol.contract import MOST_ITEMS, JsonBody, PageQuery, moment
+from vehicles import vin as vins
+from vehicles.models import OperationStatus, Vehicle
+
+# The model's names of what OneAPI keeps under master_data.
+MASTER = {
+    "vin": "vin",
+    "license_plate": "license_plate",
+    "brand": "make",
+    "model": "model",
+    "custom_name": "custom_name",
+    "fuel_type": "fuel_type",
+    "year_of_production": "year",
+    "transmission": "transmission",
+    "vehicle_type": "vehicle_type",
+}
+NAMES = {ours: f"master_data.{theirs}" for theirs, ours in MASTER.items()} | {"credential": "credentials_id"}
+
+EXAMPLE_SENT: dict[str, Any] = {
+    "telematics_brand": "MERCEDES_BENZ",
+    "credentials_id": "01F62857KMPG2NE2GK1W2N3QYS",
+    "master_data": {"vin": "W1K2060421F123456", "license_plate": "B-MB 1234", "brand": "Mercedes-Benz"},
+    "tags": ["pool"],
+}
+EXAMPLE_SHOWN: dict[str, Any] = {
+    "id": "01JAE4S8W5X3RZ6VQF0N6B7C8D",
+    "name": "B-MB 1234",
+    "telematics_brand": "MERCEDES_BENZ",
+    "telematics_unit_id": "W1K2060421F123456",
+    "credentials_id": "01F62857KMPG2NE2GK1W2N3QYS",
+    "master_data": {
+        "vin": "W1K2060421F123456",
+        "license_plate": "B-MB 1234",
+        "brand": "Mercedes-Benz",
+        "model": "",
+        "custom_name": "",
+        "fuel_type": "",
+        "year_of_production": None,
+        "transmission": "",
+        "vehicle_type": "",
+    },
+    "custom_fields": {},
+    "tags": ["pool"],
+    "operation_status": "OPERATING",
+    "created_at": "2026-10-17T14:30:00Z",
+    "changed_at": "2026-10-17T14:30:00Z",
+}
+
+type Label = Annotated[str, Field(min_length=1, max_length=50)]
+type Key = Annotated[str, Field(min_length=1, max_length=100)]
+type Value = Annotated[str, Field(max_length=500)]
+
+
+class MasterDataIn(JsonBody):
+    """Data of the vehicle itself. A VIN has 17 characters without I, O and Q and is unique in the fleet."""
+
+    vin: str = Field("", max_length=40, description="Small letters, spaces and hyphens are tidied away.")
+    license_plate: str = Field("", max_length=30)
+    brand: str = Field("", max_length=50, description="The maker of the vehicle.")
+    model: str = Field("", max_length=50)
+    custom_name: str = Field("", max_length=100)
+    fuel_type: str = Field("", max_length=30)
+    year_of_production: int | None = Field(None, ge=1900, le=2100)
+    transmission: str = Field("", max_length=30)
+    vehicle_type: str = Field("", max_length=30)
+
+
+class VehicleChange(JsonBody):
+    """What is to be other than it is; what is left out stays. `credentials_id` moves the vehicle."""
+
+    name: str = Field("", max_length=100, description="Unique in the fleet. Empty: plate, else VIN, else unit ID.")
+    telematics_unit_id: str = Field("", max_length=64, description="The maker’s ID of the unit.")
+    credentials_id: str | None = Field(None, max_length=26, description="Only for brands of shared credentials.")
+    password: str = Field(
+        "",
+        max_length=200,
+        description="Only for brands of individual credentials; kept sealed, never returned.",
+        json_schema_extra={"writeOnly": True},
+    )
+    master_data: MasterDataIn = Field(default_factory=lambda: MasterDataIn.model_validate({}))
+    custom_fields: dict[Key, Value] = Field(default_factory=dict, max_length=100)
+    tags: list[Label] = Field(default_factory=list, max_length=100)
+    operation_status: Literal["OPERATING", "GARAGE"] = "OPERATING"
+
+
+class VehicleIn(VehicleChange):
+    """A new vehicle. What its brand needs to be reached is the brand’s kind, see `GET /telematics-brands`."""
+
+    telematics_brand: str = Field(max_length=60, description="ID of the brand.")
+
+
+class VehiclesIn(JsonBody):
+    """Many vehicles: all are added or none."""
+
+    items: list[VehicleIn] = Field(min_length=1, max_length=MOST_ITEMS)
+
+
+def _one_or_many(body: Any) -> str:
+    return "many" if isinstance(body, dict) and "items" in body else "one"
+
+
+OneOrMany = Annotated[
+    Annotated[VehicleIn, Tag("one")] | Annotated[VehiclesIn, Tag("many")], Discriminator(_one_or_many)
+]
+
+
+class MasterDataOut(Schema):
+    vin: str
+    license_plate: str
+    brand: str
+    model: str
+    custom_name: str
+    fuel_type: str
+    year_of_production: int | None
+    transmission: str
+    vehicle_type: str
+
+
+class VehicleOut(Schema):
+    """A vehicle. A unit’s password is never shown."""
+
+    id: str
+    name: str
+    telematics_brand: str
+    telematics_unit_id: str
+    credentials_id: str | None
+    master_data: MasterDataOut
+    custom_fields: dict[str, str]
+    tags: list[str]
+    operation_status: OperationStatus
+    created_at: str = Field(json_schema_extra={"format": "date-time"})
+    changed_at: str = Field(json_schema_extra={"format": "date-time"})
+
+
+class WrittenVehicleOut(VehicleOut):
+    """A vehicle that was added or changed. `notes` tell what is odd about it, such as a VIN’s check digit."""
+
+    notes: list[str]
+
+
+class WrittenVehiclesOut(Schema):
+    items: list[WrittenVehicleOut]
+
+
+class VehiclePage(Schema):
+    items: list[VehicleOut]
+    next_page_token: str | None
+
+
+class VehicleQuery(PageQuery):
+    q: str = Field("", max_length=100, description="Text in name, plate, VIN or unit ID, without regard to spaces.")
+    telematics_brand: str = Field("", max_length=60, description="ID of a brand.")
+    credentials_id: str = Field("", max_length=26, description="Vehicles that use this credential.")
+    operation_status: Literal["", "OPERATING", "GARAGE"] = ""
+
+
+class MoveIn(JsonBody):
+    """All vehicles of one credential are to use another of the same brand."""
+
+    from_credentials_id: str = Field(max_length=26)
+    to_credentials_id: str = Field(max_length=26)
+
+
+class MoveOut(Schema):
+    moved: int
+
+
+def model_values(body: VehicleChange) -> tuple[dict[str, Any], str, str | None]:
+    """What was sent, by the model's names; the unit's password; the credential's id."""
+    values = body.model_dump(exclude_unset=True)
+    master = values.pop("master_data", {})
+    password, credentials_id = values.pop("password", ""), values.pop("credentials_id", None)
+    return values | {MASTER[name]: value for name, value in master.items()}, password, credentials_id
+
+
+def shown(vehicle: Vehicle) -> dict[str, Any]:
+    """A vehicle as VehicleOut has it."""
+    return {
+        "id": vehicle.pk,
+        "name": vehicle.name,
+        "telematics_brand": vehicle.telematics_brand,
+        "telematics_unit_id": vehicle.telematics_unit_id,
+        "credentials_id": vehicle.credential_id,
+        "master_data": {theirs: getattr(vehicle, ours) for theirs, ours in MASTER.items()},
+        "custom_fields": vehicle.custom_fields,
+        "tags": vehicle.tags,
+        "operation_status": vehicle.operation_status,
+        "created_at": moment(vehicle.created_at),
+        "changed_at": moment(vehicle.changed_at),
+    }
+
+
+def noted(vehicle: Vehicle) -> dict[str, Any]:
+    """A vehicle as WrittenVehicleOut has it."""
+    odd = vins.check_digit_is_wrong(vehicle.vin) if vehicle.vin else False
+    notes = [_("The check digit of the VIN is not right. European VINs need none.")] if odd else []
+    return {**shown(vehicle), "notes": notes}

@@ -1,0 +1,70 @@
+"""The API that lets software reach a vehicle: the OEM's token, and the secret for those who may have it."""
+
+from __future__ import annotations
+
+from django.http import HttpResponse
+from django.utils.translation import gettext as _
+from ninja import Router
+
+from credentials.api_schema import LENT, RELEASED, LoanOut, SecretOut
+from credentials.api_use import OEM_ACCESS, RELEASES, SECRETS, lend, release
+from fleetcontrol.contract import ApiRequest, answer, operation
+from fleetcontrol.problems import (
+    CONFLICTING_RESOURCE,
+    INTERNAL_SERVER_ERROR,
+    OEM_SIGN_IN_FAILED,
+    RESOURCE_NOT_FOUND,
+    ProblemError,
+)
+from fleetcontrol.seal import SealError
+from vehicles.api import vehicle_at
+
+router = Router(tags=["Using credentials"])
+
+
+@router.post(
+    "/vehicles/{id}/access-token",
+    operation_id="lend_vehicle_token",
+    **operation(
+        OEM_ACCESS,
+        "Get the manufacturer’s access token for a vehicle",
+        {200: LoanOut},
+        problems=[RESOURCE_NOT_FOUND, CONFLICTING_RESOURCE, OEM_SIGN_IN_FAILED],
+        returns=LENT,
+    ),
+)
+def lend_vehicle_token(request: ApiRequest, id: str) -> HttpResponse:
+    """The token of the credential that the vehicle uses."""
+    vehicle = vehicle_at(request, id)
+    if vehicle.credential is None:
+        words = _("%(vehicle)s is not reached through a credential, so there is nothing to sign in with.")
+        raise ProblemError(CONFLICTING_RESOURCE, words % {"vehicle": vehicle.name})
+    return lend(request, vehicle.credential, {"vehicle": [None, vehicle.name]})
+
+
+@router.get(
+    "/vehicles/{id}/secret",
+    operation_id="release_vehicle_secret",
+    **operation(
+        SECRETS,
+        "Release the secret that a vehicle is reached with",
+        {200: SecretOut},
+        problems=[RESOURCE_NOT_FOUND, CONFLICTING_RESOURCE],
+        returns=RELEASED,
+    ),
+)
+def release_vehicle_secret(request: ApiRequest, id: str) -> HttpResponse:
+    """The password of the vehicle’s unit, or the secret of its credential. Each release stands in the audit history."""
+    vehicle = vehicle_at(request, id)
+    if vehicle.credential is not None:
+        return release(request, vehicle.credential, {"vehicle": [None, vehicle.name]})
+    request.caller.use_up("secret", RELEASES)
+    try:
+        password = vehicle.release(actor=request.actor)
+    except SealError as error:
+        raise ProblemError(INTERNAL_SERVER_ERROR, str(error)) from None
+    if not password:
+        words = _("%(vehicle)s needs no secret to be reached.")
+        raise ProblemError(CONFLICTING_RESOURCE, words % {"vehicle": vehicle.name})
+    body = {"id": vehicle.pk, "client_id": vehicle.telematics_unit_id, "settings": {}, "secret": {"password": password}}
+    return answer(body, private=True)
