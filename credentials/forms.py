@@ -69,7 +69,7 @@ class ChangeForm(VerbForm):
 
 def form_field(one: Field) -> forms.Field:
     """How a brand's field looks on a page; what it takes is checked by the brand itself."""
-    words = {"label": one.label, "required": one.required, "help_text": one.help}
+    words: dict[str, Any] = {"label": one.label, "required": one.required, "help_text": one.help}
     if one.kind is Kind.CHOICE:
         choices = [(choice.key, choice.label) for choice in one.choices]
         if not one.required:

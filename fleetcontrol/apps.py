@@ -1,4 +1,5 @@
 from django.apps import AppConfig
+from django.contrib.admin import apps as admin_apps
 from django.utils.module_loading import autodiscover_modules
 from django.utils.translation import gettext_lazy as _
 
@@ -10,3 +11,10 @@ class FleetControlConfig(AppConfig):
     def ready(self) -> None:
         autodiscover_modules("duties")
         from fleetcontrol import sign_in_events  # noqa: F401 - connects the receivers, which need the models
+
+
+class AdminConfig(admin_apps.AdminConfig):
+    """The Django admin with a site of our own."""
+
+    default = False
+    default_site = "fleetcontrol.admin_site.Site"

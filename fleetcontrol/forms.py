@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
-from django.core.exceptions import ValidationError
+from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.utils.translation import gettext as _
 
 from fleetcontrol.widgets import SecretInput, SecretText
@@ -32,9 +32,7 @@ class VerbForm(forms.Form):
 
     def take(self, error: ValidationError) -> None:
         """Show a verb's errors at their fields; those of a field that is not in the form stand on top."""
-        by_field = (
-            error.error_dict if hasattr(error, "error_dict") else {forms.forms.NON_FIELD_ERRORS: error.error_list}
-        )
+        by_field = error.error_dict if hasattr(error, "error_dict") else {NON_FIELD_ERRORS: error.error_list}
         for field, errors in by_field.items():
             self.add_error(field if field in self.fields else None, errors)
         self.ask_again()
@@ -49,5 +47,5 @@ class VerbForm(forms.Form):
 
     def full_clean(self) -> None:
         super().full_clean()
-        if self.is_bound and self._errors:
+        if self.is_bound and self.errors:
             self.ask_again()

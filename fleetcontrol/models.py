@@ -176,6 +176,9 @@ class Fleet(models.Model):
 class LastAdministrator(Exception):
     """A fleet keeps one administrator who can sign in: make someone else an administrator first."""
 
+    def __str__(self) -> str:
+        return str(_("Make someone else an administrator first."))
+
 
 class Membership(models.Model):
     """What one person may do in one fleet."""

@@ -90,7 +90,7 @@ def _beyond(fields: Sequence[str], values: Sequence[Any], comparison: str) -> Q:
 
 
 def _values(row: models.Model, fields: Sequence[str]) -> list[Any]:
-    return [row._meta.get_field(name).value_to_string(row) for name in fields]
+    return [_field(type(row), name).value_to_string(row) for name in fields]
 
 
 def _link(params: QueryDict, way: str, cursor: list[Any]) -> str:
@@ -112,6 +112,12 @@ def _read(cursor: str, model: type[models.Model], fields: Sequence[str]) -> tupl
         number, *values = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
         if len(values) != len(fields) or "\x00" in "".join(values):
             return 0, None
-        return int(number), [model._meta.get_field(n).to_python(v) for n, v in zip(fields, values, strict=True)]
+        return int(number), [_field(model, name).to_python(value) for name, value in zip(fields, values, strict=True)]
     except (ValueError, TypeError, binascii.Error, ValidationError):
         return 0, None
+
+
+def _field(model: type[models.Model], name: str) -> models.Field[Any, Any]:
+    field = model._meta.get_field(name)
+    assert isinstance(field, models.Field)  # noqa: S101 - an order of its own columns
+    return field

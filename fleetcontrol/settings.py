@@ -138,7 +138,7 @@ INSTALLED_APPS = [
     "fleetcontrol",
     "credentials",
     "vehicles",
-    "django.contrib.admin",
+    "fleetcontrol.apps.AdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

@@ -18,7 +18,7 @@ from vehicles.models import OperationStatus, Vehicle
 MASTER_DATA = ("make", "model", "year", "fuel_type", "transmission", "vehicle_type", "custom_name")
 
 
-class CredentialField(forms.ModelChoiceField):
+class CredentialField(forms.ModelChoiceField[Credential]):
     """One of the credentials of a fleet and brand. Whether one is needed, the verb says."""
 
     def __init__(self, fleet: Fleet, brand: str, **kwargs: Any) -> None:
@@ -108,9 +108,12 @@ class VehicleForm(VerbForm):
             )
         if brand.kind == "individual":
             field = brand.secret_fields[0]
-            hint = _("Left empty, the password stays as it is.") if vehicle else field.help
+            stays = _("Left empty, the password stays as it is.")
             self.fields["password"] = Text(
-                label=field.label, help_text=hint, required=vehicle is None, widget=SecretInput
+                label=field.label,
+                help_text=stays if vehicle else field.help,
+                required=vehicle is None,
+                widget=SecretInput,
             )
 
     @property

@@ -1,0 +1,145 @@
+"""Credentials in the Django admin: identity fixed after adding, secrets go in and never come out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, ClassVar
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+
+from credentials import brands
+from credentials.forms import form_field
+from credentials.models import Credential, CredentialInUse
+from fleetcontrol.admin_site import FleetFilter, VerbAdmin, VerbForm, first_step
+from fleetcontrol.models import Fleet
+
+NAMED_VEHICLES = 10
+FACTS = (
+    "fleet", "name", "brand_name", "identifier", "readable", "secret_version", "status", "status_detail",
+    "checked_at", "last_worked_at", "last_used_at", "created_at", "created_by", "changed_at", "changed_by",
+)  # fmt: skip
+
+
+class CredentialForm(VerbForm):
+    """With the fields of one brand: all of them for a new credential, else only the secret ones, to replace it."""
+
+    fleet: ClassVar[Fleet]
+    brand: ClassVar[brands.Brand]
+    of_brand: ClassVar[list[str]]
+
+    class Meta:
+        model = Credential
+        fields = ("name", "note", "ends_on")
+
+    def perform(self) -> Credential:
+        typed = self.cleaned_data
+        values = {key: typed[key] for key in self.of_brand}
+        details = {name: typed[name] for name in ("note", "ends_on")}
+        if self.instance._state.adding:
+            return Credential.add(
+                fleet=self.fleet, actor=self.actor, brand=self.brand.id, name=typed["name"], values=values, **details
+            )
+        credential = Credential.objects.get(pk=self.instance.pk)
+        changed = {name: value for name, value in details.items() if name in self.changed_data}
+        if changed:
+            credential.change(actor=self.actor, **changed)
+        if any(values.values()):
+            credential.rotate(actor=self.actor, values=values)
+        return credential
+
+
+class BrandFilter(admin.SimpleListFilter):
+    title = gettext_lazy("brand")
+    parameter_name = "brand"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(brand.id, brand.name) for brand in brands.catalogue().values() if brand.kind == "shared"]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(brand=self.value()) if self.value() in brands.catalogue() else queryset
+
+
+@admin.register(Credential)
+class CredentialAdmin(VerbAdmin):
+    refusals = (CredentialInUse,)
+    list_display = ("name", "fleet", "brand_name", "short_identifier", "status", "checked_at", "ends_on")
+    list_select_related = ("fleet",)
+    list_filter = (FleetFilter, BrandFilter, "status")
+    search_fields = ("name", "identifier")
+    ordering = ("fleet_id", "brand", "name")
+
+    def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
+        shared = [(brand.id, brand.name) for brand in brands.catalogue().values() if brand.kind == "shared"]
+        chosen = first_step(self, request, shared)
+        if isinstance(chosen, HttpResponse):
+            return chosen
+        fleet, brand = chosen
+        words = _("Add a %(brand)s credential to %(fleet)s")
+        title = words % {"brand": brands.find(brand).name, "fleet": fleet}
+        return super().add_view(request, form_url, {"title": title})
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:  # noqa: FBT001, FBT002 - Django's signature
+        brand = obj.oem if obj else brands.find(request.GET["brand"])
+        fields = {one.key: form_field(one) for one in (brand.secret_fields if obj else brand.fields)}
+        if obj:
+            for field in fields.values():
+                field.required = False
+                field.help_text = _("To replace the secret. Left empty, it stays.")
+        made = {"brand": brand, "of_brand": list(fields)} | ({} if obj else {"fleet": chosen_fleet(request)})
+        form = type("BrandForm", (CredentialForm,), fields | made)
+        return super().get_form(request, obj, change, **({"form": form} | kwargs))
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        brand = obj.oem if obj else brands.find(request.GET["brand"])
+        keys = [one.key for one in (brand.secret_fields if obj else brand.fields)]
+        own = [("note", "ends_on") if obj else ("name", "note", "ends_on")]
+        parts = [(None, {"fields": own[0]}), (brand.name, {"fields": keys})]
+        return [*parts, (_("Facts"), {"fields": FACTS})] if obj else parts
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        return FACTS if obj else ()
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """For the choice of a vehicle's credential, only those of its fleet and brand; see vehicles/admin.py."""
+        found, distinct = super().get_search_results(request, queryset, search_term.replace("\x00", ""))
+        if "field_name" in request.GET:
+            fleet = request.GET.get("fleet", "")
+            found = found.filter(fleet=fleet if fleet.isdigit() else None, brand=request.GET.get("brand", ""))
+        return found, distinct
+
+    def obstacles(self, found: Iterable[Any]) -> list[str]:
+        sentences = []
+        for credential in found:
+            if count := credential.vehicles.count():
+                words = ngettext(
+                    "%(credential)s can’t be deleted: %(count)d vehicle uses it (%(names)s).",
+                    "%(credential)s can’t be deleted: %(count)d vehicles use it (%(names)s).",
+                    count,
+                )
+                names = list(credential.vehicles.order_by("name").values_list("name", flat=True)[:NAMED_VEHICLES])
+                names += ["…"] if count > NAMED_VEHICLES else []
+                sentences.append(words % {"credential": credential, "count": count, "names": ", ".join(names)})
+        return sentences
+
+    @admin.display(description=gettext_lazy("brand"))
+    def brand_name(self, credential: Credential) -> str:
+        return credential.oem.name
+
+    @admin.display(description=gettext_lazy("settings"))
+    def readable(self, credential: Credential) -> str:
+        return ", ".join(f"{label}: {value}" for label, value in credential.readable_settings) or "–"
+
+    @admin.display(description=gettext_lazy("secret"))
+    def secret_version(self, credential: Credential) -> str:
+        return str(credential.secret)
+
+
+def chosen_fleet(request: HttpRequest) -> Fleet:
+    """The fleet that the first step chose."""
+    return Fleet.objects.get(pk=request.GET["fleet"])
