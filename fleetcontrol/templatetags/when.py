@@ -5,25 +5,36 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from django import template
-from django.contrib.humanize.templatetags.humanize import naturaltime
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
 
 register = template.Library()
 
 
 @register.filter
 def when(moment: datetime | None) -> SafeString | str:
-    """A `<time>` element: "4 minutes ago", after a day "12 Aug 2026"; "" for nothing."""
+    """A `<time>` element: "4 min ago", after a day "12 Aug 2026"; "" for nothing."""
     if moment is None:
         return ""
     local = timezone.localtime(moment)
-    recent = abs(timezone.now() - moment) < timedelta(days=1)
+    age = timezone.now() - moment
+    recent = timedelta() <= age < timedelta(days=1)
     return format_html(
         '<time datetime="{}" title="{}">{}</time>',
         local.isoformat(timespec="seconds"),
         date_format(local, "DATETIME_FORMAT"),
-        naturaltime(moment) if recent else date_format(local, "DATE_FORMAT"),
+        ago(age) if recent else date_format(local, "DATE_FORMAT"),
     )
+
+
+def ago(age: timedelta) -> str:
+    """An age of less than a day in words."""
+    minutes = int(age.total_seconds() // 60)
+    if minutes < 1:
+        return _("just now")
+    if minutes < 60:
+        return _("%(count)d min ago") % {"count": minutes}
+    return _("%(count)d h ago") % {"count": minutes // 60}

@@ -10,7 +10,7 @@ from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 
 from credentials.models import Credential, Status
-from fleetcontrol.models import Fleet, Role, User
+from fleetcontrol.models import Fleet, Invitation, Role, User
 from tests import factory
 from tests.browser.pages import patterns
 
@@ -25,7 +25,7 @@ class Scene:
         self.alice: User = factory.a_user("Alexandra Mustermann-Schwarzenberg", email="alice@example.com")
         self.fleet: Fleet = factory.a_fleet("Nordlicht Logistik", administrator=self.alice)
         factory.a_fleet("Südstern Spedition", slug="suedstern", administrator=self.alice)
-        factory.a_member(self.fleet, Role.MANAGER, "Bob")
+        self.bob: User = factory.a_member(self.fleet, Role.MANAGER, "Bob")
         factory.a_member(self.fleet, Role.VIEWER, "Vera")
         User.objects.filter(pk=self.alice.pk).update(language=language)
         self.alice.refresh_from_db()
@@ -41,6 +41,9 @@ class Scene:
         self.unused = factory.a_credential(
             self.fleet, "Mercedes test", ends_on=timezone.localdate() + timedelta(days=9)
         )
+        (self.invitation,) = Invitation.add(
+            fleet=self.fleet, emails=["nina@example.com"], role=Role.MANAGER, actor=factory.TEST
+        )
         self.client = Client()
         self.client.force_login(self.alice)
 
@@ -49,7 +52,13 @@ class Scene:
         namespace = name.partition(":")[0]
         if parameter in ("id", namespace.rstrip("s")):
             return {"credentials": self.used.pk, "vehicles": self.vehicle.pk}[namespace]
-        known = {"fleet": self.fleet.slug, "brand": "mercedes-benz"}
+        if parameter == "pk":
+            return self.invitation.pk if "invitation" in name else str(self.fleet.memberships.get(user=self.bob).pk)
+        known = {
+            "fleet": self.fleet.slug,
+            "brand": "mercedes-benz",
+            "token": self.invitation.link.rstrip("/").rpartition("/")[2],
+        }
         mailed = {"key": "none", "uidb36": "1", "provider_id": "none"}  # parts of links that arrive by email
         return (known | mailed)[parameter]
 
@@ -58,7 +67,9 @@ class Scene:
         found = {}
         for pattern in patterns():
             try:
-                address = reverse(pattern.name, kwargs={p: self.value(pattern.name, p) for p in pattern.parameters})
+                address = reverse(
+                    pattern.name, kwargs={key: self.value(pattern.name, key) for key in pattern.parameters}
+                )
             except (KeyError, NoReverseMatch) as missing:
                 raise AssertionError(f"say in Scene.value what stands for {missing} in {pattern}") from None
             answer = self.client.get(address)
