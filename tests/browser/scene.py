@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from django.http import HttpResponse
+from django.http.response import HttpResponseBase
 from django.test import Client
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
@@ -78,5 +78,5 @@ class Scene:
         return found
 
 
-def is_page(answer: HttpResponse) -> bool:
+def is_page(answer: HttpResponseBase) -> bool:
     return answer.headers.get("Content-Type", "").startswith("text/html")
