@@ -18,9 +18,11 @@ from allauth.account.internal.flows.login import get_authentication_records
 from allauth.account.internal.flows.reauthentication import get_reauthentication_flows
 from allauth.core.exceptions import ReauthenticationRequired
 from allauth.mfa.models import Authenticator
+from allauth.usersessions.models import UserSession
 from django.conf import settings
 from django.contrib.messages.storage.base import BaseStorage
 from django.http import Http404, HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import translation
@@ -29,6 +31,7 @@ from django_htmx.middleware import HtmxDetails
 from fleetcontrol.audit import Target
 from fleetcontrol.models import Actor, AuditEvent, Fleet, Membership, Role, User
 
+LAST_SEEN_EVERY = 300  # seconds
 SECOND_FACTORS = (Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN)
 
 
@@ -46,14 +49,14 @@ class FleetRequest(HttpRequest):
 
 def fleet_view[**P](
     role: Role,
-) -> Callable[[Callable[Concatenate[FleetRequest, P], HttpResponse]], Callable[..., HttpResponse]]:
+) -> Callable[[Callable[Concatenate[FleetRequest, P], HttpResponseBase]], Callable[..., HttpResponseBase]]:
     """A view of one fleet for people with this role or a higher one. The URL's `fleet` is the fleet's slug."""
 
     def decorate(
-        view: Callable[Concatenate[FleetRequest, P], HttpResponse],
-    ) -> Callable[..., HttpResponse]:
+        view: Callable[Concatenate[FleetRequest, P], HttpResponseBase],
+    ) -> Callable[..., HttpResponseBase]:
         @wraps(view)
-        def inner(request: FleetRequest, fleet: str, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+        def inner(request: FleetRequest, fleet: str, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
             enter(request, fleet)
             if request.fleet.require_second_factor and not has_second_factor(request.user):
                 return redirect("fleetcontrol:second_factor_needed", request.fleet.slug)
@@ -149,6 +152,21 @@ class AddressMiddleware:
             # Where the proxy is set up wrongly, its own address is better than nothing.
             with suppress(ValueError):
                 request.META["REMOTE_ADDR"] = str(ipaddress.ip_address(last))
+        return self.get_response(request)
+
+
+class LastSeenMiddleware:
+    """Keeps where and when each sign-in was last used, for the person's own list; looked at every few minutes only."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        now = int(time.time())
+        signed_in = request.session.session_key and request.user.is_authenticated
+        if signed_in and now - request.session.get("seen", 0) > LAST_SEEN_EVERY:
+            UserSession.objects.create_from_request(request)
+            request.session["seen"] = now
         return self.get_response(request)
 
 

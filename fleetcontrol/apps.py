@@ -10,7 +10,8 @@ class FleetControlConfig(AppConfig):
 
     def ready(self) -> None:
         autodiscover_modules("duties")
-        from fleetcontrol import sign_in_events  # noqa: F401 - connects the receivers, which need the models
+        # They need the models: the receivers connect themselves, the duties register.
+        from fleetcontrol import audit_duties, sign_in_events  # noqa: F401
 
 
 class AdminConfig(admin_apps.AdminConfig):

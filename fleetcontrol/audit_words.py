@@ -15,39 +15,35 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from fleetcontrol.models import AuditEvent
+from fleetcontrol.audit_phrases import PHRASES, TELLING
+from fleetcontrol.models import AuditEvent, Role
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
 
-# %(target)s is the object's name. %(before)s and %(after)s are the values of the field that TELLING names for the
-# action; %(fields)s the names of all changed fields.
-PHRASES: dict[str, StrOrPromise] = {
-    "credential.add": gettext_lazy("added the credential %(target)s"),
-    "credential.rotate": gettext_lazy("replaced the secret of %(target)s (version %(before)s → %(after)s)"),
-    "credential.revert": gettext_lazy("went back to the former secret of %(target)s (version %(before)s → %(after)s)"),
-    "credential.check": gettext_lazy("checked the connection of %(target)s"),
-    "credential.change": gettext_lazy("changed %(target)s: %(fields)s"),
-    "credential.remove": gettext_lazy("deleted the credential %(target)s"),
-    "vehicle.add": gettext_lazy("added the vehicle %(target)s"),
-    "vehicle.change": gettext_lazy("changed %(target)s: %(fields)s"),
-    "vehicle.move": gettext_lazy("moved %(target)s from %(before)s to %(after)s"),
-    "vehicle.remove": gettext_lazy("removed the vehicle %(target)s"),
-    "fleet.add": gettext_lazy("created the fleet %(target)s"),
-    "fleet.change": gettext_lazy("changed the fleet %(target)s: %(fields)s"),
-    "member.add": gettext_lazy("made %(target)s a member (%(after)s)"),
-    "member.change": gettext_lazy("changed the role of %(target)s (%(before)s → %(after)s)"),
-    "member.remove": gettext_lazy("removed the member %(target)s"),
-    "user.add": gettext_lazy("created the account of %(target)s"),
-    "user.change": gettext_lazy("changed the account of %(target)s: %(fields)s"),
+# Values that are kept in our words and not in those of a field's choices.
+WORDS: dict[str, StrOrPromise] = {
+    "replaced": gettext_lazy("replaced"),
+    "password": gettext_lazy("password"),
+    "totp": gettext_lazy("authenticator app"),
+    "webauthn": gettext_lazy("passkey"),
+    "recovery_codes": gettext_lazy("recovery code"),
+    "socialaccount": gettext_lazy("single sign-on"),
+    **{str(value): label for value, label in Role.choices},
 }
-TELLING = {
-    "credential.rotate": "version",
-    "credential.revert": "version",
-    "vehicle.move": "credential",
-    "member.add": "role",
-    "member.change": "role",
+FIELDS: dict[str, StrOrPromise] = {
+    "password": gettext_lazy("password"),
+    "version": gettext_lazy("version"),
+    "method": gettext_lazy("way of signing in"),
+    "second_factor": gettext_lazy("second factor"),
+    "events": gettext_lazy("events"),
+    "role": gettext_lazy("role"),
 }
+
+
+def who(event: AuditEvent) -> str:
+    """The name in front of the phrase."""
+    return event.actor_label or _("Somebody who is not signed in")
 
 
 def phrase(event: AuditEvent) -> str:
@@ -76,10 +72,8 @@ def changes(event: AuditEvent) -> list[tuple[str, str, str]]:
 
 def field_label(kind: str, field: str) -> StrOrPromise:
     """A field's name for people; `kind` is the model's name in lower case."""
-    if field == "password":
-        return _("password")
-    if field == "version":
-        return _("version")
+    if field in FIELDS:
+        return FIELDS[field]
     for model in apps.get_models():
         if model._meta.model_name == kind:
             try:
@@ -93,20 +87,18 @@ def shown(kind: str, field: str, value: Any) -> str:
     """A kept value for people: the label of a choice, a list with commas, "–" for nothing."""
     if value in (None, "", [], {}):
         return "–"
-    if value == "replaced":
-        return _("replaced")
     for model in apps.get_models():
         if model._meta.model_name == kind and isinstance(value, str):
             try:
                 choices = dict(getattr(model._meta.get_field(field), "flatchoices", ()))
             except FieldDoesNotExist:
                 break
-            return str(choices.get(value, value))
+            return str(choices.get(value, WORDS.get(value, value)))
     if isinstance(value, Mapping):
         return ", ".join(f"{key}: {shown('', '', one)}" for key, one in value.items())
     if isinstance(value, list):
         return ", ".join(shown("", "", one) for one in value)
-    return str(value)
+    return str(WORDS.get(str(value), value))
 
 
 def _pair(made: Mapping[str, Any], field: str) -> tuple[Any, Any]:

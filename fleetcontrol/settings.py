@@ -109,6 +109,7 @@ FERNET_KEYS = [part.strip() for part in key("FERNET_KEYS", "the keys that seal s
 FINGERPRINT_KEY = key("FINGERPRINT_KEY", "the key that makes fingerprints of secrets")
 # Web processes can do without: sealing and verifying is done by `manage.py tend` and `manage.py verify_audit`.
 AUDIT_KEY = key("AUDIT_KEY", "the key that seals the audit trail", needed=False)
+AUDIT_KEPT_DAYS = env.int("AUDIT_KEPT_DAYS", default=0)  # 0: for ever
 TOKEN_KEYS = env.list("TOKEN_KEYS", default=FERNET_KEYS)  # sign access tokens, newest first
 if not all(FERNET_KEYS):
     raise stop("FERNET_KEYS holds an empty key. Write the keys with commas between them, newest first.")
@@ -172,7 +173,7 @@ MIDDLEWARE = [
     "fleetcontrol.access.LanguageMiddleware",
     "fleetcontrol.once.KeepInputMiddleware",
     "allauth.account.middleware.AccountMiddleware",
-    "allauth.usersessions.middleware.UserSessionsMiddleware",
+    "fleetcontrol.access.LastSeenMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "fleetcontrol.once.OnceMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",

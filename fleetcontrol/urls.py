@@ -3,9 +3,9 @@
 from allauth.account.decorators import secure_admin_login
 from django.conf import settings
 from django.contrib import admin
-from django.urls import URLPattern, URLResolver, include, path
+from django.urls import URLPattern, URLResolver, include, path, re_path
 
-from fleetcontrol import api_pages, fleet_views, join_views, member_views, views
+from fleetcontrol import api_pages, audit_views, fleet_views, join_views, member_views, views
 
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]  # one door for everybody
 
@@ -26,6 +26,8 @@ pages: list[URLPattern | URLResolver] = [
     path("f/<slug:fleet>/members/<int:pk>/remove/", member_views.remove, name="member_remove"),
     path("f/<slug:fleet>/invitations/<str:pk>/resend/", member_views.resend, name="invitation_resend"),
     path("f/<slug:fleet>/invitations/<str:pk>/revoke/", member_views.revoke, name="invitation_revoke"),
+    path("f/<slug:fleet>/audit/", audit_views.index, name="audit"),
+    re_path(r"^f/(?P<fleet>[-\w]+)/audit/export\.(?P<kind>csv|jsonl)$", audit_views.export, name="audit_export"),
     path("f/<slug:fleet>/settings/", fleet_views.settings, name="settings"),
     path("f/<slug:fleet>/settings/delete/", fleet_views.remove, name="settings_remove"),
 ]

@@ -170,6 +170,19 @@ def test_sealing_takes_each_event_once(trail: list[AuditEvent], fleet: Fleet) ->
     assert seal_events() == 1
 
 
+def test_tend_seals_and_retires(fleet: Fleet, settings: Any) -> None:
+    out = StringIO()
+    call_command("tend", "--only", "seal_audit", stdout=out)
+    assert proof("--head").strip() in out.getvalue()
+    settings.AUDIT_KEPT_DAYS = 30
+    call_command("tend", "--only", "retire_audit", stdout=StringIO())
+    assert AuditEvent.objects.filter(fleet=fleet).exists()
+    with no_triggers() as cursor:
+        cursor.execute("UPDATE fleetcontrol_auditevent SET time = time - interval '31 days'")
+    call_command("tend", "--only", "retire_audit", stdout=StringIO())
+    assert list(AuditEvent.objects.values_list("action", flat=True)) == ["audit.retire"]
+
+
 @pytest.mark.django_db(transaction=True)
 def test_sealing_waits_for_a_transaction_that_holds_a_lower_id() -> None:
     fleet, written, finish = factory.a_fleet(), Event(), Event()

@@ -7,3 +7,4 @@ from fleetcontrol import audit_words
 register = template.Library()
 register.filter("phrase", audit_words.phrase)
 register.filter("changes", audit_words.changes)
+register.filter("who", audit_words.who)
