@@ -49,6 +49,7 @@ PHRASES: dict[str, StrOrPromise] = {
     "client.stop_former": gettext_lazy("stopped the former secret of the API client %(target)s"),
     "client.revoke": gettext_lazy("revoked the API client %(target)s"),
     "credential.erase": gettext_lazy("erased the former secret of %(target)s"),
+    "credential.lend_token": gettext_lazy("got an access token of %(target)s"),
     "credential.release": gettext_lazy("took the secret of %(target)s"),
     "vehicle.release": gettext_lazy("took the unit password of %(target)s"),
     "secret.reseal": gettext_lazy("sealed the secrets with the newest key: %(target)s"),
