@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Dialog, Page, expect
 
 from credentials.models import Credential
 from fleetcontrol.models import Fleet, User
@@ -103,7 +103,11 @@ def test_leaving_a_changed_form_asks_first(open_as: Opener, bob: User, add: str)
     page = open_as(bob, add)
     asked: list[str] = []
 
-    page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.dismiss()))
+    def stay(dialog: Dialog) -> None:
+        asked.append(dialog.type)
+        dialog.dismiss()
+
+    page.on("dialog", stay)
     page.get_by_label("Client ID", exact=True).fill("x")
     page.get_by_role("link", name="Cancel").click()
     page.wait_for_timeout(300)
