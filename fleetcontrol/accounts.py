@@ -63,7 +63,8 @@ class SocialAccountAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]  
             invitations = list(Invitation.open_for(email).select_for_update(of=("self",)).select_related("fleet"))
             if not invitations:
                 return None
-            user = new_person(email=email, name=sociallogin.account.extra_data.get("name") or "")
+            told = sociallogin.account.get_provider_account().get_user_data() or {}
+            user = new_person(email=email, name=str(told.get("name") or ""))
             for invitation in invitations:
                 invitation.accept(user, actor=actor_for(request, user))
         return user
