@@ -41,7 +41,7 @@ class Webhook(models.Model):
     id = models.CharField(primary_key=True, max_length=26, default=new_id, editable=False, db_collation="C")
     fleet = models.OneToOneField(Fleet, models.CASCADE, related_name="webhook")
     url = models.CharField(_("address"), max_length=500)
-    signing_key: Sealed = SealedTextField(editable=False)
+    signing_key: SealedTextField[Sealed, Sealed] = SealedTextField(editable=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     last_posted_at = models.DateTimeField(null=True, editable=False)
     last_result = models.CharField(max_length=40, blank=True, editable=False)
