@@ -41,6 +41,8 @@ class Condition:
 
 def condition(credential: Credential) -> Condition:
     """The worst thing to say: what the OEM refused, then an end that is near or past, then the last check."""
+    if credential.status_reason == "sealed":
+        return Condition("bad", "lock-keyhole", _("Cannot be opened"), "")
     status = Status(credential.status)
     tone, icon = TONES[status]
     if tone != "bad" and credential.ends_on and (ends := _ending(credential)):

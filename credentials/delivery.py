@@ -12,6 +12,7 @@ from smtplib import SMTPException
 from django.conf import settings
 from django.core.mail import EmailMessage
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
@@ -48,12 +49,15 @@ def email_notices() -> int:
     return sent
 
 
+def recipients(fleet: Fleet) -> QuerySet[User]:
+    """Who gets the fleet's reminders: everybody who can replace a secret."""
+    can_act = [Role.MANAGER, Role.ADMINISTRATOR]
+    return User.objects.filter(memberships__fleet=fleet, memberships__role__in=can_act, is_active=True).order_by("pk")
+
+
 def _email(fleet: Fleet, notices: Sequence[Notice]) -> int:
-    people = User.objects.filter(
-        memberships__fleet=fleet, memberships__role__in=[Role.MANAGER, Role.ADMINISTRATOR], is_active=True
-    )
     sent = 0
-    for person in people.order_by("pk"):
+    for person in recipients(fleet):
         with translation.override(person.language or settings.LANGUAGE_CODE):
             sent += EmailMessage(_subject(fleet, notices), _text(fleet, notices), to=[person.email]).send()
     return sent

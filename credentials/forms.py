@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.forms import BoundField
 from django.utils.translation import gettext_lazy as _
 
 from credentials.brands import Brand, Field, Kind
+from credentials.sign_in import Verdict
 from fleetcontrol.forms import Choice, Text, VerbForm
 from fleetcontrol.widgets import ChoiceCards, SecretInput, SecretText
 
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
+
 FEW_CHOICES = 3
+
+
+def end_field(label: StrOrPromise, help_text: StrOrPromise = "") -> forms.DateField:
+    widget = forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
+    return forms.DateField(label=label, required=False, help_text=help_text, widget=widget)
 
 
 class BrandForm(VerbForm):
@@ -22,7 +31,8 @@ class BrandForm(VerbForm):
     def __init__(self, brand: Brand, fields: Iterable[Field], *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.brand = brand
-        self.of_brand = []
+        self.of_brand: list[str] = []
+        self.verdict: Verdict | None = None
         for one in fields:
             self.fields[one.key] = form_field(one)
             self.of_brand.append(one.key)
@@ -31,6 +41,13 @@ class BrandForm(VerbForm):
     def values(self) -> dict[str, str]:
         """What was typed into the brand's fields, for a verb. Holds secrets."""
         return {key: self.cleaned_data[key] for key in self.of_brand}
+
+    def refuse(self, verdict: Verdict, *more: StrOrPromise) -> None:
+        """Say on top why the OEM did not take what was typed; `more` are sentences that follow."""
+        self.verdict = verdict
+        for sentence in (verdict.reason, *more):
+            self.add_error(None, str(sentence))
+        self.ask_again()
 
     @property
     def brand_fields(self) -> list[BoundField]:
@@ -42,11 +59,8 @@ class AddForm(BrandForm):
     note = Text(
         label=_("Note"), required=False, help_text=_("For your colleagues: where it comes from, who knows about it.")
     )
-    ends_on = forms.DateField(
-        label=_("Ends on"),
-        required=False,
-        help_text=_("When the manufacturer names an end, FleetControl reminds you before it."),
-        widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
+    ends_on = end_field(
+        _("Ends on"), help_text=_("When the manufacturer names an end, FleetControl reminds you before it.")
     )
 
     def __init__(self, brand: Brand, *args: Any, **kwargs: Any) -> None:
@@ -54,34 +68,72 @@ class AddForm(BrandForm):
 
 
 class RotateForm(BrandForm):
-    """Only the secret fields: a different client ID is a different credential."""
+    """The secret fields, and what belongs to a new version: a different client ID is a different credential.
+
+    A brand with a certificate has its end in the certificate.
+    """
 
     def __init__(self, brand: Brand, *args: Any, **kwargs: Any) -> None:
         super().__init__(brand, brand.secret_fields, *args, **kwargs)
+        if not any(one.kind is Kind.PEM_CERTIFICATE for one in brand.fields):
+            self.fields["ends_on"] = end_field(_("Ends on"))
+        reasons = [("planned", _("Planned")), ("expires", _("It expires")), ("leaked", _("It leaked"))]
+        leaked = _(
+            "Revoke the old secret at the manufacturer first. It is erased here at once, without a way back. "
+            "Vehicles may lose their connection until you finish here."
+        )
+        cards = ChoiceCards({"leaked": str(leaked)})
+        self.fields["why"] = Choice(label=_("Why?"), required=False, choices=reasons, widget=cards)
+
+    @property
+    def details(self) -> dict[str, Any]:
+        """What goes with the values, for the verb."""
+        return {"ends_on": self.cleaned_data.get("ends_on"), "why": self.cleaned_data["why"]}
 
 
 class ChangeForm(VerbForm):
     note = Text(label=_("Note"), required=False)
-    ends_on = forms.DateField(
-        label=_("Ends on"), required=False, widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
+    ends_on = end_field(_("Ends on"))
+
+
+class FindForm(forms.Form):
+    """A value to look for. It is never sent back, stored or logged."""
+
+    use_required_attribute = False
+    value = forms.CharField(
+        label=_("Secret"), widget=SecretInput(), max_length=20_000, error_messages={"required": _("Enter a secret.")}
+    )
+
+
+class WebhookForm(VerbForm):
+    url = Text(
+        label=_("Address"),
+        widget=forms.URLInput({"autocomplete": "off", "spellcheck": "false"}),
+        help_text=_("It must start with https://."),
     )
 
 
 def form_field(one: Field) -> forms.Field:
     """How a brand's field looks on a page; what it takes is checked by the brand itself."""
-    words: dict[str, Any] = {"label": one.label, "required": one.required, "help_text": one.help}
-    if one.kind is Kind.CHOICE:
-        choices = [(choice.key, choice.label) for choice in one.choices]
-        if not one.required:
-            choices.insert(0, ("", _("Not given")))
-        widget = ChoiceCards() if len(choices) <= FEW_CHOICES else forms.Select()
-        return Choice(choices=choices, widget=widget, initial=choices[0][0], **words)
-    return Text(widget=_widget(one), **words)
+    if one.kind is not Kind.CHOICE:
+        return Text(label=one.label, required=one.required, help_text=one.help, widget=_widget(one))
+    choices: list[tuple[str, StrOrPromise]] = [(choice.key, choice.label) for choice in one.choices]
+    if not one.required:
+        choices.insert(0, ("", _("Not given")))
+    widget = ChoiceCards() if len(choices) <= FEW_CHOICES else forms.Select()
+    return Choice(
+        label=one.label,
+        required=one.required,
+        help_text=one.help,
+        choices=choices,
+        widget=widget,
+        initial=choices[0][0],
+    )
 
 
 def _widget(one: Field) -> forms.Widget:
-    attrs = {"maxlength": one.max_length, "placeholder": one.example}
-    attrs = {name: value for name, value in attrs.items() if value}
+    # No maxlength: a browser cuts off what is pasted without a word.
+    attrs = {"placeholder": one.example} if one.example else {}
     if one.kind.is_pem:
         return SecretText({"rows": 6})
     if one.kind.is_secret:

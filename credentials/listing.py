@@ -8,17 +8,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date
 from itertools import groupby
 from typing import Self
 
-from django.db.models import Count, Prefetch, Q
+from django.db.models import Count, Prefetch
 from django.http import QueryDict
 from django.utils import timezone
 
 from credentials import brands
+from credentials.attention import Alarm, alarms
 from credentials.condition import Condition, condition
+from credentials.coverage import Coverage
 from credentials.models import Credential, CredentialSecret
 from credentials.queryset import ATTENTION_BEFORE_END, TROUBLED
 from fleetcontrol.models import Fleet
@@ -34,10 +36,14 @@ class Line:
     id: str
     brand: str
     name: str
+    identifier: str
     status: str
     ends_on: date | None
     reason: str
     vehicles: int
+
+    def matches(self, q: str) -> bool:
+        return q in self.name.casefold() or q in self.identifier.casefold()
 
     def is_in(self, chosen: str) -> bool:
         if chosen == "attention":
@@ -72,59 +78,101 @@ class Listing:
 
     q: str
     chosen: str
+    brand: str
     page: int
     pages: int
     shown: int
     total: int
     most: int
-    groups: list[Group] = field(default_factory=list)
-    counts: Mapping[str, int] = field(default_factory=dict)
+    groups: list[Group]
+    counts: Mapping[str, int]
+    alarms: list[Alarm]
+    coverage: Coverage
 
     @classmethod
     def of(cls, fleet: Fleet, params: QueryDict) -> Self:
-        """The list for query parameters q, filter and page. Four queries, whatever the fleet's size."""
-        q = params.get("q", "").strip().replace("\x00", "")
-        chosen = params.get("filter", "") if params.get("filter") in FILTERS else ""
-        lines = sorted(_lines(fleet, q), key=lambda one: (one.brand, -one.vehicles, one.name.casefold()))
-        kept = [line for line in lines if line.is_in(chosen)]
+        """The list for query parameters q, filter, brand and page. Four queries, whatever the fleet's size."""
+        asked = Asked.of(params)
+        vehicles = vehicle_counts(fleet)
+        every = list(_lines(fleet, vehicles))
+        found = asked.found(every)
+        kept = [line for line in found if line.is_in(asked.chosen)]
         pages = max(1, -(-len(kept) // SIZE))
-        asked = params.get("page", "1")
-        page = min(max(1, int(asked)), pages) if asked.isascii() and asked.isdigit() and len(asked) < 7 else 1
+        page = min(asked.page, pages)
+        on_page = kept[(page - 1) * SIZE : page * SIZE]
+        troubled = [line for line in every if line.is_in("attention")]
+        full = _full([*on_page, *troubled])
         return cls(
-            q=q,
-            chosen=chosen,
+            q=asked.q,
+            chosen=asked.chosen,
+            brand=asked.brand,
             page=page,
             pages=pages,
             shown=len(kept),
-            total=len(lines),
-            most=max((line.vehicles for line in lines), default=0),
-            groups=list(_groups(kept, kept[(page - 1) * SIZE : page * SIZE])),
-            counts={name: sum(line.is_in(name) for line in lines) for name in FILTERS},
+            total=len(every),
+            most=max((line.vehicles for line in every), default=0),
+            groups=list(_groups(kept, on_page, full)),
+            counts={name: sum(line.is_in(name) for line in found) for name in FILTERS},
+            alarms=alarms((full[line.id], line.vehicles) for line in troubled if line.id in full),
+            coverage=Coverage.of(every, vehicles.total()),
         )
 
 
-def _lines(fleet: Fleet, q: str) -> Iterator[Line]:
-    found = fleet.credentials.order_by()
-    if q:
-        found = found.filter(Q(name__icontains=q) | Q(identifier__icontains=q))
-    vehicles = vehicle_counts(fleet)
-    for row in found.values_list("id", "brand", "name", "status", "ends_on", "status_reason"):
-        yield Line(*row, vehicles=vehicles[row[0]])
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The query parameters of the list, tidied."""
+
+    q: str
+    chosen: str
+    brand: str
+    page: int
+
+    @classmethod
+    def of(cls, params: QueryDict) -> Self:
+        chosen, page = params.get("filter", ""), params.get("page", "1")
+        return cls(
+            q=params.get("q", "").strip().replace("\x00", ""),
+            chosen=chosen if chosen in FILTERS else "",
+            brand=params.get("brand", ""),
+            page=max(1, int(page)) if page.isascii() and page.isdigit() and len(page) < 7 else 1,
+        )
+
+    def found(self, lines: Iterable[Line]) -> list[Line]:
+        """What search and brand leave, by brand, those with the most vehicles first."""
+        q = self.q.casefold()
+        left = [one for one in lines if one.matches(q) and self.brand in ("", one.brand)]
+        return sorted(left, key=lambda one: (one.brand, -one.vehicles, one.name.casefold()))
 
 
-def vehicle_counts(fleet: Fleet) -> Counter[str]:
-    """How many vehicles use each credential of the fleet, by the credential's id."""
-    found = fleet.vehicles.order_by().filter(credential__isnull=False)
-    return Counter(dict(found.values_list("credential").annotate(Count("pk"))))
+def ids(fleet: Fleet, params: QueryDict) -> list[str]:
+    """The ids of the credentials that search, brand and filter leave."""
+    asked = Asked.of(params)
+    lines = asked.found(_lines(fleet, vehicle_counts(fleet)))
+    return [line.id for line in lines if line.is_in(asked.chosen)]
 
 
-def _groups(all_kept: Iterable[Line], on_page: list[Line]) -> Iterator[Group]:
+def _lines(fleet: Fleet, vehicles: Counter[str | None]) -> Iterator[Line]:
+    columns = ("id", "brand", "name", "identifier", "status", "ends_on", "status_reason")
+    for row in fleet.credentials.order_by().values_list(*columns):
+        yield Line(*(*row, vehicles[row[0]]))
+
+
+def vehicle_counts(fleet: Fleet) -> Counter[str | None]:
+    """How many vehicles use each credential of the fleet, by the credential's id; by None those that use none."""
+    found = fleet.vehicles.order_by().values_list("credential")
+    return Counter(dict(found.annotate(Count("pk"))))
+
+
+def _full(lines: Iterable[Line]) -> dict[str, Credential]:
+    current = Prefetch("secrets", CredentialSecret.objects.filter(is_current=True).defer("value"), "current")
+    return Credential.objects.prefetch_related(current).in_bulk([line.id for line in lines])
+
+
+def _groups(all_kept: Iterable[Line], on_page: list[Line], full: Mapping[str, Credential]) -> Iterator[Group]:
     credentials, vehicles = Counter[str](), Counter[str]()
     for line in all_kept:
         credentials[line.brand] += 1
         vehicles[line.brand] += line.vehicles
-    current = Prefetch("secrets", CredentialSecret.objects.filter(is_current=True).defer("value"), "current")
-    full = Credential.objects.prefetch_related(current).in_bulk([line.id for line in on_page])
     for brand, lines in groupby(on_page, key=lambda line: line.brand):
         rows = [_row(full[line.id], line) for line in lines if line.id in full]
         yield Group(brands.find(brand), credentials[brand], vehicles[brand], rows)

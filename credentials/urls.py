@@ -1,15 +1,21 @@
 from django.urls import path
 
 import fleetcontrol.converters  # noqa: F401 - registers <ulid:…>
-from credentials import views
+from credentials import export, move_views, secret_views, views, webhook_views
 
 app_name = "credentials"
 urlpatterns = [
     path("", views.index, name="index"),
     path("add/", views.choose_brand, name="choose_brand"),
     path("add/<slug:brand>/", views.add, name="add"),
+    path("export/", export.export, name="export"),
+    path("find/", secret_views.find_secret, name="find_secret"),
+    path("reminders/", webhook_views.webhook, name="webhook"),
     path("<ulid:id>/", views.detail, name="detail"),
     path("<ulid:id>/change/", views.change, name="change"),
-    path("<ulid:id>/secret/", views.rotate, name="rotate"),
+    path("<ulid:id>/secret/", secret_views.rotate, name="rotate"),
+    path("<ulid:id>/revert/", secret_views.revert, name="revert"),
+    path("<ulid:id>/check/", secret_views.check, name="check"),
+    path("<ulid:id>/move/", move_views.move, name="move"),
     path("<ulid:id>/delete/", views.remove, name="remove"),
 ]

@@ -26,6 +26,11 @@ class SecretQuerySet(models.QuerySet["CredentialSecret"]):
         """Versions of the fleet in which one of the secret fields is this value; erased ones are remembered too."""
         return self.filter(credential__fleet=fleet_id, fingerprints__contains=[fingerprint(value, f"fleet:{fleet_id}")])
 
+    def with_vehicle_counts(self) -> Self:
+        """With their credentials, and in `vehicle_count` how many vehicles depend on each."""
+        counted = models.Count("credential__vehicles")
+        return self.select_related("credential").defer("value").annotate(vehicle_count=counted)
+
     def erase(self) -> int:
         """Destroy the sealed values of these versions; returns how many. The current version cannot be erased."""
         return self.filter(erased_at=None).update(value=None, erased_at=timezone.now(), erase_after=None)

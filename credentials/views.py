@@ -11,17 +11,21 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 
 from credentials import brands
+from credentials.attention import alarms
 from credentials.condition import condition
-from credentials.forms import AddForm, ChangeForm, RotateForm
+from credentials.forms import AddForm, ChangeForm
 from credentials.listing import Listing
-from credentials.models import Credential, CredentialInUse
+from credentials.models import Credential, CredentialInUse, SecretRefused, Status
+from credentials.sign_in import Outcome, Verdict
 from fleetcontrol.access import FleetRequest, fleet_view
 from fleetcontrol.models import AuditEvent, Role
 from fleetcontrol.once import kept
 from fleetcontrol.paging import page_of
 
+SHOWN_ALARMS = 3
 SHOWN_VEHICLES = 5
 SHOWN_EVENTS = 5
+SHOWN_VERSIONS = 10
 BLOCKED_PAGE = 25
 
 
@@ -30,7 +34,9 @@ def index(request: FleetRequest) -> HttpResponse:
     listing = Listing.of(request.fleet, request.GET)
     filters = [("", _("All")), ("attention", _("Need attention")), ("unused", _("Not in use"))]
     chips = [(name, words, listing.counts[name]) for name, words in filters]
-    return render(request, "credentials/index.html", {"listing": listing, "chips": chips})
+    shown = listing.alarms if "all" in request.GET else listing.alarms[:SHOWN_ALARMS]
+    context = {"listing": listing, "chips": chips, "alarms": shown}
+    return render(request, "credentials/index.html", context)
 
 
 @fleet_view(Role.MANAGER)
@@ -52,12 +58,13 @@ def add(request: FleetRequest, brand: str) -> HttpResponse:
     form = AddForm(oem, request.POST if request.method == "POST" else None, initial=start)
     if form.is_valid():
         details = {field: form.cleaned_data[field] for field in ("name", "note", "ends_on")}
+        details |= {"values": form.values, "check": "unchecked" not in request.POST}
         try:
-            credential = Credential.add(
-                fleet=request.fleet, actor=request.actor, brand=oem.id, values=form.values, **details
-            )
+            credential = Credential.add(fleet=request.fleet, actor=request.actor, brand=oem.id, **details)
         except ValidationError as error:
             form.take(error)
+        except SecretRefused as refusal:
+            form.refuse(refusal.verdict, *what_next(refusal.verdict))
         else:
             saved(request, credential)
             return redirect("credentials:detail", fleet=request.fleet.slug, id=credential.pk)
@@ -69,12 +76,19 @@ def add(request: FleetRequest, brand: str) -> HttpResponse:
 def detail(request: FleetRequest, id: str) -> HttpResponse:
     credential = find(request, id)
     events = AuditEvent.objects.filter(target_kind="credential", target_id=credential.pk).order_by("-id")
+    vehicle_count = credential.vehicles.count()
+    versions = list(credential.secrets.defer("value")[:SHOWN_VERSIONS])
+    attention = Credential.objects.needing_attention().filter(pk=credential.pk).exists()
     context = {
         "credential": credential,
         "condition": condition(credential),
-        "secret": credential.secret,
+        "alarms": alarms([(credential, vehicle_count)] if attention else []),
+        "idle": Credential.objects.idle().filter(pk=credential.pk).exists(),
+        "versions": versions,
+        "current_version": credential.secret.version,
+        "former": next((one for one in versions if one.can_return), None),
         "vehicles": credential.vehicles.order_by("name")[:SHOWN_VEHICLES],
-        "vehicle_count": credential.vehicles.count(),
+        "vehicle_count": vehicle_count,
         "events": events[:SHOWN_EVENTS],
     }
     return render(request, "credentials/detail.html", context)
@@ -95,30 +109,6 @@ def change(request: FleetRequest, id: str) -> HttpResponse:
             return redirect("credentials:detail", fleet=request.fleet.slug, id=credential.pk)
     status = 422 if form.errors else 200
     return render(request, "credentials/change.html", {"form": form, "credential": credential}, status=status)
-
-
-@sensitive_post_parameters()
-@never_cache
-@fleet_view(Role.MANAGER)
-def rotate(request: FleetRequest, id: str) -> HttpResponse:
-    credential = find(request, id)
-    form = RotateForm(credential.oem, request.POST if request.method == "POST" else None)
-    if form.is_valid():
-        try:
-            secret = credential.rotate(actor=request.actor, values=form.values)
-        except ValidationError as error:
-            form.take(error)
-        else:
-            messages.success(request, _("Version %(version)s is in use.") % {"version": secret.version})
-            return redirect("credentials:detail", fleet=request.fleet.slug, id=credential.pk)
-    context = {
-        "form": form,
-        "credential": credential,
-        "secret": credential.secret,
-        "next_version": credential.secret.version + 1,
-        "vehicle_count": credential.vehicles.count(),
-    }
-    return render(request, "credentials/rotate.html", context, status=422 if form.errors else 200)
 
 
 @fleet_view(Role.MANAGER)
@@ -166,8 +156,20 @@ def shared_brand(text: str) -> brands.Brand:
     return oem
 
 
+def what_next(verdict: Verdict) -> list[str]:
+    """What can be done about a refusal beyond mending a slip."""
+    if verdict.outcome is Outcome.NO_ANSWER:
+        return [_("You can try again, or save now and check later.")]
+    return []
+
+
 def saved(request: FleetRequest, credential: Credential) -> None:
     """Say that the credential is saved, and what a person should know of it."""
-    messages.success(request, _("%(name)s saved. Its connection is not checked yet.") % {"name": credential})
+    if credential.status == Status.WORKING:
+        messages.success(request, _("%(name)s saved. Its connection works.") % {"name": credential})
+    else:
+        messages.success(request, _("%(name)s saved. Its connection is not checked yet.") % {"name": credential})
+        if credential.status_detail:
+            messages.info(request, credential.status_detail)
     for note in credential.notes:
         messages.warning(request, note)

@@ -19,7 +19,7 @@ from django.utils.translation import gettext_lazy as _
 from credentials.field import tidy
 from fleetcontrol import outbound
 from fleetcontrol.models import Actor, AuditEvent, Fleet, new_id
-from fleetcontrol.seal import Sealed, SealedTextField, SealError, seal
+from fleetcontrol.seal import SealedTextField, SealError, seal
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
@@ -41,7 +41,7 @@ class Webhook(models.Model):
     id = models.CharField(primary_key=True, max_length=26, default=new_id, editable=False, db_collation="C")
     fleet = models.OneToOneField(Fleet, models.CASCADE, related_name="webhook")
     url = models.CharField(_("address"), max_length=500)
-    signing_key: SealedTextField[Sealed, Sealed] = SealedTextField(editable=False)
+    signing_key = SealedTextField(editable=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     last_posted_at = models.DateTimeField(null=True, editable=False)
     last_result = models.CharField(max_length=40, blank=True, editable=False)
@@ -102,6 +102,7 @@ class Webhook(models.Model):
         return not result
 
     def _send(self, delivery: str, event: str, content: bytes) -> str:
+        assert self.signing_key is not None  # noqa: S101 - the column is never NULL
         key = self.signing_key.open(self.seal_owner)
         seconds = int(timezone.now().timestamp())
         headers = {

@@ -11,6 +11,7 @@ from credentials import brands
 from fleetcontrol.models import Fleet
 from fleetcontrol.paging import Page, page_of
 from vehicles.models import Vehicle
+from vehicles.queryset import VehicleQuerySet
 
 ORDERS = ("name", "-name")
 # A choice longer than this is no help; the list of one credential's vehicles is reached from the credential.
@@ -36,17 +37,11 @@ class Listing:
             params.get(name, "").strip().replace("\x00", "") for name in ("q", "brand", "credential")
         )
         order = params.get("sort", "name") if params.get("sort") in ORDERS else "name"
-        found = fleet.vehicles.search(q).select_related("credential").only(*SHOWN)
-        if brand:
-            found = found.filter(telematics_brand=brand)
-        if credential == "none":
-            found = found.filter(credential=None)
-        elif credential:
-            found = found.filter(credential=credential)
+        vehicles = found(fleet, params).only(*SHOWN)
         choices = list(fleet.credentials.order_by("name").values_list("pk", "name")[: CHOICES + 1])
         if len(choices) > CHOICES:
             choices = list(fleet.credentials.filter(pk=credential).values_list("pk", "name"))
-        return cls(q, brand, credential, order, choices, page_of(found, params, order=[order]))
+        return cls(q, brand, credential, order, choices, page_of(vehicles, params, order=[order]))
 
     @property
     def is_filtered(self) -> bool:
@@ -55,3 +50,14 @@ class Listing:
     @property
     def brands(self) -> list[brands.Brand]:
         return list(brands.catalogue().values())
+
+
+def found(fleet: Fleet, params: QueryDict) -> VehicleQuerySet:
+    """The vehicles that search and filters among the query parameters leave, with their credentials."""
+    q, brand, credential = (params.get(name, "").strip().replace("\x00", "") for name in ("q", "brand", "credential"))
+    vehicles = fleet.vehicles.search(q).select_related("credential")
+    if brand:
+        vehicles = vehicles.filter(telematics_brand=brand)
+    if credential == "none":
+        return vehicles.filter(credential=None)
+    return vehicles.filter(credential=credential) if credential else vehicles

@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from credentials.models import Credential
 from fleetcontrol.models import Actor
+from fleetcontrol.seal import fingerprint
 
 if TYPE_CHECKING:
     from vehicles.models import Vehicle  # noqa: F401 - named in a string below
@@ -66,6 +67,10 @@ class VehicleQuerySet(models.QuerySet["Vehicle"]):
             whole = range(start, len(wanted) - CHUNK + 1, CHUNK)
             hit |= models.Q(chunks__contains=[wanted[at : at + CHUNK] for at in whole])
         return self.alias(chunks=Chunks("search")).filter(hit, search__contains=wanted)
+
+    def holding(self, value: str, fleet_id: int) -> Self:
+        """Vehicles of the fleet whose unit has this password."""
+        return self.filter(fleet=fleet_id, unit_password_fingerprint=fingerprint(value, f"fleet:{fleet_id}"))
 
     def move(self, credential: Credential, *, actor: Actor) -> int:
         """Move these vehicles to another credential of their fleet and brand, all or none; returns how many moved.

@@ -1,0 +1,41 @@
+"""The list of vehicles as CSV: what search and filters show, with the columns that an import knows, streamed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+from django.http import StreamingHttpResponse
+
+from fleetcontrol.access import FleetRequest, fleet_view
+from fleetcontrol.models import Role
+from fleetcontrol.tabular.download import download
+from vehicles.listing import found
+from vehicles.models import Vehicle
+from vehicles.queryset import VehicleQuerySet
+
+HEADER = (
+    *("name", "telematics_brand", "telematics_unit_id", "credential", "vin", "license_plate", "make", "model"),
+    *("custom_name", "fuel_type", "year", "transmission", "vehicle_type", "operation_status", "tags"),
+    *("custom_fields", "id"),
+)
+_PLAIN = [name for name in HEADER if name not in ("credential", "tags", "custom_fields", "year")]
+
+
+@fleet_view(Role.VIEWER)
+def export(request: FleetRequest) -> StreamingHttpResponse:
+    return download(request, "vehicles", HEADER, _rows(found(request.fleet, request.GET)))
+
+
+def _rows(vehicles: VehicleQuerySet) -> Iterator[list[str]]:
+    for vehicle in vehicles.order_by("name").defer("unit_password", "search").iterator(chunk_size=2000):
+        yield _row(vehicle)
+
+
+def _row(vehicle: Vehicle) -> list[str]:
+    cells = {name: str(getattr(vehicle, name)) for name in _PLAIN}
+    cells["credential"] = vehicle.credential.name if vehicle.credential else ""
+    cells["tags"] = ", ".join(vehicle.tags)
+    cells["custom_fields"] = json.dumps(vehicle.custom_fields, ensure_ascii=False) if vehicle.custom_fields else ""
+    cells["year"] = str(vehicle.year or "")
+    return [cells[name] for name in HEADER]
