@@ -48,7 +48,8 @@ class CredentialForm(VerbForm):
         if changed:
             credential.change(actor=self.actor, **changed)
         if any(values.values()):
-            credential.rotate(actor=self.actor, values=values)
+            # The end belongs to the new version: what stands in the form goes with it.
+            credential.rotate(actor=self.actor, values=values, ends_on=typed["ends_on"])
         return credential
 
 
