@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -219,7 +220,7 @@ def test_a_leaked_value_is_found_with_what_depends_on_it_and_not_sent_back(
     fleet: Fleet, as_bob: Client, credential: Credential
 ) -> None:
     factory.a_vehicle(fleet, credential)
-    unit = {
+    unit: dict[str, Any] = {
         "telematics_brand": "OKAI",
         "telematics_unit_id": "490154203237518",
         "password": "right-1",
