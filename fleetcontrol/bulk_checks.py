@@ -146,12 +146,12 @@ class Checks:
     def start(self, *, with_findings: bool) -> None:
         """Make the tables and read what cleaning found."""
         self._cursor.execute(_TABLES)
-        self._cursor.execute("ANALYZE import_row")
         if with_findings:
             self._cursor.execute(_READ_FINDINGS)
 
     def in_the_file(self) -> None:
         """Rows that repeat a unique value of an earlier row; with `skip` they are left out."""
+        self._cursor.execute("ANALYZE import_row")
         for key in self._importer.keys:
             values = {"field": key.field, "cause": str(key.in_file)}
             self._cursor.execute(_TWICE_IN_FILE.format(**key.parts), values)

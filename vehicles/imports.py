@@ -28,6 +28,7 @@ from vehicles.models import Vehicle
 _VIN = re.compile(vins.PATTERN)
 _TEXTS = ("name", "license_plate", "make", "model", "custom_name", "fuel_type", "transmission", "vehicle_type")
 _LONGEST = {one.name: one.max_length or 0 for one in Vehicle._meta.fields if one.name in _TEXTS}
+_LONGEST_UNIT = Vehicle._meta.get_field("telematics_unit_id").max_length or 0  # type: ignore[union-attr]  # a text
 _SHORTEST_LIMIT = min(_LONGEST.values())
 _WORDS = {one.name: getattr(one, "violation_error_message", "") for one in Vehicle._meta.constraints}
 _BRANDS_KEPT = 1000
@@ -116,8 +117,9 @@ class VehicleImporter(Importer):
         good_vin = _vin(vin, say) if vin else ""
         own_unit = unit
         if brand is not None:
-            unit = self._unit(brand, unit or (good_vin if brand.unit_id.from_vin else ""), say)
-            if not unit and not own_unit and not (brand.unit_id.from_vin and vin):
+            rule = brand.unit_id
+            unit = self._unit(brand, unit or (good_vin if rule.from_vin else ""), say)
+            if not unit and not own_unit and not (rule.from_vin and vin):
                 say("telematics_unit_id", "", _WORDS["vehicle_unit_not_empty"], if_new=self._updates)
             for key, words, is_missing in _reach_errors(brand.id, brand.kind, bool(credential), bool(password)):
                 value = "" if key == "password" else credential
@@ -203,10 +205,14 @@ class VehicleImporter(Importer):
         return brand
 
     def _unit(self, brand: brands.Brand, unit: str, say: Say) -> str:
-        if not unit:
-            return ""
+        """The unit's id as the brand's own cleaning gives it; what that would give back as it is is not sent there."""
+        rule = brand.unit_id
+        kept = vins.clean(unit) if rule.from_vin else unit
+        is_plain = len(kept) <= _LONGEST_UNIT and kept.isascii() and kept.isprintable()
+        if not kept or (is_plain and (not rule.pattern or re.fullmatch(rule.pattern, kept))):
+            return kept
         try:
-            return brand.unit_id.clean(unit)
+            return rule.clean(unit)
         except ValidationError as error:
             say("telematics_unit_id", unit, error.messages[0])
             return ""

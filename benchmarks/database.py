@@ -1,0 +1,51 @@
+"""A database of its own for a benchmark: made empty, thrown away afterwards, so that no audit trail keeps its rows."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import django
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "fleetcontrol.settings")
+django.setup()
+
+from django.db import connection  # noqa: E402 - after setup
+
+
+@contextmanager
+def own_database() -> Iterator[None]:
+    """Every query inside goes to a new database that is dropped at the end."""
+    before = connection.settings_dict["NAME"]
+    connection.creation.create_test_db(verbosity=0, autoclobber=True, serialize=False)
+    try:
+        yield
+    finally:
+        connection.creation.destroy_test_db(before, verbosity=0)
+
+
+def empty(*tables: str) -> None:
+    """Take all rows out of tables and settle what is left to do for them, so that runs start alike."""
+    with connection.cursor() as cursor:
+        for table in tables:
+            if table == "fleetcontrol_auditevent":
+                cursor.execute("ALTER TABLE fleetcontrol_auditevent DISABLE TRIGGER USER")
+        cursor.execute("TRUNCATE " + ", ".join(tables))
+        cursor.execute("CHECKPOINT")
+
+
+def peak_of(module: str, *arguments: str) -> int:
+    """Peak memory in bytes of `python -m module arguments` in a process of its own, on this benchmark's database."""
+    child = subprocess.run(
+        [sys.executable, "-m", module, connection.settings_dict["NAME"], *arguments],
+        check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    return int(child.stdout.split()[-1])
+
+
+def own_peak() -> int:
+    """Peak memory of this process in bytes; not from getrusage, whose figure a child takes over from its parent."""
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return int(status.partition("VmHWM:")[2].split()[0]) * 1024
