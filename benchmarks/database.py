@@ -14,6 +14,8 @@ django.setup()
 
 from django.db import connection  # noqa: E402 - after setup
 
+__all__ = ["connection", "empty", "own_database", "own_peak", "peak_of"]
+
 
 @contextmanager
 def own_database() -> Iterator[None]:
@@ -32,7 +34,7 @@ def empty(*tables: str) -> None:
         for table in tables:
             if table == "fleetcontrol_auditevent":
                 cursor.execute("ALTER TABLE fleetcontrol_auditevent DISABLE TRIGGER USER")
-        cursor.execute("TRUNCATE " + ", ".join(tables))
+        cursor.execute("TRUNCATE " + ", ".join(tables) + " CASCADE")
         cursor.execute("CHECKPOINT")
 
 

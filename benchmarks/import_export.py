@@ -11,7 +11,7 @@ from fleetcontrol.models import Fleet
 from vehicles.models import Vehicle
 
 
-class VehicleResource(resources.ModelResource):
+class VehicleResource(resources.ModelResource):  # type: ignore[misc]  # the library has no types
     """A resource with validation and a look-up of what is there, as an import that is to be checked needs."""
 
     credential = fields.Field("credential", "credential", widgets.ForeignKeyWidget(Credential, "name"))

@@ -69,7 +69,7 @@ def main(rows: int) -> None:
         fleet, path = a_fleet(), Path(folder) / "vehicles.csv"
         files.vehicles(path, rows)
         run(path, fleet)
-        columns = [one.column for one in Vehicle._meta.concrete_fields if not one.generated]
+        columns = [str(one.column) for one in Vehicle._meta.concrete_fields if not one.generated]
         with connection.cursor() as cursor:
             cursor.execute(f"SELECT {', '.join(columns)} FROM vehicles_vehicle ORDER BY id")
             same = [tuple(_copied(value) for value in row) for row in cursor.fetchall()]

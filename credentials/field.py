@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
@@ -19,6 +18,8 @@ if TYPE_CHECKING:
 
 # What pasting adds around a value and str.strip() leaves: zero-width marks and a byte-order mark.
 _INVISIBLE = "\u200b\u200c\u200d\u2060\ufeff"
+# Unicode's categories Cc and Cs: control characters and halves of characters.
+_UNFIT = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 # Narrower than the standard: no user name, no other port, nothing that two parsers could read in
 # two ways.
 _URL = re.compile(r"https://[a-z0-9.-]+(:443)?([/?][A-Za-z0-9._~:/?@!$&'()*+,;=%-]*)?", re.IGNORECASE)
@@ -120,8 +121,7 @@ class Field:
                 _("“%(label)s” is too long: %(length)d characters, at most %(limit)d."),
                 params={"label": self.label, "length": len(value), "limit": self.max_length},
             )
-        allowed = "\n" if self.kind.is_pem else ""
-        if any(unicodedata.category(c) in ("Cc", "Cs") and c not in allowed for c in value):
+        if _UNFIT.search(value.replace("\n", "") if self.kind.is_pem else value):
             raise ValidationError(
                 _("“%(label)s” holds a character that cannot be typed, such as a line break. Copy it again."),
                 params={"label": self.label},

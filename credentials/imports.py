@@ -33,6 +33,8 @@ _OWN = (
 _LONGEST = {one.name: one.max_length or 0 for one in Credential._meta.fields if one.name in ("name", "note")}
 _WORDS = {one.name: getattr(one, "violation_error_message", "") for one in Credential._meta.constraints}
 _BRANDS_KEPT = 1000
+_NOTHING = brands.Cleaned()
+_as_kept = json.JSONEncoder(ensure_ascii=False, sort_keys=True).encode  # as `CredentialSecret.add` writes it
 
 
 def _fields() -> tuple[Field, ...]:
@@ -67,7 +69,8 @@ class CredentialImporter(Importer):
     def __init__(self, fleet: Fleet, actor: Actor, options: Options, given: frozenset[str]) -> None:
         super().__init__(fleet, actor, options, given)
         self._ids = Ids()
-        self._keys = [one.key for one in self.fields[len(_OWN) :]]
+        own = {one.key for one in _OWN}
+        self._places = [(one.key, place) for place, one in enumerate(self.fields) if one.key in given - own]
         self._secret_keys = {one.key for one in self.fields if one.is_secret}
         self._brands: dict[str, brands.Brand | str] = {}
         self._updates = options.on_duplicate is OnDuplicate.UPDATE
@@ -75,19 +78,19 @@ class CredentialImporter(Importer):
     @sensitive_variables()
     def stage(self, cells: Sequence[str], say: Say) -> Sequence[str]:
         name, brand_text, note, ends_on = map(str.strip, cells[: len(_OWN)])
-        for key, text in (("name", name), ("note", note)):
-            if len(text) > _LONGEST[key]:
-                _checked(key, text, say)
+        if len(name) > _LONGEST["name"]:
+            _checked("name", name, say)
+        if len(note) > _LONGEST["note"]:
+            _checked("note", note, say)
         if not name:
             say("name", "", _WORDS["credential_name_not_empty"])
         brand = self._brand(brand_text, say)
-        values = {key: cell for key, cell in zip(self._keys, cells[len(_OWN) :], strict=True) if cell.strip()}
-        cleaned = self._clean(brand, values, say) if brand else brands.Cleaned()
+        values = {key: cells[place] for key, place in self._places if cells[place].strip()}
+        cleaned = self._clean(brand, values, say) if brand else _NOTHING
         credential_id = self._ids.next()
         sealed = fingerprints = ""
         if cleaned.secret:
-            text = json.dumps(dict(cleaned.secret), ensure_ascii=False, sort_keys=True)
-            sealed = seal(text, CredentialSecret.owner(credential_id, 1)).token.decode()
+            sealed = seal(_as_kept(cleaned.secret), CredentialSecret.owner(credential_id, 1)).token.decode()
             fingerprints = "{" + ",".join(fingerprints_of(cleaned.secret, self.fleet.pk)) + "}"
         return (
             credential_id,

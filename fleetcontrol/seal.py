@@ -5,7 +5,6 @@ added: the owner's id inside the ciphertext, so that one copied to another row i
 as a closed `Sealed`, so that a list never decrypts and a wrong key breaks one operation and not a page.
 """
 
-import hashlib
 import hmac
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -100,7 +99,7 @@ def keys_fit() -> bool:
 def fingerprint(value: str, scope: str) -> str:
     """A keyed digest (64 hex digits) that is equal for equal secrets of one scope, a fleet, and tells nothing else."""
     message = f"{scope}{_SEPARATOR}{value}".encode()
-    return hmac.new(settings.FINGERPRINT_KEY.encode(), message, hashlib.sha256).hexdigest()
+    return hmac.digest(settings.FINGERPRINT_KEY.encode(), message, "sha256").hex()
 
 
 if TYPE_CHECKING:  # the library has no types

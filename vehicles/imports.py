@@ -28,7 +28,7 @@ from vehicles.models import Vehicle
 _VIN = re.compile(vins.PATTERN)
 _TEXTS = ("name", "license_plate", "make", "model", "custom_name", "fuel_type", "transmission", "vehicle_type")
 _LONGEST = {one.name: one.max_length or 0 for one in Vehicle._meta.fields if one.name in _TEXTS}
-_LONGEST_UNIT = Vehicle._meta.get_field("telematics_unit_id").max_length or 0  # type: ignore[union-attr]  # a text
+_LONGEST_UNIT = Vehicle._meta.get_field("telematics_unit_id").max_length or 0
 _SHORTEST_LIMIT = min(_LONGEST.values())
 _WORDS = {one.name: getattr(one, "violation_error_message", "") for one in Vehicle._meta.constraints}
 _BRANDS_KEPT = 1000
