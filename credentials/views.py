@@ -9,6 +9,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_safe
 
 from credentials import brands
 from credentials.attention import alarms
@@ -30,6 +31,7 @@ BLOCKED_PAGE = 25
 
 
 @fleet_view(Role.VIEWER)
+@require_safe
 def index(request: FleetRequest) -> HttpResponse:
     listing = Listing.of(request.fleet, request.GET)
     filters = [("", _("All")), ("attention", _("Need attention")), ("unused", _("Not in use"))]
@@ -40,6 +42,7 @@ def index(request: FleetRequest) -> HttpResponse:
 
 
 @fleet_view(Role.MANAGER)
+@require_safe
 def choose_brand(request: FleetRequest) -> HttpResponse:
     added = dict.fromkeys(brands.catalogue(), 0)
     for brand in request.fleet.credentials.order_by().values_list("brand", flat=True):
@@ -73,6 +76,7 @@ def add(request: FleetRequest, brand: str) -> HttpResponse:
 
 
 @fleet_view(Role.VIEWER)
+@require_safe
 def detail(request: FleetRequest, id: str) -> HttpResponse:
     credential = find(request, id)
     events = AuditEvent.objects.filter(target_kind="credential", target_id=credential.pk).order_by("-id")

@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_safe
 
 from credentials import brands
 from fleetcontrol.access import FleetRequest, fleet_view
@@ -25,11 +26,13 @@ CHOSEN_AT_MOST = 1000
 
 
 @fleet_view(Role.VIEWER)
+@require_safe
 def index(request: FleetRequest) -> HttpResponse:
     return render(request, "vehicles/index.html", {"listing": Listing.of(request.fleet, request.GET)})
 
 
 @fleet_view(Role.MANAGER)
+@require_safe
 def choose_brand(request: FleetRequest) -> HttpResponse:
     return render(request, "vehicles/choose_brand.html", {"brands": brands.catalogue().values()})
 
@@ -58,6 +61,7 @@ def add(request: FleetRequest, brand: str) -> HttpResponse:
 
 
 @fleet_view(Role.VIEWER)
+@require_safe
 def detail(request: FleetRequest, id: str) -> HttpResponse:
     vehicle = find(request, id)
     facts = [(Vehicle._meta.get_field(name), getattr(vehicle, name)) for name in MASTER_DATA]

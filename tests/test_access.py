@@ -1,0 +1,170 @@
+"""The table of every address, method and role. An address that is not in it fails the suite, so that none is forgotten.
+
+The columns are what somebody of the lowest role that may come in gets for GET and for a POST without values. Everybody
+below that role gets 403, an outsider 404 (or both the 405 of a method that is nobody's), and who is not signed in the
+way to the sign-in.
+"""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import pytest
+from django.db import transaction
+from django.http import HttpResponse
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver, reverse
+
+from fleetcontrol.invitations import Invitation
+from fleetcontrol.models import Fleet, Membership, Role, User
+from tests import factory
+from tests.conftest import signed_in
+
+pytestmark = pytest.mark.django_db
+V, M, A = Role.VIEWER, Role.MANAGER, Role.ADMINISTRATOR
+
+
+class Page(NamedTuple):
+    name: str
+    role: Role
+    get: int
+    post: int
+    of: str = ""  # the object that the address names
+
+
+FLEET_PAGES = [
+    Page("credentials:index", V, 200, 405),
+    Page("credentials:choose_brand", M, 200, 405),
+    Page("credentials:add", M, 200, 422, "brand"),
+    Page("credentials:detail", V, 200, 405, "credential"),
+    Page("credentials:change", M, 200, 302, "credential"),
+    Page("credentials:rotate", M, 200, 422, "credential"),
+    Page("credentials:remove", M, 200, 409, "credential"),
+    Page("credentials:export", V, 200, 200),
+    Page("credentials:find_secret", M, 200, 422),
+    Page("credentials:webhook", A, 200, 200),
+    Page("credentials:revert", M, 302, 302, "credential"),
+    Page("credentials:check", M, 302, 302, "credential"),
+    Page("credentials:move", M, 302, 302, "credential"),
+    Page("vehicles:index", V, 200, 405),
+    Page("vehicles:export", V, 200, 200),
+    Page("vehicles:choose_brand", M, 200, 405),
+    Page("vehicles:add", M, 200, 422, "brand"),
+    Page("vehicles:move_many", M, 200, 422),
+    Page("vehicles:detail", V, 200, 405, "vehicle"),
+    Page("vehicles:change", M, 200, 422, "vehicle"),
+    Page("vehicles:move", M, 200, 422, "vehicle"),
+    Page("vehicles:remove", M, 200, 302, "vehicle"),
+    Page("fleetcontrol:members", A, 200, 200),
+    Page("fleetcontrol:member_invite", A, 200, 422),
+    Page("fleetcontrol:member_change", A, 200, 422, "membership"),
+    Page("fleetcontrol:member_remove", A, 200, 302, "membership"),
+    Page("fleetcontrol:invitation_resend", A, 405, 302, "invitation"),
+    Page("fleetcontrol:invitation_revoke", A, 200, 302, "invitation"),
+    Page("fleetcontrol:audit", A, 200, 200),
+    Page("fleetcontrol:audit_export", A, 200, 200, "export"),
+    Page("fleetcontrol:settings", A, 200, 422),
+    Page("fleetcontrol:settings_remove", A, 200, 422),
+]
+# Pages of a person without a fleet: what a signed-in outsider gets for GET and an empty POST.
+OWN_PAGES = {
+    "fleetcontrol:home": (302, 302),
+    "fleetcontrol:preferences": (405, 302),
+    "fleetcontrol:profile": (200, 302),
+    "fleetcontrol:fleet_add": (404, 404),
+    "fleetcontrol:second_factor_needed": (404, 404),
+}
+# What anybody gets without signing in.
+OPEN_PAGES = {
+    "fleetcontrol:health": (200, 200),
+    "fleetcontrol:openapi": (200, 405),
+    "fleetcontrol:docs": (200, 405),
+    "fleetcontrol:problem": (200, 405),
+    "fleetcontrol:invitation_accept": (404, 404),
+    "fleetcontrol:styleguide": (200, 200),
+}
+# Held by their own tests: sign-in by allauth's and test_sign_in, the admin by test_admin, the API by test_api_*.
+ELSEWHERE = ("accounts/", "admin/", "v2/", "v3/", "oauth/", "api/")
+
+
+@pytest.fixture
+def addresses(fleet: Fleet, vera: User, bob: User, alice: User, charlie: User) -> dict[str, dict[str, Any]]:
+    """For each kind of object, what its addresses need."""
+    credential = factory.a_credential(fleet)
+    vehicle = factory.a_vehicle(fleet, credential)
+    invitation = Invitation.objects.create(fleet=fleet, email="new@example.com", role=V)
+    return {
+        "": {},
+        "export": {"kind": "csv"},
+        "brand": {"brand": "MERCEDES_BENZ"},
+        "credential": {"id": credential.pk},
+        "vehicle": {"id": vehicle.pk},
+        "membership": {"pk": Membership.objects.get(user=vera).pk},
+        "invitation": {"pk": invitation.pk},
+    }
+
+
+def ask(client: Client, method: str, address: str) -> HttpResponse:
+    """One request, whose effects are taken back."""
+    with transaction.atomic():
+        answer: HttpResponse = getattr(client, method)(address, {"sent": "yes"} if method == "post" else {})
+        transaction.set_rollback(True)
+    return answer
+
+
+@pytest.mark.parametrize("page", FLEET_PAGES, ids=[page.name for page in FLEET_PAGES])
+def test_a_page_of_a_fleet_is_open_to_its_role_and_closed_to_others(
+    page: Page, fleet: Fleet, addresses: dict[str, Any], vera: User, bob: User, alice: User, charlie: User
+) -> None:
+    address = reverse(page.name, kwargs={"fleet": fleet.slug} | addresses[page.of])
+    for method, status in (("get", page.get), ("post", page.post)):
+        nobodys = 405 if status == 405 else None
+        for person, role in ((vera, V), (bob, M), (alice, A)):
+            expected = status if role.covers(page.role) else 403
+            assert ask(signed_in(person), method, address).status_code in (expected, nobodys), (method, role)
+        assert ask(signed_in(charlie), method, address).status_code in (404, nobodys), method
+        stranger = ask(Client(), method, address)
+        assert (stranger.status_code, stranger["Location"].split("?")[0]) == (302, "/accounts/login/"), method
+
+
+@pytest.mark.parametrize(
+    "page", [page for page in FLEET_PAGES if page.of not in ("", "brand", "export")], ids=lambda p: p.name
+)
+def test_an_object_of_another_fleet_is_not_found(page: Page, addresses: dict[str, Any], charlie: User) -> None:
+    own = Membership.objects.select_related("fleet").get(user=charlie).fleet
+    address = reverse(page.name, kwargs={"fleet": own.slug} | addresses[page.of])
+    methods = [m for m, status in (("get", page.get), ("post", page.post)) if status != 405]
+    assert {ask(signed_in(charlie), method, address).status_code for method in methods} == {404}
+
+
+def test_a_persons_own_pages_ask_for_a_sign_in(charlie: User) -> None:
+    for name, statuses in OWN_PAGES.items():
+        address = reverse(name, kwargs={"fleet": "nowhere"} if name.endswith("needed") else {})
+        answers = [ask(signed_in(charlie), method, address).status_code for method in ("get", "post")]
+        assert answers == list(statuses), name
+        assert ask(Client(), "get", address).status_code == 302, name
+
+
+def test_a_few_pages_are_open_to_everybody(db: None) -> None:
+    arguments = {"problem": {"name": "conflicting-resource"}, "invitation_accept": {"token": "x" * 43}}
+    for name, statuses in OPEN_PAGES.items():
+        address = reverse(name, kwargs=arguments.get(name.partition(":")[2], {}))
+        assert [ask(Client(), method, address).status_code for method in ("get", "post")] == list(statuses), name
+
+
+def test_every_address_is_in_the_table() -> None:
+    known = {page.name for page in FLEET_PAGES} | OWN_PAGES.keys() | OPEN_PAGES.keys()
+    assert not [name for name, route in every_address(get_resolver()) if name not in known and not held(route)]
+
+
+def held(route: str) -> bool:
+    return route.startswith(ELSEWHERE)
+
+
+def every_address(resolver: URLResolver, names: str = "", route: str = "") -> Iterator[tuple[str, str]]:
+    """Name and route of each address."""
+    for pattern in resolver.url_patterns:
+        here = route + str(pattern.pattern)
+        if isinstance(pattern, URLPattern):
+            yield f"{names}{pattern.name}", here
+        else:
+            yield from every_address(pattern, names + (f"{pattern.namespace}:" if pattern.namespace else ""), here)
