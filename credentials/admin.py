@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
@@ -14,10 +14,13 @@ from django.utils.translation import gettext_lazy, ngettext
 from credentials import brands
 from credentials.forms import form_field
 from credentials.models import Credential, CredentialInUse
+from credentials.sign_in import Outcome
+from fleetcontrol.access import actor_of
 from fleetcontrol.admin_site import FleetFilter, VerbAdmin, VerbForm, first_step
 from fleetcontrol.models import Fleet
 
 NAMED_VEHICLES = 10
+CHECKED_AT_ONCE = 5
 FACTS = (
     "fleet", "name", "brand_name", "identifier", "readable", "secret_version", "status", "status_detail",
     "checked_at", "last_worked_at", "last_used_at", "created_at", "created_by", "changed_at", "changed_by",
@@ -69,6 +72,7 @@ class CredentialAdmin(VerbAdmin):
     refusals = (CredentialInUse,)
     list_display = ("name", "fleet", "brand_name", "short_identifier", "status", "checked_at", "ends_on")
     list_select_related = ("fleet",)
+    actions = ("check_connection",)
     list_filter = (FleetFilter, BrandFilter, "status")
     search_fields = ("name", "identifier")
     ordering = ("fleet_id", "brand", "name")
@@ -127,6 +131,18 @@ class CredentialAdmin(VerbAdmin):
                 names += ["…"] if count > NAMED_VEHICLES else []
                 sentences.append(words % {"credential": credential, "count": count, "names": ", ".join(names)})
         return sentences
+
+    @admin.action(description=gettext_lazy("Check the connection"), permissions=["change"])
+    def check_connection(self, request: HttpRequest, queryset: QuerySet[Credential]) -> None:
+        """Asks the OEMs in turn; more than CHECKED_AT_ONCE take too long for a page and are for `tend` or a command."""
+        if queryset.count() > CHECKED_AT_ONCE:
+            words = _("Choose %(count)d credentials at most, or use manage.py check_credentials.")
+            self.message_user(request, words % {"count": CHECKED_AT_ONCE}, messages.ERROR)
+            return
+        for credential in queryset:
+            verdict = credential.check(actor=actor_of(request))
+            level = messages.SUCCESS if verdict.outcome is Outcome.WORKS else messages.WARNING
+            self.message_user(request, f"{credential}: {verdict.reason}", level)
 
     @admin.display(description=gettext_lazy("brand"))
     def brand_name(self, credential: Credential) -> str:

@@ -1,0 +1,59 @@
+"""`manage.py check_credentials`: sign in with stored secrets now, and say which do not work."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.db.models import QuerySet
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from credentials import brands
+from credentials.models import Credential
+from credentials.queryset import TROUBLED
+from credentials.sign_in import Outcome
+from fleetcontrol.models import Actor, Fleet
+
+_MARKS = {Outcome.WORKS: gettext_lazy("works"), Outcome.CANNOT_CHECK: gettext_lazy("cannot be checked")}
+
+
+class Command(BaseCommand):
+    help = "Check credentials with their OEMs. Exit code 1 when one of them does not work."
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("--fleet", help="only this fleet, by its short name")
+        parser.add_argument("--brand", help="only this brand, such as TESLA")
+        parser.add_argument("--failing", action="store_true", help="only those that did not work the last time")
+
+    def handle(self, *args: Any, fleet: str | None, brand: str | None, failing: bool, **options: Any) -> None:
+        actor = Actor.command("check_credentials")
+        refused = checked = 0
+        for credential in chosen(fleet, brand, failing=failing).iterator(chunk_size=100):
+            verdict = credential.check(actor=actor)
+            checked += 1
+            mark = _MARKS.get(verdict.outcome)
+            refused += mark is None
+            place = f"{credential.fleet.slug}: {credential.name} ({credential.oem.name})"
+            self.stdout.write(f"{place}: {mark or verdict.reason}")
+        if not checked:
+            self.stdout.write(_("There is no credential to check."))
+        if refused:
+            words = _("%(refused)d of %(checked)d credentials do not work.")
+            raise CommandError(words % {"refused": refused, "checked": checked}, returncode=1)
+
+
+def chosen(fleet: str | None, brand: str | None, *, failing: bool) -> QuerySet[Credential]:
+    """The credentials that the options name. Raises CommandError with exit code 2."""
+    found = Credential.objects.select_related("fleet").order_by("fleet__slug", "brand", "name")
+    if fleet:
+        if not Fleet.objects.filter(slug=fleet).exists():
+            raise CommandError(_("There is no fleet “%(fleet)s”.") % {"fleet": fleet}, returncode=2)
+        found = found.filter(fleet__slug=fleet)
+    if brand:
+        try:
+            found = found.filter(brand=brands.find(brand).id)
+        except brands.UnknownBrand as error:
+            raise CommandError(str(error), returncode=2) from None
+    return found.filter(status__in=TROUBLED) if failing else found
