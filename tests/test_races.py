@@ -190,6 +190,7 @@ def while_open(first: Callable[[], object], second: Callable[[], object], *, mus
 
 def is_somebody_waiting() -> bool:
     with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_stat_clear_snapshot()")  # inside a transaction the first look would stay
         cursor.execute(
             "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
         )

@@ -57,6 +57,7 @@ class Scene:
         known = {
             "fleet": self.fleet.slug,
             "brand": "mercedes-benz",
+            "name": "validation-error",
             "token": self.invitation.link.rstrip("/").rpartition("/")[2],
         }
         mailed = {"key": "none", "uidb36": "1", "provider_id": "none"}  # parts of links that arrive by email
