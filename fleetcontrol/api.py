@@ -26,6 +26,7 @@ import credentials.api_use
 import vehicles.api
 import vehicles.api_use
 from fleetcontrol import oauth
+from fleetcontrol.openapi import TOKEN_PATH
 from fleetcontrol.problems import (
     INTERNAL_SERVER_ERROR,
     INVALID_JSON,
@@ -37,6 +38,7 @@ from fleetcontrol.problems import (
     ProblemError,
 )
 
+FORM = "application/x-www-form-urlencoded"
 ROOMS = {"auth", "telematics-brands", "credentials", "vehicles"}  # the first parts of the API's paths
 logger = logging.getLogger("django.request")
 
@@ -168,10 +170,11 @@ class ApiMiddleware:
             words = _("This holds a NUL character.")
             raise ProblemError(VALIDATION_ERROR, errors=[(name.replace("\x00", "�"), words) for name in odd])
         if request.method in ("POST", "PATCH") and request.META.get("CONTENT_LENGTH") not in (None, "", "0"):
-            form = request.path_info == "/auth/oauth/token"
+            wanted = FORM if request.path_info == TOKEN_PATH else "application/json"
             charset = (request.content_params or {}).get("charset", "utf-8").lower()
-            if not form and (request.content_type != "application/json" or charset not in ("utf-8", "utf8")):
-                raise ProblemError(UNSUPPORTED_MEDIA_TYPE)
+            if request.content_type != wanted or charset not in ("utf-8", "utf8"):
+                words = _("Send this body as “Content-Type: %(type)s”.") % {"type": wanted}
+                raise ProblemError(UNSUPPORTED_MEDIA_TYPE, words)
             len(request.body)  # raises RequestDataTooBig
 
 
@@ -182,7 +185,7 @@ def token(request: HttpRequest) -> HttpResponse:
 
 
 urlpatterns: list[URLPattern | URLResolver] = [
-    path("auth/oauth/token", token, name="token"),
+    path(TOKEN_PATH.lstrip("/"), token, name="token"),
     path("", api.urls),
 ]
 

@@ -261,6 +261,8 @@ def _presented(request: _Request) -> tuple[str, str, str]:
     """Client id, secret and method of a token request. Raises Authlib's errors."""
     if "client_secret" in request.args:
         raise InvalidRequestError("Send the client secret in the body or with Basic, never in the address.")
+    if any(request.form.get(name, value) != value for name, value in request.args.items()):
+        raise InvalidRequestError("The address and the body say different things.")
     header = request.headers.get("Authorization", "")
     posted = request.form.get("client_secret")
     if header and posted:

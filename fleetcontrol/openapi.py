@@ -26,9 +26,19 @@ TOKEN_PATH = "/auth/oauth/token"  # noqa: S105 - a path
 FLOW_ID = "01JAE4S8W5X3RZ6VQF0N6B7C8D"
 _EVERYWHERE = (MISSING_CREDENTIALS, INVALID_CREDENTIALS, MISSING_PERMISSIONS, TOO_MANY_REQUESTS, INTERNAL_SERVER_ERROR)
 _PARAMETERS = {
-    "brand": "ID of a brand, in any case, with hyphens or underscores.",
-    "id": "ID that FleetControl gave, 26 characters.",
+    "brand": ("ID of a brand, in any case, with hyphens or underscores.", "MERCEDES_BENZ"),
+    "id": ("ID that FleetControl gave, 26 characters.", "01F62857KMPG2NE2GK1W2N3QYS"),
 }
+# Where the answer of an operation has what others need: operation, and its answer's id as theirs.
+_LINKS = {
+    "add_credential": [
+        "read_credential", "change_credential", "check_credential", "lend_credential_token",
+        "release_credential_secret", "remove_credential",
+    ],
+    "add_vehicle": [
+        "read_vehicle", "change_vehicle", "lend_vehicle_token", "release_vehicle_secret", "remove_vehicle",
+    ],
+}  # fmt: skip
 ABOUT = """\
 Existing clients of the INVERS OneAPI work after a change of base address and client credentials. Get a token from \
 `/auth/oauth/token`, send it as `Authorization: Bearer …`. Times are UTC to the second. Every answer has \
@@ -61,13 +71,17 @@ def _finish(operation: dict[str, Any]) -> None:
     operation["security"] = [{"oauth2": [operation["x-permission"]]}]
     for parameter in operation["parameters"]:
         if parameter["in"] == "path":
-            parameter["description"] = _PARAMETERS[parameter["name"]]
+            parameter["description"], parameter["example"] = _PARAMETERS[parameter["name"]]
     names = [name for name in ("If-Match", "Idempotency-Key") if extra[name.lower().replace("-", "_")]]
     operation["parameters"] += [{"$ref": f"#/components/parameters/{name}"} for name in names]
     if extra["sends"] is not None:
         operation["requestBody"]["content"]["application/json"]["example"] = extra["sends"]
     for answer in operation["responses"].values():
         answer["headers"] = _header_references(["ETag"] if extra["etag"] else [])
+        if linked := _LINKS.get(operation["operationId"]):
+            brand = {"brand": "$request.path.brand"} if "credential" in linked[0] else {}
+            parameters = {"id": "$response.body#/id", **brand}
+            answer["links"] = {name: {"operationId": name, "parameters": parameters} for name in linked}
         for content in answer.get("content", {}).values():
             if extra["returns"] is not None:
                 content["example"] = extra["returns"]
@@ -181,7 +195,7 @@ def _object(words: str, **properties: Any) -> dict[str, Any]:
     return {"type": "object", "description": words, "properties": properties, "required": required}
 
 
-_OF_TOKEN = [TOO_MANY_REQUESTS.name, INTERNAL_SERVER_ERROR.name, "payload-too-large"]
+_OF_TOKEN = [TOO_MANY_REQUESTS.name, INTERNAL_SERVER_ERROR.name, "payload-too-large", "unsupported-media-type"]
 _LIMITS = ("X-Rate-Limit-Limit", "X-Rate-Limit-Remaining", "X-Rate-Limit-Reset")
 _HEADERS = {
     "X-INVERS-Flow-ID": _header("Ties the answer to log and audit history; a valid one of the request is kept."),

@@ -127,8 +127,8 @@ UNSUPPORTED_MEDIA_TYPE = Problem(
     "unsupported-media-type",
     415,
     _("The body is of the wrong type"),
-    _("Bodies are JSON."),
-    _("Send “Content-Type: application/json”."),
+    _("Bodies are JSON; that of a token request is a form."),
+    _("Send the Content-Type that the detail names."),
 )
 TOO_MANY_REQUESTS = Problem(
     "too-many-requests",

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from json import dumps
 from typing import Any
+from urllib.parse import urlencode
 
 from django.test import Client
 
@@ -59,7 +60,12 @@ def token(client_id: str, secret: str, path: str = "/auth/oauth/token", **form: 
     """The answer of the token endpoint to Basic authentication."""
     basic = base64.b64encode(f"{client_id}:{secret}".encode()).decode()
     data = {"grant_type": "client_credentials"} | form
-    return Client().post(path, data, headers={"Authorization": f"Basic {basic}"})
+    return post_form(path, data, Authorization=f"Basic {basic}")
+
+
+def post_form(path: str, data: Mapping[str, str], **headers: str) -> Answer:
+    """The answer to a form as OAuth wants it; the test client's own is multipart."""
+    return Client().post(path, urlencode(data), content_type="application/x-www-form-urlencoded", headers=headers)
 
 
 def kind(response: Answer) -> str:

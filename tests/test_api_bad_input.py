@@ -65,6 +65,12 @@ def test_other_media_types_are_refused(api: Api, content_type: str) -> None:
     assert (kind(response), response.status_code) == ("unsupported-media-type", 415)
 
 
+def test_a_token_is_asked_for_with_a_form(api: Api) -> None:
+    for content_type in ("application/json", "multipart/form-data", "multipart/form-data; boundary=x"):
+        response = api.web.generic("POST", "/auth/oauth/token", b"{}", content_type=content_type)
+        assert (kind(response), response.status_code) == ("unsupported-media-type", 415)
+
+
 def test_a_huge_body_is_refused(api: Api) -> None:
     response = api.post(MERCEDES, b'{"name": "' + b"a" * 3_000_000 + b'"}')
     assert (kind(response), response.status_code) == ("payload-too-large", 413)

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from fleetcontrol.clients import ApiClient
 from fleetcontrol.models import AuditEvent, Fleet, Tally
-from tests.api import Api, kind, token
+from tests.api import Api, kind, post_form, token
 from tests.factory import TEST
 
 
@@ -31,15 +31,14 @@ def test_a_token_lasts_900_seconds_and_opens_the_api(api: Api) -> None:
 
 def test_the_grant_type_may_stand_in_the_query_as_invers_documents(api: Api) -> None:
     basic = base64.b64encode(f"{api.client.client_id}:{api.secret}".encode()).decode()
-    response = Client().post(
-        "/auth/oauth/token?grant_type=client_credentials", headers={"Authorization": f"Basic {basic}"}
-    )
+    path = "/auth/oauth/token?grant_type=client_credentials"
+    response = Client().generic("POST", path, headers={"Authorization": f"Basic {basic}"})
     assert response.status_code == 200
 
 
 def test_id_and_secret_may_stand_in_the_body(api: Api) -> None:
     data = {"grant_type": "client_credentials", "client_id": api.client.client_id, "client_secret": api.secret}
-    assert Client().post("/auth/oauth/token", data).status_code == 200
+    assert post_form("/auth/oauth/token", data).status_code == 200
 
 
 def test_wrong_ids_and_wrong_secrets_get_the_same_answer(api: Api) -> None:
@@ -54,7 +53,7 @@ def test_other_grants_and_unknown_scopes_are_refused(api: Api) -> None:
     answers = [
         token(api.client.client_id, api.secret, grant_type="password"),
         token(api.client.client_id, api.secret, scope="everything"),
-        Client().post("/auth/oauth/token"),
+        Client().generic("POST", "/auth/oauth/token"),
     ]
     assert [(one.status_code, one.json()["error"]) for one in answers] == [
         (400, "unsupported_grant_type"),
@@ -65,7 +64,7 @@ def test_other_grants_and_unknown_scopes_are_refused(api: Api) -> None:
 
 def test_a_secret_in_the_address_is_refused(api: Api) -> None:
     path = f"/auth/oauth/token?client_id={api.client.client_id}&client_secret={api.secret}"
-    assert Client().post(path, {"grant_type": "client_credentials"}).json()["error"] == "invalid_request"
+    assert post_form(path, {"grant_type": "client_credentials"}).json()["error"] == "invalid_request"
 
 
 def test_a_narrower_scope_makes_a_narrower_token(api: Api) -> None:

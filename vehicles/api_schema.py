@@ -96,7 +96,7 @@ class VehicleChange(JsonBody):
 class VehicleIn(VehicleChange):
     """A new vehicle. What its brand needs to be reached is the brand’s kind, see `GET /telematics-brands`."""
 
-    telematics_brand: str = Field(max_length=60, description="ID of the brand.")
+    telematics_brand: str = Field(max_length=60, description="ID of the brand.", examples=["CLOUDBOXX"])
 
 
 class VehiclesIn(JsonBody):
