@@ -92,11 +92,10 @@ def test_a_changed_or_deleted_audit_event_is_refused(fleet: Fleet, sql: str) -> 
 def test_a_deleted_credential_in_use_is_refused(fleet: Fleet) -> None:
     credential = factory.a_credential(fleet)
     factory.a_vehicle(fleet, credential)
-    with connection.cursor() as cursor:
-        cursor.execute("DELETE FROM credentials_credentialsecret WHERE credential_id = %s", [credential.pk])
     refused_by(
         "vehicle_credential_of_same_fleet_and_brand",
+        "WITH versions AS (DELETE FROM credentials_credentialsecret WHERE credential_id = %s) "
         "DELETE FROM credentials_credential WHERE id = %s",
-        [credential.pk],
+        [credential.pk, credential.pk],
     )
     assert Credential.objects.filter(pk=credential.pk).exists()

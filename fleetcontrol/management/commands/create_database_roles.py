@@ -1,0 +1,117 @@
+"""Make the database role of the web process: it does its work and cannot rewrite what happened.
+
+The role may not change or delete audit events, touch their seals, alter or drop tables, or delete people and versions
+of secrets. Migrations, `tend`, `reseal` and `remove_person` keep running as the owner of the tables.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from django.apps import apps
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import DatabaseError, connection, transaction
+from django.utils.translation import gettext as _
+from psycopg import sql
+
+# What the role may do with a table; all others it may read and write row by row.
+RIGHTS = {
+    "fleetcontrol_auditevent": "SELECT, INSERT",
+    "fleetcontrol_auditseal": "SELECT",
+    "fleetcontrol_pseudonym": "SELECT",
+    "fleetcontrol_user": "SELECT, INSERT, UPDATE",
+    "credentials_credentialsecret": (
+        "SELECT, INSERT, DELETE, UPDATE (value, is_current, ends_on, erase_after, erased_at)"
+    ),
+    "django_migrations": "SELECT",
+    "django_content_type": "SELECT",
+    "auth_permission": "SELECT",
+}
+ALL_ROWS = "SELECT, INSERT, UPDATE, DELETE"
+UNMANAGED = ("fleetcontrol_cache", "django_migrations")
+MOST_NAME = 63
+
+
+class Command(BaseCommand):
+    help = (
+        "Creates or refreshes the database role of the web process, without rights to change the audit trail, the "
+        "history of secrets or the schema. Run it as the owner of the database, again after every migrate."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--name", default="fleetcontrol_web", help="name of the role (default: fleetcontrol_web)")
+        parser.add_argument("--dry-run", action="store_true", help="print the SQL and change nothing")
+
+    def handle(self, *args: Any, name: str, dry_run: bool, **options: Any) -> None:
+        if not name or len(name.encode()) > MOST_NAME:
+            raise CommandError(_("The name of a role has 1 to 63 bytes."))
+        statements = [*role_statements(name, exists=self._exists(name)), *right_statements(name)]
+        if dry_run:
+            for statement in statements:
+                self.stdout.write(f"{as_text(statement)};")
+            return
+        password, given = self._password(exists=self._exists(name))
+        try:
+            with transaction.atomic(), connection.cursor() as cursor:
+                for statement in statements:
+                    cursor.execute(as_text(statement))
+                if password:
+                    # A statement about roles takes no parameters; the literal is quoted by psycopg.
+                    change = sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(name), sql.Literal(password))
+                    cursor.execute(as_text(change))
+        except DatabaseError as error:
+            raise CommandError(_("The database refused: %(reason)s") % {"reason": str(error).strip()}) from None
+        self.stdout.write(_("The role %(name)s is ready.") % {"name": name})
+        if password and not given:
+            self.stdout.write(_("Its password, shown once: %(password)s") % {"password": password})
+
+    def _exists(self, name: str) -> bool:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = %s)", [name])
+            (found,) = cursor.fetchone()
+        return bool(found)
+
+    def _password(self, *, exists: bool) -> tuple[str, bool]:
+        """DATABASE_WEB_PASSWORD or its file, else a new password for a new role; and whether it was given."""
+        if file := os.environ.get("DATABASE_WEB_PASSWORD_FILE"):
+            return Path(file).read_text().strip(), True
+        if given := os.environ.get("DATABASE_WEB_PASSWORD"):
+            return given, True
+        return ("" if exists else secrets.token_urlsafe(32)), False
+
+
+def role_statements(name: str, *, exists: bool) -> Iterator[sql.Composed]:
+    role = sql.Identifier(name)
+    if not exists:
+        yield sql.SQL("CREATE ROLE {}").format(role)
+    yield sql.SQL("ALTER ROLE {} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS").format(role)
+
+
+def right_statements(name: str) -> Iterator[sql.Composed]:
+    """What takes all rights away and then gives those that the web process needs."""
+    role, database = sql.Identifier(name), sql.Identifier(str(connection.settings_dict["NAME"]))
+    yield sql.SQL("REVOKE CREATE ON SCHEMA public FROM PUBLIC, {}").format(role)
+    yield sql.SQL("REVOKE ALL ON ALL TABLES IN SCHEMA public FROM {}").format(role)
+    yield sql.SQL("REVOKE ALL ON ALL SEQUENCES IN SCHEMA public FROM {}").format(role)
+    # Imports work in temporary tables.
+    yield sql.SQL("GRANT CONNECT, TEMPORARY ON DATABASE {} TO {}").format(database, role)
+    yield sql.SQL("GRANT USAGE ON SCHEMA public TO {}").format(role)
+    yield sql.SQL("GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO {}").format(role)
+    for table in sorted(tables()):
+        rights = sql.SQL(RIGHTS.get(table, ALL_ROWS))
+        yield sql.SQL("GRANT {} ON {} TO {}").format(rights, sql.Identifier(table), role)
+
+
+def tables() -> set[str]:
+    """Every table of FleetControl and of the packages it stands on."""
+    models = apps.get_models(include_auto_created=True)
+    return {model._meta.db_table for model in models if model._meta.managed and not model._meta.proxy} | {*UNMANAGED}
+
+
+def as_text(statement: sql.Composed) -> str:
+    with connection.cursor() as cursor:
+        return statement.as_string(cursor.connection)
