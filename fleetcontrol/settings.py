@@ -13,6 +13,7 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
@@ -20,11 +21,12 @@ from django.utils.csp import CSP
 from django.utils.translation import gettext_lazy as _
 
 from fleetcontrol import postgres
+from fleetcontrol.environment import Environment
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 VAR_DIR = BASE_DIR / "var"
 TESTING = "pytest" in sys.modules
-env = environ.FileAwareEnv()
+env = Environment()
 
 
 def stop(sentence: str) -> ImproperlyConfigured:
@@ -48,6 +50,8 @@ def database(variable: str, url: str) -> dict[str, Any]:
             f"{variable} is not an address of a PostgreSQL database. "
             "It looks like postgres://user:password@host:5432/fleetcontrol."
         ) from None
+    # A socket's folder comes as an option, but dbshell looks for it as the host.
+    config["HOST"] = config.get("OPTIONS", {}).pop("host", config["HOST"])
     # Connections a process keeps open: wsgi.py asks for some, a command needs one and no pool.
     if size := env.int("DATABASE_POOL", default=0):
         config["OPTIONS"] = {**config.get("OPTIONS", {}), "pool": {"min_size": 1, "max_size": size, "timeout": 10}}
@@ -118,9 +122,9 @@ if not all(FERNET_KEYS):
 # Addresses
 
 PUBLIC_URL = env.str("PUBLIC_URL", default="http://localhost:8000").rstrip("/")
-public = urlsplit(PUBLIC_URL)
-if public.scheme not in ("http", "https") or not public.hostname:
+if not re.fullmatch(r"https?://[^/?#\s\[\]@]+", PUBLIC_URL):
     raise stop("PUBLIC_URL must be the address people use, such as https://fleet.example.com.")
+public = urlsplit(PUBLIC_URL)
 DEBUG = env.bool("DEBUG", default=False)
 HTTPS = public.scheme == "https"
 ALLOWED_HOSTS = [public.hostname, *env.list("ALLOWED_HOSTS", default=[])]
@@ -285,6 +289,10 @@ LANGUAGE_CODE = "en"
 LANGUAGES = [("en", _("English")), ("de", _("German"))]
 LOCALE_PATHS = [BASE_DIR / "locale"]
 TIME_ZONE = env.str("TIME_ZONE", default="Europe/Berlin")
+try:
+    ZoneInfo(TIME_ZONE)
+except (ValueError, LookupError, OSError):
+    raise stop(f"TIME_ZONE must be a name such as Europe/Berlin, not {TIME_ZONE}.") from None
 USE_TZ = True
 FORMAT_MODULE_PATH = ["fleetcontrol.formats"]
 
