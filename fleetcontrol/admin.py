@@ -147,6 +147,8 @@ class PersonAdmin(UserAdmin[User]):
         before = User.objects.filter(pk=obj.pk).values(*AUDITED).first() or dict.fromkeys(AUDITED)
         super().save_model(request, obj, form, change)
         changes = {field: [before[field], now] for field in AUDITED if before[field] != (now := getattr(obj, field))}
+        # Names stand in labels only, where they can become pseudonyms when the person is removed.
+        changes |= {field: ["replaced", "replaced"] for field in ("email", "name") if field in changes}
         AuditEvent.record(None, actor_of(request), "user.change" if change else "user.add", obj, changes)
 
     def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> Any:

@@ -61,13 +61,12 @@ class Pseudonym(models.Model):
         return self.text
 
     @classmethod
-    def replace(cls, label: str) -> str:
-        """Put a new pseudonym in the place of a label in all events; returns the pseudonym.
-
-        For labels of one person only: a namesake's events are to be told apart by the caller (see remove_person).
-        """
-        pseudonym = cls.objects.create(text=f"Former person {new_id()[-8:]}", digest=_digest_of(label))
-        return pseudonym.text
+    def of(cls, labels: Iterable[str]) -> dict[str, str]:
+        """New pseudonyms for the labels that one person had; texts that tell they are one person's."""
+        code = new_id()[-8:]
+        texts = {label: f"Former person {code}" + (f"-{n}" if n else "") for n, label in enumerate(labels)}
+        Pseudonym.objects.bulk_create(Pseudonym(text=text, digest=_digest_of(label)) for label, text in texts.items())
+        return texts
 
 
 class AuditSeal(models.Model):

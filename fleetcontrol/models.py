@@ -212,7 +212,7 @@ class Membership(models.Model):
         membership.full_clean()
         with transaction.atomic():
             membership.save(force_insert=True)
-            AuditEvent.record(fleet, actor, "member.add", membership, {"role": [None, str(role)]})
+            AuditEvent.record(fleet, actor, "member.add", user, {"role": [None, str(role)]})
         return membership
 
     def change(self, *, role: Role, actor: Actor) -> None:
@@ -223,14 +223,15 @@ class Membership(models.Model):
                 changes = {"role": [membership.role, str(role)]}
                 membership.role = role
                 membership.save(update_fields=["role"])
-                AuditEvent.record(membership.fleet, actor, "member.change", membership, changes)
+                AuditEvent.record(membership.fleet, actor, "member.change", membership.user, changes)
         self.refresh_from_db()
 
     def remove(self, *, actor: Actor) -> None:
         """Take the person out of the fleet. Raises LastAdministrator."""
         with transaction.atomic():
             membership = self._locked(stays=False)
-            AuditEvent.record(membership.fleet, actor, "member.remove", membership, {"role": [membership.role, None]})
+            changes = {"role": [membership.role, None]}
+            AuditEvent.record(membership.fleet, actor, "member.remove", membership.user, changes)
             membership.delete()
 
     def _locked(self, *, stays: bool) -> Membership:

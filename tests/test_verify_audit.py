@@ -156,7 +156,7 @@ def test_retired_events_go_and_the_rest_stays_provable(trail: list[AuditEvent], 
 
 
 def test_a_pseudonym_takes_the_place_of_a_name_and_the_chain_holds(trail: list[AuditEvent]) -> None:
-    pseudonym = Pseudonym.replace("test")
+    pseudonym = Pseudonym.of(["test"])["test"]
     AuditEvent.objects.filter(actor_label="test").update(actor_label=pseudonym)
     assert "whole" in proof()
     with no_triggers() as cursor:

@@ -1,0 +1,74 @@
+"""Delete a person's account, and put a pseudonym in the place of their name wherever it is kept."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.apps import apps
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import models, transaction
+from django.db.models import Q
+from django.utils.translation import gettext as _
+
+from fleetcontrol.audit_seal import lock_chain
+from fleetcontrol.models import Actor, AuditEvent, LastAdministrator, Membership, Pseudonym, User
+
+# Columns that keep the label of who did something beside the audit trail.
+LABELS = ("created_by", "changed_by", "added_by", "invited_by")
+
+
+class Command(BaseCommand):
+    help = (
+        "Deletes a person with their memberships, sign-ins and second factors. In the audit trail a pseudonym takes "
+        "the place of their name; the proof of the trail still holds. Run it as the owner of the database."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("email")
+
+    def handle(self, *args: Any, email: str, **options: Any) -> None:
+        user = User.objects.filter(email__iexact=email).first()
+        if user is None:
+            raise CommandError(_("There is no person with the email %(email)s.") % {"email": email})
+        try:
+            with transaction.atomic():
+                lock_chain()
+                pseudonym = remove(user, Actor.command("remove_person"))
+        except LastAdministrator:
+            raise CommandError(
+                _("%(email)s is the last administrator of a fleet. Make someone else an administrator first.")
+                % {"email": email}
+            ) from None
+        self.stdout.write(_("Removed. In the audit trail the name is now %(pseudonym)s.") % {"pseudonym": pseudonym})
+
+
+def remove(user: User, actor: Actor) -> str:
+    """Take the person out of everything, in the caller's transaction; returns the pseudonym of their present name."""
+    for membership in Membership.objects.filter(user=user):
+        membership.remove(actor=actor)
+    AuditEvent.record(None, actor, "user.remove", user)
+    did = Q(actor_kind="user", actor_id=str(user.pk))
+    suffered = Q(target_kind="user", target_id=str(user.pk)) | Q(
+        target_kind="invitation", target_label__iexact=user.email
+    )
+    events = AuditEvent.objects.order_by()
+    labels = {str(user), *events.filter(did).values_list("actor_label", flat=True).distinct()}
+    labels |= set(events.filter(suffered).values_list("target_label", flat=True).distinct())
+    texts = Pseudonym.of([str(user), *sorted(labels - {str(user)})])
+    for label, text in texts.items():
+        events.filter(did, actor_label=label).update(actor_label=text)
+        events.filter(suffered, target_label=label).update(target_label=text)
+    rename_elsewhere(user, texts)
+    pseudonym = texts[str(user)]
+    user.delete()
+    return pseudonym
+
+
+def rename_elsewhere(user: User, texts: dict[str, str]) -> None:
+    """In columns without an id only a label that nobody else bears can be told to be this person's."""
+    others = {str(other) for other in User.objects.exclude(pk=user.pk).filter(name__in=texts)}
+    for model in apps.get_models():
+        for field in model._meta.get_fields():
+            if isinstance(field, models.CharField) and field.name in LABELS:
+                for label in texts.keys() - others:
+                    model._default_manager.filter(**{field.name: label}).update(**{field.name: texts[label]})
