@@ -13,7 +13,7 @@ from django.utils.translation import ngettext
 
 from credentials.models import Credential, Status
 from credentials.queryset import ATTENTION_BEFORE_END
-from fleetcontrol.templatetags.when import when
+from fleetcontrol.templatetags.when import at, when
 
 if TYPE_CHECKING:
     from django.utils.safestring import SafeString
@@ -66,7 +66,7 @@ def _ending(credential: Credential) -> Condition | None:
 
 def _since(credential: Credential, status: Status) -> SafeString | str:
     if TONES[status][0] in ("bad", "warn"):
-        return format_html(_("Since {time}"), time=when(credential.status_since))
+        return format_html(_("Since {time}"), time=at(credential.status_since))
     return _checked(credential)
 
 

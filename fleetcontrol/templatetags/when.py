@@ -30,6 +30,15 @@ def when(moment: datetime | None) -> SafeString | str:
     )
 
 
+@register.filter
+def at(moment: datetime) -> SafeString:
+    """A `<time>` element that stands after "since": "14 Nov, 08:12", with the year when it is another one."""
+    local = timezone.localtime(moment)
+    near = local.year == timezone.localtime().year
+    words = f"{date_format(local, 'MONTH_DAY_FORMAT' if near else 'DATE_FORMAT')}, {date_format(local, 'TIME_FORMAT')}"
+    return format_html('<time datetime="{}">{}</time>', local.isoformat(timespec="seconds"), words)
+
+
 def ago(age: timedelta) -> str:
     """An age of less than a day in words."""
     minutes = int(age.total_seconds() // 60)

@@ -1,0 +1,57 @@
+"""Every sentence is there in German, the compiled file is the one of the source, and what stands in it is formal."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import polib
+import pytest
+
+ROOT = Path(__file__).parent.parent
+CATALOGUE = ROOT / "locale/de/LC_MESSAGES/django.po"
+SOURCES = ("fleetcontrol", "credentials", "vehicles", "templates")
+PLACEHOLDER = re.compile(r"%\(\w+\)[sd]|\{\w*\}")
+
+
+@pytest.fixture(scope="module")
+def german() -> polib.POFile:
+    return polib.pofile(str(CATALOGUE))
+
+
+def test_nothing_is_untranslated_or_in_doubt(german: polib.POFile) -> None:
+    assert [entry.msgid for entry in german.untranslated_entries()] == []
+    assert [entry.msgid for entry in german.fuzzy_entries()] == []
+    assert [entry.msgid for entry in german.obsolete_entries()] == []
+
+
+def test_the_compiled_file_is_that_of_the_source(german: polib.POFile) -> None:
+    compiled = polib.mofile(str(CATALOGUE.with_suffix(".mo")))
+    assert {(e.msgid, e.msgstr, str(e.msgstr_plural)) for e in compiled} == {
+        (e.msgid, e.msgstr, str(e.msgstr_plural)) for e in german
+    }
+
+
+def test_translations_keep_their_placeholders(german: polib.POFile) -> None:
+    for entry in german:
+        for text in entry.msgstr_plural.values() if entry.msgid_plural else [entry.msgstr]:
+            wanted, found = set(PLACEHOLDER.findall(entry.msgid)), set(PLACEHOLDER.findall(text))
+            assert found == wanted, entry.msgid
+
+
+def test_people_are_addressed_formally(german: polib.POFile) -> None:
+    informal = re.compile(r"\b(du|dich|dir|dein\w*|bitte|ups)\b|!$", re.IGNORECASE)
+    assert [entry.msgstr for entry in german if informal.search(entry.msgstr)] == []
+
+
+def test_no_sentence_of_the_source_is_missing(german: polib.POFile, tmp_path: Path) -> None:
+    if shutil.which("xgettext") is None:
+        pytest.skip("needs gettext: apt-get install gettext")
+    for folder in SOURCES:
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("*.pyc", "migrations"))
+    (tmp_path / "locale").mkdir()
+    command = [sys.executable, "-m", "django", "makemessages", "--locale=de", "--no-location", "--no-wrap"]
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+    found = polib.pofile(str(tmp_path / "locale/de/LC_MESSAGES/django.po"))
+    assert {entry.msgid for entry in found if not entry.obsolete} - {entry.msgid for entry in german} == set()
