@@ -10,6 +10,7 @@ from django.forms import BoundField
 from django.utils.translation import gettext_lazy as _
 
 from credentials.brands import Brand, Field, Kind
+from credentials.models import Credential
 from credentials.sign_in import Verdict
 from fleetcontrol.forms import Choice, Text, VerbForm
 from fleetcontrol.widgets import ChoiceCards, SecretInput, SecretText
@@ -66,6 +67,15 @@ class AddForm(BrandForm):
     def __init__(self, brand: Brand, *args: Any, **kwargs: Any) -> None:
         super().__init__(brand, brand.fields, *args, **kwargs)
 
+    def clean(self) -> None:
+        """Who wants a check gives what the sign-in needs; without one it may come later."""
+        if "unchecked" in self.data or self.brand.sign_in is None:
+            return
+        for key in self.brand.sign_in.needs:
+            if not self.cleaned_data.get(key):
+                words = _("FleetControl needs “%(label)s” to check. Fill it in, or save without checking.")
+                self.add_error(key, str(words) % {"label": self.fields[key].label})
+
 
 class RotateForm(BrandForm):
     """The secret fields, and what belongs to a new version: a different client ID is a different credential.
@@ -92,8 +102,24 @@ class RotateForm(BrandForm):
 
 
 class ChangeForm(VerbForm):
+    """Note and end, and those of the brand's settings that were left empty when the credential was added."""
+
     note = Text(label=_("Note"), required=False)
     ends_on = end_field(_("Ends on"))
+
+    def __init__(self, credential: Credential, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.open_settings = [one.key for one in credential.oem.settings_fields if not credential.settings.get(one.key)]
+        for one in credential.oem.settings_fields:
+            if one.key in self.open_settings:
+                self.fields[one.key] = form_field(one)
+
+    @property
+    def changes(self) -> dict[str, Any]:
+        """What was typed, for the verb."""
+        typed = self.cleaned_data
+        settings = {key: typed[key] for key in self.open_settings if typed[key]}
+        return {"note": typed["note"], "ends_on": typed["ends_on"]} | ({"settings": settings} if settings else {})
 
 
 class FindForm(forms.Form):

@@ -171,14 +171,17 @@ class Credential(Usable):
         return credential
 
     def change(self, *, actor: Actor, **changes: Any) -> None:
-        """Change the note or the end date. Raises ValidationError for anything else: a different client ID is a
-        different credential.
+        """Change the note or the end date, or give `settings` that were left empty, such as the address to sign in at.
+
+        Raises ValidationError for anything else: a different client ID is a different credential.
         """
-        for field in changes.keys() - {"note", "ends_on"}:
+        for field in changes.keys() - {"note", "ends_on", "settings"}:
             raise ValidationError({field: _("This cannot be changed. A different value is a different credential.")})
         with transaction.atomic():
             credential = Credential.objects.select_for_update().get(pk=self.pk)
             before = {field: getattr(credential, field) for field in changes}
+            if "settings" in changes:
+                changes["settings"] = credential._completed(changes["settings"])
             for field, value in changes.items():
                 setattr(credential, field, value)
             credential.full_clean(validate_unique=False, validate_constraints=False)
@@ -190,6 +193,23 @@ class Credential(Usable):
                 credential.secrets.filter(is_current=True).update(ends_on=credential.ends_on)
                 AuditEvent.record(credential.fleet, actor, "credential.change", credential, made)
         self.refresh_from_db()
+
+    def _completed(self, settings: Mapping[str, str]) -> dict[str, str]:
+        """The settings with those given that were empty. Raises ValidationError with their keys."""
+        errors, completed = {}, dict(self.settings)
+        fields = {one.key: one for one in self.oem.settings_fields}
+        for key, value in settings.items():
+            if key not in fields or completed.get(key):
+                words = _("This cannot be changed. A different value is a different credential.")
+                errors[key] = ValidationError(words)
+                continue
+            try:
+                completed[key] = fields[key].clean(value)
+            except ValidationError as error:
+                errors[key] = error
+        if errors:
+            raise ValidationError(dict(errors))
+        return {key: value for key, value in completed.items() if value}
 
     def remove(self, *, actor: Actor) -> None:
         """Delete the credential and all versions of its secret. Raises CredentialInUse while a vehicle uses it."""

@@ -98,7 +98,8 @@ class Verdict:
     """What came of a sign-in.
 
     `code` is a key of REASONS. `details` may be shown: time (ISO 8601, UTC), host, http_status, error (OAuth's code),
-    request_id, milliseconds, retry_after (seconds), demo. `expires_in` is the token's life in seconds, None if untold.
+    request_id, milliseconds, retry_after (seconds), and demo if the demo OEM answered. `expires_in` is the token's life
+    in seconds, None if untold.
     """
 
     outcome: Outcome
@@ -140,6 +141,9 @@ def sign_in(brand: Brand, identifier: str, settings: Mapping[str, str], secret: 
     details: dict[str, Any] = {"time": timezone.now().isoformat(timespec="seconds"), "host": host}
     if not brand.allows(host):
         return Verdict(Outcome.NO_ANSWER, brand, "not_there", details)
+    detour = demo_detour(brand, secret)
+    if detour:
+        details["demo"] = True
     headers, content = _request(brand, how, identifier, settings, secret)
     started = time.monotonic()
     try:
@@ -148,7 +152,7 @@ def sign_in(brand: Brand, identifier: str, settings: Mapping[str, str], secret: 
             headers=headers,
             content=content,
             trust=_trust(brand, how, secret),
-            detour=demo_detour(brand, secret),
+            detour=detour,
             seconds=outbound.SECONDS,
         )
     except outbound.NoAnswer as error:

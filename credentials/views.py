@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.conf import settings
 from django.contrib import messages
 from django.core.exceptions import ValidationError
 from django.http import Http404, HttpResponse
@@ -37,7 +38,13 @@ def index(request: FleetRequest) -> HttpResponse:
     filters = [("", _("All")), ("attention", _("Need attention")), ("unused", _("Not in use"))]
     chips = [(name, words, listing.counts[name]) for name, words in filters]
     shown = listing.alarms if "all" in request.GET else listing.alarms[:SHOWN_ALARMS]
-    context = {"listing": listing, "chips": chips, "alarms": shown}
+    context = {
+        "listing": listing,
+        "chips": chips,
+        "alarms": shown,
+        "administers": request.membership.may(Role.ADMINISTRATOR),
+        "demo_oem": settings.FLEETCONTROL_DEMO_OEM,
+    }
     return render(request, "credentials/index.html", context)
 
 
@@ -102,10 +109,10 @@ def detail(request: FleetRequest, id: str) -> HttpResponse:
 def change(request: FleetRequest, id: str) -> HttpResponse:
     credential = find(request, id)
     start = {"note": credential.note, "ends_on": credential.ends_on} | kept(request)
-    form = ChangeForm(request.POST if request.method == "POST" else None, initial=start)
+    form = ChangeForm(credential, request.POST if request.method == "POST" else None, initial=start)
     if form.is_valid():
         try:
-            credential.change(actor=request.actor, **form.cleaned_data)
+            credential.change(actor=request.actor, **form.changes)
         except ValidationError as error:
             form.take(error)
         else:

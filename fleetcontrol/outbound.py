@@ -85,10 +85,15 @@ def post(
     )
     try:
         return asyncio.run(sending)
+    except NoAnswer:
+        raise
     except (TimeoutError, httpx2.TimeoutException):
         raise NoAnswer("timeout") from None
     except (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError, ssl.SSLError, OSError) as error:
         raise NoAnswer(_reason(error)) from None
+    except Exception as error:  # noqa: BLE001 - it is raised anew
+        # Without its frames, which hold what was sent, and would show it in an error report.
+        raise RuntimeError(f"Posting to {target.host} failed unexpectedly: {type(error).__name__}.") from None
 
 
 def resolve(host: str, port: int, seconds: float, *, private: bool = False) -> list[str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.exceptions import ValidationError
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -306,3 +307,25 @@ def test_a_certificate_is_shown_by_subject_and_end(fleet: Fleet, as_bob: Client,
     assert "CN=client1" in words(answer)
     assert "PRIVATE KEY" not in answer.content.decode()
     assert Credential.objects.get().ends_on is not None
+
+
+def test_who_wants_a_check_is_asked_for_what_it_needs(fleet: Fleet, as_bob: Client, oem: DemoOem) -> None:
+    typed = {"name": "Berlin", "client_id": "client1", "client_secret": "right-1"}
+    answer = as_bob.post(at("add", fleet, brand="MERCEDES_BENZ"), typed)
+    assert answer.status_code == 422
+    assert "FleetControl needs “Token URL” to check." in words(answer)
+    as_bob.post(at("add", fleet, brand="MERCEDES_BENZ"), typed | {"unchecked": "1"})
+    assert fleet.credentials.get().status == Status.UNCHECKED
+
+
+def test_what_was_left_empty_can_be_given_later_and_then_stays(fleet: Fleet, as_bob: Client, oem: DemoOem) -> None:
+    credential = factory.a_credential(fleet, name="Berlin")
+    page = at("change", fleet, credential)
+    assert "Token URL" in words(as_bob.get(page))
+    assert as_bob.post(page, {"token_url": "https://evil.example/"}).status_code == 422
+    as_bob.post(page, {"token_url": "https://id.mercedes-benz.com/token", "note": "Contract 4711"})
+    answer = as_bob.post(at("check", fleet, credential), follow=True)
+    assert "Berlin is checked. Its connection works." in words(answer)
+    assert "Token URL" not in words(as_bob.get(page))
+    with pytest.raises(ValidationError, match="different credential"):
+        Credential.objects.get().change(settings={"token_url": "https://id.mercedes-benz.com/other"}, actor=TEST)

@@ -10,8 +10,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import httpx2
 import pytest
 from django.utils import translation
+from django.views.debug import ExceptionReporter
 from pytest_django.fixtures import Settings
 
 from credentials import brand_file, brands
@@ -125,7 +127,7 @@ def test_details_help_to_ask_the_oem_and_hold_no_secret(oem: DemoOem) -> None:
     assert details["http_status"] == 401
     assert details["error"] == "invalid_client"
     assert len(details["request_id"]) == 16
-    assert set(details) == {"time", "host", "http_status", "error", "request_id", "milliseconds"}
+    assert set(details) == {"time", "host", "http_status", "error", "request_id", "milliseconds", "demo"}
 
 
 @pytest.mark.parametrize("brand", ["NIU", "STELLANTIS", "OKAI", "CLOUDBOXX"])
@@ -272,3 +274,20 @@ def names(known: dict[str, list[str]], monkeypatch: pytest.MonkeyPatch) -> Itera
         patch.setattr(socket, "getaddrinfo", getaddrinfo)
         yield asked
     assert brands.catalogue()
+
+
+def test_an_error_of_our_own_shows_nothing_of_the_secret(oem: DemoOem, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What an error report would tell: each frame with its variables, as Django's filter lets them through."""
+
+    async def broken(*args: object, **kwargs: object) -> None:
+        raise KeyError(args)
+
+    monkeypatch.setattr(httpx2.AsyncClient, "send", broken)
+    try:
+        ask("TESLA")
+    except RuntimeError:
+        report = ExceptionReporter(None, *sys.exc_info()).get_traceback_data()
+    assert "failed unexpectedly: KeyError" in str(report["exception_value"])
+    ours = [frame for frame in report["frames"] if "/tests/" not in frame["filename"]]
+    assert [frame["function"] for frame in ours][-1] == "post"
+    assert SECRET not in str([frame["vars"] for frame in ours])
