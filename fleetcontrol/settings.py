@@ -166,6 +166,8 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "fleetcontrol.access.AddressMiddleware",
     "fleetcontrol.problems.FlowIdMiddleware",
+    "fleetcontrol.logs.RequestMiddleware",
+    "fleetcontrol.headers.HeadersMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "django.middleware.csp.ContentSecurityPolicyMiddleware",
     "fleetcontrol.api.ApiMiddleware",
@@ -336,6 +338,12 @@ DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.str("EMAIL_FROM", default="FleetControl 
 
 # Protection
 
+
+def origin_of(address: str) -> str:
+    parts = urlsplit(address)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
 SECURE_CSP = {
     "default-src": [CSP.NONE],
     "script-src": [CSP.SELF],
@@ -343,14 +351,40 @@ SECURE_CSP = {
     "img-src": [CSP.SELF],
     "font-src": [CSP.SELF],
     "connect-src": [CSP.SELF],
-    "form-action": [CSP.SELF],
+    # The form that starts OpenID Connect is redirected to the provider, and browsers hold that against this list.
+    "form-action": [CSP.SELF, *([origin_of(env.str("OIDC_ISSUER"))] if OIDC else [])],
     "base-uri": [CSP.NONE],
     "frame-ancestors": [CSP.NONE],
 }
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS
-SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
+if HTTPS:
+    # Browsers take such a cookie only from this very host and over https: no neighbour in the domain can plant one.
+    SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = "__Host-session", "__Host-csrf"
 SECURE_HSTS_SECONDS = 365 * 24 * 3600 if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
+DATA_UPLOAD_MAX_NUMBER_FILES = 5
+MAX_UPLOAD_MB = env.int("MAX_UPLOAD_MB", default=200)
+DEFAULT_EXCEPTION_REPORTER_FILTER = "fleetcontrol.logs.NoValues"
+
+
+# Logs: JSON lines on standard error; in a trial, lines for people.
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "json": {"()": "fleetcontrol.logs.JsonLines"},
+        "plain": {"()": "fleetcontrol.logs.Plain", "format": "%(levelname)s %(name)s: %(message)s"},
+    },
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain" if TRIAL else "json"}},
+    "root": {"handlers": ["stderr"], "level": "INFO"},
+    "loggers": {
+        "django": {"handlers": [], "propagate": True},
+        # One line a request is for the collector of logs, and too much for the terminal of a trial.
+        "fleetcontrol.requests": {"level": "WARNING" if TRIAL else "INFO"},
+    },
+}

@@ -1,0 +1,125 @@
+"""Log lines: one JSON object each, with the flow id of their request and without secrets.
+
+Nothing that people or programs send is logged on purpose. What slips into a message all the same, in the form secrets
+usually have, is taken out here; a traceback has no values, and error reports show none either.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import time
+from collections.abc import Callable, ItemsView, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from types import FrameType
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.views.debug import SafeExceptionReporterFilter
+
+HIDDEN = "[hidden]"
+_flow_id: ContextVar[str] = ContextVar("flow_id", default="")
+_requests = logging.getLogger("fleetcontrol.requests")
+_PLAIN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "request", "server_time"}
+_SECRETS = [
+    (re.compile(r"gAAAAA[\w=-]{20,}"), HIDDEN),  # sealed by Fernet
+    (re.compile(r"\beyJ[\w-]{8,}\.[\w-]+\.[\w-]+"), HIDDEN),  # a signed token
+    (re.compile(r"(?i)\b(bearer|basic)\s+[\w.~+/=-]{8,}"), rf"\1 {HIDDEN}"),
+    (
+        re.compile(
+            r"(?i)([\"']?[\w-]*(?:secret|passw(?:or)?d|token|api_?key)[\"']?\s*[=:]\s*)"
+            r"(\"[^\"]*\"|'[^']*'|[^\s&,;}]+)"
+        ),
+        rf"\1{HIDDEN}",
+    ),
+    (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL), HIDDEN),
+    (re.compile(r"(/invitations/|/password/reset/key/)[^/\s\"']+"), rf"\1{HIDDEN}"),
+    (re.compile(r"(?i)\b(postgres(?:ql)?|smtp\w*|https?)(\+\w+)?://[^/\s:@]+:[^/\s@]+@"), rf"\1\2://{HIDDEN}@"),
+]  # fmt: skip
+
+
+def without_secrets(text: str) -> str:
+    """The text with everything taken out that looks like a secret."""
+    for pattern, instead in _SECRETS:
+        text = pattern.sub(instead, text)
+    return text
+
+
+@contextmanager
+def flow(flow_id: str) -> Iterator[None]:
+    """What is logged inside belongs to this flow."""
+    token = _flow_id.set(flow_id)
+    try:
+        yield
+    finally:
+        _flow_id.reset(token)
+
+
+class JsonLines(logging.Formatter):
+    """time, level, logger, message, flow_id, what a caller added with `extra`, and the traceback of an exception."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": without_secrets(record.getMessage()),
+        }
+        if flow_id := _flow_id.get():
+            line["flow_id"] = flow_id
+        line |= {key: _plain(value) for key, value in vars(record).items() if key not in _PLAIN}
+        if record.exc_info:
+            line["exception"] = without_secrets(self.formatException(record.exc_info))
+        return json.dumps(line, ensure_ascii=False)
+
+
+class Plain(logging.Formatter):
+    """For the eyes of somebody who tries FleetControl: the same without JSON."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return without_secrets(super().format(record))
+
+
+class RequestMiddleware:
+    """One line a request. It has the route and not the path, because some paths hold the token of a link."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        start = time.perf_counter()
+        with flow(getattr(request, "flow_id", "")):
+            response = self.get_response(request)
+            facts = {
+                "method": request.method,
+                "route": request.resolver_match.route if request.resolver_match else "",
+                "status": response.status_code,
+                "ms": round((time.perf_counter() - start) * 1000, 1),
+                "address": request.META.get("REMOTE_ADDR", ""),
+            }
+            _requests.info("%(method)s %(route)s %(status)s", facts, extra=facts)
+        return response
+
+
+class NoValues(SafeExceptionReporterFilter):
+    """Error reports and the debug page name settings, fields and variables, but not what is in them."""
+
+    hidden_settings = re.compile(
+        r"API|TOKEN|KEY|SECRET|PASS|SIGNATURE|COOKIE|AUTH|DATABASE|EMAIL|MAILER|OIDC|PROVIDERS|CSRF", re.IGNORECASE
+    )
+
+    def is_active(self, request: HttpRequest | None) -> bool:
+        return True
+
+    def get_post_parameters(self, request: HttpRequest | None) -> dict[str, Any]:
+        return dict.fromkeys(request.POST, HIDDEN) if request is not None else {}
+
+    def get_traceback_frame_variables(self, request: HttpRequest | None, tb_frame: FrameType) -> ItemsView[str, Any]:
+        return dict.fromkeys(tb_frame.f_locals, HIDDEN).items()
+
+
+def _plain(value: object) -> object:
+    return without_secrets(value) if isinstance(value, str) else value if isinstance(value, int | float) else str(value)
