@@ -22,7 +22,7 @@ from credentials.attention import Alarm, alarms
 from credentials.condition import Condition, condition
 from credentials.coverage import Coverage
 from credentials.models import Credential, CredentialSecret
-from credentials.queryset import ATTENTION_BEFORE_END, TROUBLED
+from credentials.queryset import ATTENTION_BEFORE_END, IDLE_AFTER, TROUBLED
 from fleetcontrol.models import Fleet
 
 SIZE = 100
@@ -60,6 +60,13 @@ class Row:
     secret: CredentialSecret
     condition: Condition
     vehicles: int
+
+    @property
+    def idle(self) -> bool:
+        """The same as CredentialQuerySet.idle."""
+        long_ago = timezone.now() - IDLE_AFTER
+        used = self.credential.last_used_at
+        return not self.vehicles and self.credential.created_at < long_ago and (used is None or used < long_ago)
 
 
 @dataclass(frozen=True, slots=True)

@@ -329,3 +329,13 @@ def test_what_was_left_empty_can_be_given_later_and_then_stays(fleet: Fleet, as_
     assert "Token URL" not in words(as_bob.get(page))
     with pytest.raises(ValidationError, match="different credential"):
         Credential.objects.get().change(settings={"token_url": "https://id.mercedes-benz.com/other"}, actor=TEST)
+
+
+def test_what_nobody_used_for_90_days_is_told(fleet: Fleet, as_bob: Client) -> None:
+    credential = factory.a_credential(fleet, name="Forgotten")
+    assert "Not in use for 90 days" not in words(as_bob.get(at("index", fleet)))
+    Credential.objects.filter(pk=credential.pk).update(created_at=timezone.now() - timedelta(days=91))
+    assert "Not in use for 90 days" in words(as_bob.get(at("index", fleet)))
+    assert "Not in use for 90 days." in words(as_bob.get(at("detail", fleet, credential)))
+    credential.record_use()
+    assert "Not in use for 90 days" not in words(as_bob.get(at("index", fleet)))
