@@ -28,12 +28,12 @@ sys.path.insert(0, sys.argv[1])
 import encodings.idna, psycopg
 from fleetcontrol import postgres
 from tests.project import a_folder
-if len(sys.argv) > 3:
+if len(sys.argv) > 4:
     os.setgroups([])
-    os.setgid(int(sys.argv[3]))
-    os.setuid(int(sys.argv[3]))
+    os.setgid(int(sys.argv[4]))
+    os.setuid(int(sys.argv[4]))
 try:
-    address = postgres.ensure(pathlib.Path(sys.argv[2]))
+    address = postgres.ensure(pathlib.Path(sys.argv[2]), durable=sys.argv[3] == "durable")
     with psycopg.connect(address) as connection:
         connection.execute("SELECT pg_advisory_xact_lock(1)")
         connection.execute("CREATE TABLE IF NOT EXISTS visit (at timestamptz DEFAULT now())")
@@ -48,8 +48,9 @@ sys.stdin.read()
 class Visitor:
     """Another process that uses a folder's server until it leaves."""
 
-    def __init__(self, folder: Path, user: str = "") -> None:
+    def __init__(self, folder: Path, user: str = "", *, durable: bool = False) -> None:
         command = [sys.executable, "-W", "error", "-c", VISIT, str(PROJECT), str(folder)]
+        command.append("durable" if durable else "fast")
         if user:
             command.append(str(pwd.getpwnam(user).pw_uid))
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -76,8 +77,8 @@ def visit() -> Iterator[Visit]:
     """Makes a Visitor of a folder; none is left running when a test fails."""
     visitors = []
 
-    def visit(folder: Path, user: str = "") -> Visitor:
-        visitors.append(Visitor(folder, user))
+    def visit(folder: Path, user: str = "", *, durable: bool = False) -> Visitor:
+        visitors.append(Visitor(folder, user, durable=durable))
         return visitors[-1]
 
     yield visit
@@ -154,7 +155,7 @@ def test_a_killed_process_leaves_a_server_that_the_next_one_uses_and_stops(proje
 
 
 def test_starts_again_after_a_crash_although_the_old_number_is_now_another_process(project: Path, visit: Visit) -> None:
-    visitor = visit(project / "pg")
+    visitor = visit(project / "pg", durable=True)
     assert visits(visitor.says()) == 1
     crash(project / "pg")
     stale = project / "pg" / "data" / "postmaster.pid"
