@@ -20,6 +20,7 @@ from typing import Any, NoReturn
 
 import psycopg
 from django.conf import settings
+from django.contrib.auth.hashers import check_password, make_password
 from django.contrib.staticfiles.finders import get_finders
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
@@ -57,9 +58,9 @@ class Command(BaseCommand):
             _require_database()
             with _plain_errors():
                 self._prepare()
-                if not no_demo:
-                    self._demo(password)
             with _running(port) as programs:
+                if not no_demo:  # while they start
+                    self._demo(password)
                 self._wait_for_first_page(port, programs)
                 self._greet(port)
                 _wait_for_an_end(programs)
@@ -93,9 +94,7 @@ class Command(BaseCommand):
             password = password or "-".join("".join(secrets.choice(READABLE) for _ in range(4)) for _ in range(3))
             demo.make(password)
         elif password:
-            for user in User.objects.filter(email__endswith=f"@{demo.DOMAIN}"):
-                user.set_password(password)
-                user.save(update_fields=["password"])
+            User.objects.filter(email__endswith=f"@{demo.DOMAIN}").update(password=make_password(password))
         if password:
             _write_private(_password_file(), password)
 
@@ -114,11 +113,14 @@ class Command(BaseCommand):
 
     def _greet(self, port: int) -> None:
         self._say(_("\nFleetControl runs at http://localhost:%(port)s\n") % {"port": port})
-        people = User.objects.filter(email__endswith=f"@{demo.DOMAIN}").order_by("pk")
         password = _password_file().read_text() if _password_file().exists() else ""
+        fits: dict[str, bool] = {}  # checked once for all who have the very hash they were given
+        people = User.objects.filter(email__endswith=f"@{demo.DOMAIN}").order_by("pk")
         for person in people:
             roles = [f"{m.get_role_display()} ({m.fleet})" for m in person.memberships.select_related("fleet")]
-            if not person.check_password(password):
+            if person.password not in fits:
+                fits[person.password] = check_password(password, person.password)
+            if not fits[person.password]:
                 roles.append(_("with a password of their own"))
             self._say(f"  {person.email:20}  {', '.join(roles)}")
         if people and password:
