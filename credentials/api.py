@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 from ninja import Query, Router
 
 from credentials.api_schema import (
+    READER,
     SENT,
     SHOWN,
     AllCredentialsQuery,
@@ -70,13 +71,11 @@ def list_brands(request: ApiRequest) -> HttpResponse:
     **operation(READ, "List credentials of all brands", {200: CredentialPage}, problems=[VALIDATION_ERROR]),
 )
 def list_all_credentials(request: ApiRequest, query: Query[AllCredentialsQuery]) -> HttpResponse:
-    rows = request.fleet.credentials.all()
-    if query.brand:
-        try:
-            rows = rows.filter(brand=find(query.brand).id)
-        except UnknownBrand as error:
-            raise ProblemError(VALIDATION_ERROR, errors=[("brand", str(error))]) from None
-    return page(request, query, searched(rows, query.q), shown)
+    try:
+        brand = find(query.brand).id if query.brand else ""
+    except UnknownBrand as error:
+        raise ProblemError(VALIDATION_ERROR, errors=[("brand", str(error))]) from None
+    return credentials_page(request, query, brand)
 
 
 @router.get(
@@ -87,8 +86,7 @@ def list_all_credentials(request: ApiRequest, query: Query[AllCredentialsQuery])
     ),
 )
 def list_credentials(request: ApiRequest, brand: str, query: Query[CredentialQuery]) -> HttpResponse:
-    rows = request.fleet.credentials.filter(brand=brand_at(brand).id)
-    return page(request, query, searched(rows, query.q), shown)
+    return credentials_page(request, query, brand_at(brand).id)
 
 
 @router.post(
@@ -121,7 +119,7 @@ def add_credential(request: ApiRequest, brand: str, body: CredentialIn) -> HttpR
             )
         except ValidationError as error:
             raise ProblemError.of(error) from None
-        return answer(shown(credential), status=201, etag=etag_of(credential.changed_at))
+        return answer(shown(READER.of(credential)), status=201, etag=etag_of(credential.changed_at))
 
     return idempotently(request, work)
 
@@ -134,8 +132,10 @@ def add_credential(request: ApiRequest, brand: str, body: CredentialIn) -> HttpR
     ),
 )
 def read_credential(request: ApiRequest, brand: str, id: str) -> HttpResponse:
-    credential = credential_at(request, brand, id)
-    return answer(shown(credential), etag=etag_of(credential.changed_at))
+    row = READER.one(request.fleet.pk, id=id, brand=brand_at(brand).id)
+    if row is None:
+        raise not_found(_("credential"), id)
+    return answer(shown(row), etag=etag_of(row[-1]))
 
 
 @router.patch(
@@ -169,7 +169,7 @@ def change_credential(request: ApiRequest, brand: str, id: str, body: Credential
                 credential.change(actor=request.actor, **changes)
         except ValidationError as error:
             raise ProblemError.of(error) from None
-    return answer(shown(credential), etag=etag_of(credential.changed_at))
+    return answer(shown(READER.of(credential)), etag=etag_of(credential.changed_at))
 
 
 @router.delete(
@@ -232,6 +232,14 @@ def check_credential(request: ApiRequest, brand: str, id: str) -> HttpResponse:
     return idempotently(request, work)
 
 
+def credentials_page(request: ApiRequest, query: CredentialQuery, brand: str) -> HttpResponse:
+    """A page of the credentials of a brand, of all brands if it is empty."""
+    if query.q:
+        rows = request.fleet.credentials.filter(Q(name__icontains=query.q) | Q(identifier__icontains=query.q))
+        return page(request, query, READER, rows=rows.filter(brand=brand) if brand else rows)
+    return page(request, query, READER, brand=brand)
+
+
 def brand_at(text: str) -> Brand:
     """The brand of an address. Raises ProblemError resource-not-found."""
     try:
@@ -247,10 +255,6 @@ def credential_at(request: ApiRequest, brand: str, id: str, *, lock: bool = Fals
     if credential is None:
         raise not_found(_("credential"), id)
     return credential
-
-
-def searched(rows: Any, text: str) -> Any:
-    return rows.filter(Q(name__icontains=text) | Q(identifier__icontains=text)) if text else rows
 
 
 def texts(values: dict[str, Any] | None) -> dict[str, str]:

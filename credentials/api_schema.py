@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, Literal
 
 from ninja import Schema
@@ -11,6 +12,7 @@ from credentials.brands import Brand, Role, catalogue
 from credentials.models import Credential, Status
 from credentials.sign_in import Outcome
 from fleetcontrol.contract import Day, JsonBody, PageQuery, moment
+from fleetcontrol.reading import Reader, Row
 
 SENT = {"name": "Mercedes-Benz fleet Berlin", "client_id": "client1", "client_secret": "supersecret"}
 SHOWN: dict[str, Any] = {
@@ -152,23 +154,38 @@ class BrandList(Schema):
     next_page_token: None
 
 
-def shown(credential: Credential) -> dict[str, Any]:
+def shown(row: Row) -> dict[str, Any]:
     """A credential as CredentialOut has it."""
+    (
+        id, name, brand, identifier, settings, note, ends_on, status, checked_at, last_worked_at, last_used_at,
+        created_at, changed_at,
+    ) = row  # fmt: skip
     return {
-        "id": credential.pk,
-        "name": credential.name,
-        "telematics_brand": credential.brand,
-        "client_id": credential.identifier,
-        "settings": credential.settings,
-        "note": credential.note,
-        "ends_on": credential.ends_on,
-        "status": credential.status,
-        "checked_at": moment(credential.checked_at),
-        "last_worked_at": moment(credential.last_worked_at),
-        "last_used_at": moment(credential.last_used_at),
-        "created_at": moment(credential.created_at),
-        "changed_at": moment(credential.changed_at),
+        "id": id,
+        "name": name,
+        "telematics_brand": brand,
+        "client_id": identifier,
+        "settings": settings if isinstance(settings, dict) else json.loads(settings),
+        "note": note,
+        "ends_on": ends_on,
+        "status": status,
+        "checked_at": moment(checked_at),
+        "last_worked_at": moment(last_worked_at),
+        "last_used_at": moment(last_used_at),
+        "created_at": moment(created_at),
+        "changed_at": moment(changed_at),
     }
+
+
+READER = Reader(
+    Credential,
+    (
+        "id", "name", "brand", "identifier", "settings", "note", "ends_on", "status", "checked_at", "last_worked_at",
+        "last_used_at", "created_at", "changed_at",
+    ),
+    shown,
+    {"id": "id = %(id)s", "brand": "brand = %(brand)s"},
+)  # fmt: skip
 
 
 def shown_brand(brand: Brand) -> dict[str, Any]:

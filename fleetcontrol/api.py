@@ -123,6 +123,8 @@ class ApiMiddleware:
         with translation.override(language):
             response = self.enter(request)
         limit = getattr(request, "rate_limit", None)
+        if response.status_code != 204:
+            response.headers.setdefault("Content-Length", str(len(response.content)))
         if limit is not None:
             for name, value in limit.headers().items():
                 response.headers.setdefault(name, value)

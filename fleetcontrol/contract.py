@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime
 from typing import Annotated, Any
 
 from django.core import signing
-from django.db import models
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 from ninja import Schema
@@ -33,6 +33,7 @@ from fleetcontrol.problems import (
     Problem,
     ProblemError,
 )
+from fleetcontrol.reading import Reader
 
 MOST_ITEMS = 1000
 BODY_PROBLEMS = (VALIDATION_ERROR, INVALID_JSON, PAYLOAD_TOO_LARGE, UNSUPPORTED_MEDIA_TYPE)
@@ -134,21 +135,25 @@ def idempotently(request: ApiRequest, work: Callable[[], HttpResponse]) -> HttpR
     return once(request, request.caller.id, work)
 
 
-def page[M: models.Model](
-    request: ApiRequest, query: PageQuery, rows: models.QuerySet[M], show: Callable[[M], dict[str, Any]]
+def page(
+    request: ApiRequest, query: PageQuery, reader: Reader, *, rows: QuerySet[Any] | None = None, **filters: Any
 ) -> HttpResponse:
-    """One page in the order of the ids, that is of the time of adding: what is added meanwhile comes last."""
+    """One page in the order of the ids, that is of the time of adding: what is added meanwhile comes last.
+
+    Of all rows for which the filters hold, or of `rows` if they are given.
+    """
     known = type(query).model_fields.keys()
     if unknown := [name for name in request.GET if name not in known]:
         words = _("There is no such parameter. The parameters are: %(names)s.") % {"names": ", ".join(known)}
         raise ProblemError(VALIDATION_ERROR, errors=[(name, words) for name in unknown])
-    if query.page_token:
-        rows = rows.filter(pk__gt=_after(query.page_token))
-    found = list(rows.order_by("pk")[: query.limit + 1])
-    more = len(found) > query.limit
-    items = found[: query.limit]
-    token = _pages.sign(str(items[-1].pk)) if more else None
-    return answer({"items": [show(item) for item in items], "next_page_token": token})
+    after = _after(query.page_token) if query.page_token else ""
+    if rows is not None:
+        found = reader.among(rows, after, query.limit + 1)
+    else:
+        found = reader.after(request.fleet.pk, after, query.limit + 1, **filters)
+    items = [reader.show(row) for row in found[: query.limit]]
+    token = _pages.sign(items[-1]["id"]) if len(found) > query.limit else None
+    return answer({"items": items, "next_page_token": token})
 
 
 def etag_of(changed_at: datetime) -> str:

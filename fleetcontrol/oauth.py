@@ -128,17 +128,23 @@ def _bearer(request: HttpRequest) -> str:
     return token.strip()
 
 
-def _claims(token: str) -> dict[str, Any]:
+def _claims(token: str) -> Mapping[str, Any]:
     try:
-        decoded = jwt.decode(token, _keys(tuple(settings.TOKEN_KEYS)), algorithms=[ALGORITHM])
+        claims = _verified(token, tuple(settings.TOKEN_KEYS))
     except (JoseError, ValueError):
         raise _invalid(_("The access token cannot be read. Get a new one.")) from None
-    claims = decoded.claims
-    if decoded.header.get("typ") != "at+jwt" or not isinstance(claims.get("mark"), str):
-        raise _invalid(_("This is not an access token."))
     if claims["exp"] <= time.time():
         raise _invalid(_("The access token has ended. Get a new one."))
     return claims
+
+
+@lru_cache(maxsize=1024)
+def _verified(token: str, keys: tuple[str, ...]) -> Mapping[str, Any]:
+    """What a token says, if its signature is right: the same token comes again and again. Raises ValueError."""
+    decoded = jwt.decode(token, _keys(keys), algorithms=[ALGORITHM])
+    if decoded.header.get("typ") != "at+jwt" or not isinstance(decoded.claims.get("mark"), str):
+        raise ValueError("This is a JWT, but not an access token.")
+    return decoded.claims
 
 
 def _invalid(detail: str) -> ProblemError:

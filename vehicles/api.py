@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.http import HttpResponse
 from django.utils.translation import gettext as _
 from ninja import Body, Query, Router
 
+from credentials.api_schema import READER as CREDENTIALS
 from credentials.brands import UnknownBrand, find
 from credentials.models import Credential
 from fleetcontrol.contract import (
@@ -31,10 +34,12 @@ from fleetcontrol.problems import (
     VALIDATION_ERROR,
     ProblemError,
 )
+from fleetcontrol.reading import Reader
 from vehicles.api_schema import (
     EXAMPLE_SENT,
     EXAMPLE_SHOWN,
     NAMES,
+    READER,
     MoveIn,
     MoveOut,
     OneOrMany,
@@ -53,6 +58,7 @@ from vehicles.api_schema import (
 from vehicles.models import Vehicle
 
 router = Router(tags=["Vehicles"])
+OF_CREDENTIAL = Reader(Credential, ("id", "name", "brand"), CREDENTIALS.show, CREDENTIALS.filters)
 READ, WRITE, LIFECYCLE = "vehicles.ro", "vehicles", "vehicle-lifecycle"
 
 
@@ -62,17 +68,19 @@ READ, WRITE, LIFECYCLE = "vehicles.ro", "vehicles", "vehicle-lifecycle"
     **operation(READ, "List vehicles", {200: VehiclePage}, problems=[VALIDATION_ERROR]),
 )
 def list_vehicles(request: ApiRequest, query: Query[VehicleQuery]) -> HttpResponse:
-    rows = request.fleet.vehicles.search(query.q)
-    if query.telematics_brand:
-        try:
-            rows = rows.filter(telematics_brand=find(query.telematics_brand).id)
-        except UnknownBrand as error:
-            raise ProblemError(VALIDATION_ERROR, errors=[("telematics_brand", str(error))]) from None
-    if query.credentials_id:
-        rows = rows.filter(credential=query.credentials_id)
-    if query.operation_status:
-        rows = rows.filter(operation_status=query.operation_status)
-    return page(request, query, rows, shown)
+    try:
+        brand = find(query.telematics_brand).id if query.telematics_brand else ""
+    except UnknownBrand as error:
+        raise ProblemError(VALIDATION_ERROR, errors=[("telematics_brand", str(error))]) from None
+    filters: dict[str, Any] = {
+        "telematics_brand": brand,
+        "credential_id": query.credentials_id,
+        "operation_status": query.operation_status,
+    }
+    if query.q:
+        given = {name: value for name, value in filters.items() if value}
+        return page(request, query, READER, rows=request.fleet.vehicles.search(query.q).filter(**given))
+    return page(request, query, READER, **filters)
 
 
 @router.post(
@@ -135,8 +143,10 @@ def move_vehicles(request: ApiRequest, body: MoveIn) -> HttpResponse:
     ),
 )
 def read_vehicle(request: ApiRequest, id: str) -> HttpResponse:
-    vehicle = vehicle_at(request, id)
-    return answer(shown(vehicle), etag=etag_of(vehicle.changed_at))
+    row = READER.one(request.fleet.pk, id=id)
+    if row is None:
+        raise not_found(_("vehicle"), id)
+    return answer(shown(row), etag=etag_of(row[-1]))
 
 
 @router.patch(
@@ -203,18 +213,15 @@ def vehicle_at(request: ApiRequest, id: str, *, lock: bool = False) -> Vehicle:
 
 def referenced(request: ApiRequest, id: str, field: str = "credentials_id", *, brand: str = "") -> Credential:
     """The fleet's credential that a body names. Raises ProblemError referenced-resource-not-found when there is none,
-    or when it is not of the brand.
+    or when it is not of the brand. Its id, name and brand are all it has.
     """
-    credential = request.fleet.credentials.filter(pk=id).first()
-    if credential is None:
+    row = OF_CREDENTIAL.one(request.fleet.pk, id=id)
+    if row is None:
         words = _("This fleet has no credential “%(id)s”.") % {"id": id}
-    elif brand and credential.brand != brand:
-        words = _("The credential “%(name)s” is of the brand %(brand)s.") % {
-            "name": credential.name,
-            "brand": credential.brand,
-        }
+    elif brand and row[2] != brand:
+        words = _("The credential “%(name)s” is of the brand %(brand)s.") % {"name": row[1], "brand": row[2]}
     else:
-        return credential
+        return Credential(id=row[0], name=row[1], brand=row[2], fleet=request.fleet)
     raise ProblemError(REFERENCED_RESOURCE_NOT_FOUND, words, errors=[(field, words)])
 
 

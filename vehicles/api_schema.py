@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Any, Literal
 
 from django.utils.translation import gettext as _
@@ -9,6 +10,7 @@ from ninja import Schema
 from pydantic import Discriminator, Field, Tag
 
 from fleetcontrol.contract import MOST_ITEMS, JsonBody, PageQuery, moment
+from fleetcontrol.reading import Reader, Row
 from vehicles import vin as vins
 from vehicles.models import OperationStatus, Vehicle
 
@@ -183,25 +185,55 @@ def model_values(body: VehicleChange) -> tuple[dict[str, Any], str, str | None]:
     return values | {MASTER[name]: value for name, value in master.items()}, password, credentials_id
 
 
-def shown(vehicle: Vehicle) -> dict[str, Any]:
+def shown(row: Row) -> dict[str, Any]:
     """A vehicle as VehicleOut has it."""
+    (
+        id, name, brand, unit, credential, vin, plate, make, model, custom_name, fuel, year, transmission, kind,
+        custom_fields, tags, status, created_at, changed_at,
+    ) = row  # fmt: skip
     return {
-        "id": vehicle.pk,
-        "name": vehicle.name,
-        "telematics_brand": vehicle.telematics_brand,
-        "telematics_unit_id": vehicle.telematics_unit_id,
-        "credentials_id": vehicle.credential_id,
-        "master_data": {theirs: getattr(vehicle, ours) for theirs, ours in MASTER.items()},
-        "custom_fields": vehicle.custom_fields,
-        "tags": vehicle.tags,
-        "operation_status": vehicle.operation_status,
-        "created_at": moment(vehicle.created_at),
-        "changed_at": moment(vehicle.changed_at),
+        "id": id,
+        "name": name,
+        "telematics_brand": brand,
+        "telematics_unit_id": unit,
+        "credentials_id": credential,
+        "master_data": {
+            "vin": vin,
+            "license_plate": plate,
+            "brand": make,
+            "model": model,
+            "custom_name": custom_name,
+            "fuel_type": fuel,
+            "year_of_production": year,
+            "transmission": transmission,
+            "vehicle_type": kind,
+        },
+        "custom_fields": custom_fields if isinstance(custom_fields, dict) else json.loads(custom_fields),
+        "tags": tags,
+        "operation_status": status,
+        "created_at": moment(created_at),
+        "changed_at": moment(changed_at),
     }
+
+
+READER = Reader(
+    Vehicle,
+    (
+        "id", "name", "telematics_brand", "telematics_unit_id", "credential_id", *MASTER.values(), "custom_fields",
+        "tags", "operation_status", "created_at", "changed_at",
+    ),
+    shown,
+    {
+        "id": "id = %(id)s",
+        "telematics_brand": "telematics_brand = %(telematics_brand)s",
+        "credential_id": "credential_id = %(credential_id)s",
+        "operation_status": "operation_status = %(operation_status)s",
+    },
+)  # fmt: skip
 
 
 def noted(vehicle: Vehicle) -> dict[str, Any]:
     """A vehicle as WrittenVehicleOut has it."""
     odd = vins.check_digit_is_wrong(vehicle.vin) if vehicle.vin else False
     notes = [_("The check digit of the VIN is not right. European VINs need none.")] if odd else []
-    return {**shown(vehicle), "notes": notes}
+    return {**shown(READER.of(vehicle)), "notes": notes}

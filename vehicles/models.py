@@ -276,7 +276,7 @@ class Vehicle(models.Model):
         if password:
             self.unit_password = seal(password, self.seal_owner)
             self.unit_password_fingerprint = fingerprint(password, f"fleet:{self.fleet_id}")
-        rules.check(self, self.reach_errors() | errors, exclude=["unit_password"])
+        rules.check(self, self.reach_errors() | errors, exclude=["unit_password", "fleet", "credential"])
 
     def reach_errors(self) -> rules.Errors:
         """What is missing or too much to reach the vehicle, in words that name its brand."""
