@@ -197,6 +197,7 @@ TEMPLATES = [
                 "django.contrib.messages.context_processors.messages",
                 "fleetcontrol.context.frame",
             ],
+            "libraries": {"lucide": "fleetcontrol.templatetags.icons"},
         },
     }
 ]
@@ -365,6 +366,7 @@ SECURE_HSTS_SECONDS = 365 * 24 * 3600 if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
+DEFAULT_EXCEPTION_REPORTER_FILTER = "fleetcontrol.error_report.NoValues"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
 DATA_UPLOAD_MAX_NUMBER_FILES = 5
 MAX_UPLOAD_MB = env.int("MAX_UPLOAD_MB", default=200)
