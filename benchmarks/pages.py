@@ -9,6 +9,7 @@ credentials, but for 100 NIU scooters; 1,000 other credentials are unused.
 import sys
 from statistics import median
 from time import perf_counter
+from typing import Any
 
 from django.test import Client, override_settings
 from django.test.utils import CaptureQueriesContext, setup_test_environment
@@ -16,7 +17,7 @@ from django.urls import reverse
 
 from benchmarks.database import connection, own_database
 from credentials.models import Credential
-from fleetcontrol.models import Fleet, User
+from fleetcontrol.models import Fleet, Role, User
 from tests import factory
 
 PLAIN_FILES = {"staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}}
@@ -84,13 +85,13 @@ def main(vehicles: int) -> None:
 
 def fill(vehicles: int) -> tuple[Fleet, list[Credential]]:
     fleet = factory.a_fleet()
-    factory.a_member(fleet, factory.Role.ADMINISTRATOR, is_staff=True, is_superuser=True)
+    factory.a_member(fleet, Role.ADMINISTRATOR, is_staff=True, is_superuser=True)
     used = [factory.a_credential(fleet, name=f"Mercedes-Benz {number}") for number in range(5)]
     scooters = factory.a_credential(fleet, name="Scooters", brand="NIU")
     for number in range(1000):
         factory.a_credential(fleet, name=f"Depot {number}")
     with connection.cursor() as cursor:
-        values = {"fleet": fleet.pk, "brand": "MERCEDES_BENZ", "credentials": [one.pk for one in used]}
+        values: dict[str, Any] = {"fleet": fleet.pk, "brand": "MERCEDES_BENZ", "credentials": [one.pk for one in used]}
         cursor.execute(VEHICLES, values | {"first": 1, "last": vehicles})
         values |= {"brand": "NIU", "credentials": [scooters.pk]}
         cursor.execute(VEHICLES, values | {"first": 8_000_001, "last": 8_000_100})

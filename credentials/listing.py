@@ -25,7 +25,7 @@ from credentials.models import Credential, CredentialSecret
 from credentials.queryset import ATTENTION_BEFORE_END, IDLE_AFTER, TROUBLED
 from fleetcontrol.models import Fleet
 
-SIZE = 100
+SIZE = 50
 FILTERS = ("", "attention", "unused")
 
 
@@ -167,7 +167,8 @@ def _lines(fleet: Fleet, vehicles: Counter[str | None]) -> Iterator[Line]:
 def vehicle_counts(fleet: Fleet) -> Counter[str | None]:
     """How many vehicles use each credential of the fleet, by the credential's id; by None those that use none."""
     found = fleet.vehicles.order_by().values_list("credential")
-    return Counter(dict(found.annotate(Count("pk"))))
+    # Of rows, not of a column: then the index on brand and credential holds all that is asked.
+    return Counter(dict(found.annotate(number=Count("*"))))
 
 
 def _full(lines: Iterable[Line]) -> dict[str, Credential]:

@@ -5,6 +5,7 @@ of local variables and of what was sent only the names and types are told, with 
 """
 
 import re
+from collections.abc import ItemsView
 from typing import Any
 
 from django.http import HttpRequest
@@ -26,5 +27,5 @@ class NoValues(SafeExceptionReporterFilter):
     def get_safe_cookies(self, request: HttpRequest) -> dict[str, str]:
         return dict.fromkeys(request.COOKIES, self.cleansed_substitute) if hasattr(request, "COOKIES") else {}
 
-    def get_traceback_frame_variables(self, request: HttpRequest | None, tb_frame: Any) -> list[tuple[str, str]]:
-        return [(name, f"<{type(value).__name__}>") for name, value in tb_frame.f_locals.items()]
+    def get_traceback_frame_variables(self, request: HttpRequest | None, tb_frame: Any) -> ItemsView[str, Any]:
+        return {name: f"<{type(value).__name__}>" for name, value in tb_frame.f_locals.items()}.items()

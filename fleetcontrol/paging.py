@@ -20,7 +20,7 @@ CAP = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Page[M: models.Model]:
-    """`rows` of one page. `first` and `last` are their places in the whole, from 1; `total` is exact up to CAP, and
+    """`rows` of one page. `first` and `last` are their places in the whole, from 1; `total` is exact up to a cap, and
     `capped` says that there are more. `previous` and `next` are query strings, or "".
     """
 
@@ -34,11 +34,12 @@ class Page[M: models.Model]:
 
 
 def page_of[M: models.Model](
-    rows: models.QuerySet[M], params: QueryDict, *, order: Sequence[str] = ("name",), size: int = SIZE
+    rows: models.QuerySet[M], params: QueryDict, *, order: Sequence[str] = ("name",), size: int = SIZE, cap: int = CAP
 ) -> Page[M]:
     """The page that `after` or `before` among the query parameters asks for; the first one when neither is a cursor.
 
     `order` names fields that together are unique and never null, with "-" in front when they fall; all fall or none.
+    `cap` is where the total stops counting.
     """
     fields = [name.removeprefix("-") for name in order]
     backwards = "before" in params
@@ -49,7 +50,7 @@ def page_of[M: models.Model](
         found = found.filter(_beyond(fields, values, "lt" if falling else "gt"))
     shown = list(found[: size + 1])
     if values is not None and not shown:  # what stood there is gone
-        return page_of(rows, _without_cursor(params), order=order, size=size)
+        return page_of(rows, _without_cursor(params), order=order, size=size, cap=cap)
     more, shown = len(shown) > size, shown[:size]
     if values is not None and backwards:
         shown.reverse()
@@ -57,7 +58,7 @@ def page_of[M: models.Model](
     else:
         first, has_previous, has_next = number + 1 if values is not None else 1, values is not None, more
     last = first + len(shown) - 1
-    total, capped = _count(rows, last, complete=not has_next)
+    total, capped = _count(rows, last, cap, complete=not has_next)
     return Page(
         shown,
         first if shown else 0,
@@ -74,10 +75,12 @@ def capped_count(rows: models.QuerySet[Any], cap: int = CAP) -> int:
     return rows.order_by()[: cap + 1].count()
 
 
-def _count(rows: models.QuerySet[Any], last: int, *, complete: bool) -> tuple[int, bool]:
+def _count(rows: models.QuerySet[Any], last: int, cap: int, *, complete: bool) -> tuple[int, bool]:
     """The total and whether it is only a lower bound; no query where the last row is on the page."""
-    total = last if complete else capped_count(rows)
-    return min(total, CAP), total > CAP
+    if complete:
+        return last, False
+    total = capped_count(rows, cap)
+    return min(total, cap), total > cap
 
 
 def _beyond(fields: Sequence[str], values: Sequence[Any], comparison: str) -> Q:

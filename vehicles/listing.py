@@ -9,13 +9,15 @@ from django.http import QueryDict
 
 from credentials import brands
 from fleetcontrol.models import Fleet
-from fleetcontrol.paging import Page, page_of
+from fleetcontrol.paging import CAP, Page, page_of
 from vehicles.models import Vehicle
-from vehicles.queryset import VehicleQuerySet
+from vehicles.queryset import VehicleQuerySet, has_whole_chunk
 
 ORDERS = ("name", "-name")
 # A choice longer than this is no help; the list of one credential's vehicles is reached from the credential.
 CHOICES = 200
+# Where the total of a search that no index helps stops counting.
+FEW = 1000
 SHOWN = ("name", "vin", "license_plate", "make", "model", "telematics_brand", "fleet", "credential__name")
 
 
@@ -41,7 +43,8 @@ class Listing:
         choices = list(fleet.credentials.order_by("name").values_list("pk", "name")[: CHOICES + 1])
         if len(choices) > CHOICES:
             choices = list(fleet.credentials.filter(pk=credential).values_list("pk", "name"))
-        return cls(q, brand, credential, order, choices, page_of(vehicles, params, order=[order]))
+        cap = FEW if q and not has_whole_chunk(q) else CAP
+        return cls(q, brand, credential, order, choices, page_of(vehicles, params, order=[order], cap=cap))
 
     @property
     def is_filtered(self) -> bool:
