@@ -3,14 +3,18 @@
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from django.conf import settings
+from django.contrib.sessions.backends.db import SessionStore
 from django.db import connection
 from django.test import Client
 from pytest_django.fixtures import Settings
 
 from credentials.demo_oem import DemoOem
 from fleetcontrol.models import Fleet, Role, User
+from fleetcontrol.session_cookie import cookie_of, session_key_of
 from tests import factory
 from tests.oem import play
 
@@ -27,6 +31,28 @@ def cheap_passwords(settings: pytest.FixtureRequest) -> Iterator[None]:
     """Argon2 is slow on purpose; tests sign in often."""
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # type: ignore[attr-defined]
     yield
+
+
+@pytest.fixture(autouse=True)
+def signed_session_cookie(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Django's test client writes and reads the session's cookie itself: as ours is, with its signature."""
+    enter = Client._login  # type: ignore[attr-defined]  # Django's own, without a type
+
+    def login(client: Client, *args: Any) -> None:
+        enter(client, *args)
+        cookie = client.cookies[settings.SESSION_COOKIE_NAME]
+        client.cookies[settings.SESSION_COOKIE_NAME] = cookie_of(cookie.value)
+
+    def session(client: Client) -> SessionStore:
+        cookie = client.cookies.get(settings.SESSION_COOKIE_NAME)
+        found = SessionStore(session_key_of(cookie.value) if cookie else None)
+        if found.session_key is None:
+            found.save()
+            client.cookies[settings.SESSION_COOKIE_NAME] = cookie_of(str(found.session_key))
+        return found
+
+    monkeypatch.setattr(Client, "_login", login)
+    monkeypatch.setattr(Client, "session", property(session))
 
 
 @pytest.fixture

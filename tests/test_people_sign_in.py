@@ -205,9 +205,18 @@ def test_the_session_changes_at_sign_in(client: Client, bob: User) -> None:
     session["planted"] = True
     session.save()
     before = session.session_key
-    client.cookies["sessionid"] = str(before)
     try_password(client, bob.email)
     assert client.session.session_key != before
+
+
+def test_a_key_out_of_the_session_table_opens_no_session(as_bob: Client) -> None:
+    key = as_bob.session.session_key
+    thief = Client()
+    for cookie in (key, f"{key}:", f"{key}:{'x' * 43}"):
+        thief.cookies["sessionid"] = str(cookie)
+        assert thief.get("/profile/").status_code == 302, "the sign-in page"
+    thief.cookies["sessionid"] = as_bob.cookies["sessionid"].value
+    assert thief.get("/profile/").status_code == 200
 
 
 def test_another_persons_sign_ins_are_not_listed(as_bob: Client, alice: User) -> None:
