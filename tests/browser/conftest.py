@@ -66,7 +66,7 @@ def open_as(chromium: Browser, live_server: LiveServer, request: pytest.FixtureR
             color_scheme="dark" if options.get("theme") == "dark" else "light",
             reduced_motion="reduce",
         )
-        context.set_default_timeout(8000)
+        context.set_default_timeout(20_000)
         contexts.append(context)
         if person is not None:
             client = Client()

@@ -57,6 +57,7 @@ class Scene:
         known = {
             "fleet": self.fleet.slug,
             "brand": "mercedes-benz",
+            "kind": "csv",
             "name": "validation-error",
             "token": self.invitation.link.rstrip("/").rpartition("/")[2],
         }

@@ -124,3 +124,15 @@ def test_print_fits_the_paper_and_drops_the_controls(open_as: Opener, bob: User,
     assert page.evaluate("getComputedStyle(document.body).color") == "rgb(18, 32, 40)"
     expect(page.locator(".print-only")).to_contain_text("Nordlicht Logistik")
     assert page.pdf(prefer_css_page_size=True).startswith(b"%PDF")
+
+
+def test_the_export_holds_what_the_list_shows(open_as: Opener, vera: User, vehicles: str) -> None:
+    page = open_as(vera, vehicles)
+    page.get_by_role("searchbox").type("golf", delay=10)
+    expect(page.locator("tbody tr")).to_have_count(1)
+    page.get_by_role("button", name="Export CSV").click()
+    with page.expect_download() as download:
+        page.get_by_role("link", name="For Excel").click()
+    lines = download.value.path().read_text().splitlines()
+    assert len(lines) == 2
+    assert lines[1].startswith("Golf 03;")
