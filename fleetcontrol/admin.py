@@ -119,6 +119,7 @@ class PersonAdmin(UserAdmin[User]):
     form, add_form = PersonChangeForm, PersonAddForm
     paginator = CappedPaginator
     show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
     list_per_page = 50
     sortable_by = ()
     list_display = ("email", "name", "is_active", "is_staff", "last_login")

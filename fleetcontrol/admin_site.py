@@ -25,7 +25,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 
 from fleetcontrol.access import actor_of
 from fleetcontrol.models import Actor, Fleet
-from fleetcontrol.paging import capped_count
+from fleetcontrol.paging import CAP, capped_count
 
 OURS = ("fleetcontrol", "credentials", "vehicles")
 BULK_AT_MOST = 1000
@@ -49,7 +49,7 @@ class CappedPaginator(Paginator[Any]):
     @cached_property
     def count(self) -> int:
         rows = self.object_list
-        return capped_count(rows) if isinstance(rows, models.QuerySet) else len(rows)
+        return min(capped_count(rows), CAP) if isinstance(rows, models.QuerySet) else len(rows)
 
 
 class VerbForm(forms.ModelForm[Any]):
@@ -92,6 +92,7 @@ class VerbAdmin(admin.ModelAdmin[Any]):
     list_per_page = 50
     list_max_show_all = 50
     sortable_by: ClassVar[tuple[str, ...]] = ()
+    show_facets = admin.ShowFacets.NEVER
     refusals: ClassVar[tuple[type[Exception], ...]] = (ValidationError,)
     blocked: ClassVar[Callable[..., Any] | None] = None
 

@@ -230,7 +230,10 @@ if FLEETCONTROL_DEMO_OEM:
 # People
 
 AUTH_USER_MODEL = "fleetcontrol.User"
-SILENCED_SYSTEM_CHECKS = ["auth.W004"]  # emails are unique without regard to case: user_email_unique
+SILENCED_SYSTEM_CHECKS = [
+    "auth.W004",  # emails are unique without regard to case: user_email_unique
+    "templates.W003",  # fleetcontrol.templatetags.icons stands in the place of lucide's own library on purpose
+]
 AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
 PASSWORD_HASHERS = [
     "django.contrib.auth.hashers.Argon2PasswordHasher",

@@ -116,7 +116,9 @@ class VehicleAdmin(VerbAdmin):
             )
         if brand.unit_id.from_vin:
             hint = _("Left empty, it is the VIN.")
-            fields["telematics_unit_id"] = forms.CharField(label=brand.unit_id.label, required=False, help_text=hint)
+            fields["telematics_unit_id"] = forms.CharField(
+                label=_("Telematics unit ID"), required=False, help_text=hint
+            )
         form = type("BrandForm", (VehicleForm,), fields | {"fleet": fleet, "brand": brand})
         return super().get_form(request, obj, change, **({"form": form} | kwargs))
 
