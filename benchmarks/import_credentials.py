@@ -17,7 +17,8 @@ from benchmarks.database import empty, own_database
 from credentials.imports import CredentialImporter
 from credentials.versions import CredentialSecret
 from fleetcontrol import bulk_columns, tabular
-from fleetcontrol.bulk import Options, bulk_import
+from fleetcontrol.bulk import bulk_import
+from fleetcontrol.bulk_importer import Options
 from fleetcontrol.models import Actor, Fleet, new_id
 
 ACTOR = Actor.command("benchmark")

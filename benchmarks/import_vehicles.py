@@ -16,7 +16,8 @@ from benchmarks.database import connection, empty, own_database, own_peak, peak_
 from benchmarks.import_export import run as run_import_export
 from credentials.models import Credential
 from fleetcontrol import bulk_columns, tabular
-from fleetcontrol.bulk import Options, Report, bulk_import
+from fleetcontrol.bulk import Report, bulk_import
+from fleetcontrol.bulk_importer import Options
 from fleetcontrol.models import Actor, Fleet
 from vehicles.imports import VehicleImporter
 from vehicles.models import Vehicle

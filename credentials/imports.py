@@ -11,16 +11,17 @@ from typing import Any, ClassVar
 
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 from django.views.decorators.debug import sensitive_variables
 
 from credentials import brands
 from credentials import imports_sql as sql
 from credentials.models import Credential, CredentialSecret, shared_brand
 from credentials.versions import fingerprints_of
-from fleetcontrol.bulk import Importer, OnDuplicate, Options, Say
 from fleetcontrol.bulk_checks import AUDIT, NEW, Key
 from fleetcontrol.bulk_columns import Field
 from fleetcontrol.bulk_ids import Ids
+from fleetcontrol.bulk_importer import Importer, OnDuplicate, Options, Say
 from fleetcontrol.models import Actor, Fleet
 from fleetcontrol.seal import Sealed, seal
 
@@ -33,6 +34,7 @@ _OWN = (
 _LONGEST = {one.name: one.max_length or 0 for one in Credential._meta.fields if one.name in ("name", "note")}
 _WORDS = {one.name: getattr(one, "violation_error_message", "") for one in Credential._meta.constraints}
 _BRANDS_KEPT = 1000
+_REPLACED = "replaced"
 _NOTHING = brands.Cleaned()
 _as_kept = json.JSONEncoder(ensure_ascii=False, sort_keys=True).encode  # as `CredentialSecret.add` writes it
 
@@ -53,6 +55,8 @@ class CredentialImporter(Importer):
     """See `Importer`."""
 
     kind = "credential"
+    list_page = "credentials:index"
+    same_for_all = ("brand",)
     table = "credentials_credential"
     staging = sql.STAGING
     fields = _fields()
@@ -113,6 +117,25 @@ class CredentialImporter(Importer):
         words = str(_("This cannot be changed. A different value is a different credential."))
         fields = {one.id: one.identifier_field.key for one in brands.catalogue().values() if one.identifier_field}
         cursor.execute(sql.FIXED, {"cause": words, "identifiers": json.dumps(fields)})
+
+    def changes(self, cursor: Any, most: int) -> list[list[Any]]:
+        if not self._updates:
+            return []
+        found = []
+        cursor.execute(sql.CHANGES, {"most": most})
+        for line, name, old_note, note, old_end, ends_on, is_new_secret in cursor.fetchall():
+            pairs = {"note": (old_note, note), "ends_on": (old_end and str(old_end), ends_on and str(ends_on))}
+            changes = {field: list(pair) for field, pair in pairs.items() if pair[1] is not None and pair[0] != pair[1]}
+            found.append([line, name, changes | ({"secret": [_REPLACED, _REPLACED]} if is_new_secret else {})])
+        return found
+
+    @classmethod
+    def counted(cls, count: int) -> str:
+        return ngettext("%(count)d credential", "%(count)d credentials", count) % {"count": count}
+
+    @classmethod
+    def choices(cls, fleet: Fleet, key: str) -> list[tuple[str, str]]:
+        return [(one.id, one.name) for one in brands.catalogue().values() if one.kind == "shared"]
 
     def insert(self, cursor: Any, pages: Mapping[str, Any]) -> int:
         params = {**self.params, **pages}

@@ -52,3 +52,15 @@ JOIN credentials_credentialsecret s ON s.credential_id = c.id AND s.is_current
 WHERE o.verdict = 'update'
 ORDER BY r.line
 """
+CHANGES = """
+SELECT r.line, c.name, c.note, r.note, c.ends_on, r.ends_on, is_new_secret
+FROM import_out o JOIN import_row r USING (line) JOIN credentials_credential c ON c.id = o.target
+JOIN credentials_credentialsecret s ON s.credential_id = c.id AND s.is_current,
+LATERAL (
+    SELECT NOT (s.fingerprints @> r.fingerprints AND r.fingerprints @> s.fingerprints) IS TRUE
+        AND r.fingerprints IS NOT NULL AS is_new_secret
+) secret
+WHERE o.verdict = 'update' AND (is_new_secret OR r.note <> c.note OR r.ends_on IS DISTINCT FROM c.ends_on
+    AND r.ends_on IS NOT NULL)
+ORDER BY r.line LIMIT %(most)s
+"""

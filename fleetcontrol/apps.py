@@ -9,7 +9,7 @@ class FleetControlConfig(AppConfig):
     verbose_name = _("FleetControl")
 
     def ready(self) -> None:
-        autodiscover_modules("duties")
+        autodiscover_modules("duties", "imports")
         # They need the models: the receivers connect themselves, the duties register.
         from fleetcontrol import audit_duties, sign_in_events  # noqa: F401
 

@@ -16,50 +16,25 @@ cleaned, what else they refer to, which values must be unique, and the statement
 from __future__ import annotations
 
 import json
-from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from django.db import IntegrityError, connection, transaction
-from django.utils import timezone
 
 from fleetcontrol import bulk_checks
-from fleetcontrol.bulk_columns import Columns, Field
-from fleetcontrol.models import Actor, Fleet
+from fleetcontrol.bulk_columns import Columns
+from fleetcontrol.bulk_importer import Importer, OnDuplicate, OnError, Say
 from fleetcontrol.tabular import Table, TabularProblem
 
 if TYPE_CHECKING:
-    from django_stubs_ext import StrOrPromise
+    pass
 
 _ROWS_A_COPY = 500
 _PAGES_A_WRITE = 500
 _TRIES = 5
 _LOCK = 0x464C4545  # "FLEE": with the fleet's number one of PostgreSQL's advisory locks
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
-
-
-class OnError(StrEnum):
-    """What a wrong row does: `stop` refuses the file, `skip` refuses the row."""
-
-    STOP = "stop"
-    SKIP = "skip"
-
-
-class OnDuplicate(StrEnum):
-    """What a row does that stands for something the fleet has already: is wrong, is left out, changes it."""
-
-    FAIL = "fail"
-    SKIP = "skip"
-    UPDATE = "update"
-
-
-@dataclass(frozen=True)
-class Options:
-    on_error: OnError = OnError.STOP
-    on_duplicate: OnDuplicate = OnDuplicate.FAIL
-    dry_run: bool = False
 
 
 @dataclass(frozen=True)
@@ -107,65 +82,6 @@ class Listener:
 
     def checked(self, importer: Importer) -> None:
         """Called when all verdicts are known and the temporary tables can still be read."""
-
-
-class Say:
-    """Takes what a row's cleaning finds. In an update, what only a new row needs is said with `if_new`."""
-
-    def __init__(self) -> None:
-        self.found: list[tuple[str, str, str, dict[str, str], bool, bool]] = []
-
-    def __call__(
-        self, key: str, value: str, cause: StrOrPromise, *, note: bool = False, if_new: bool = False, **params: object
-    ) -> None:
-        texts = {name: str(text) for name, text in params.items()}
-        self.found.append((key, value[:100], str(cause), texts, note, if_new))
-
-
-class Importer(ABC):
-    """What one noun tells the engine about its rows."""
-
-    kind: ClassVar[str]
-    table: ClassVar[str]
-    fields: ClassVar[Sequence[Field]]
-    keys: ClassVar[Sequence[bulk_checks.Key]]
-    staging: ClassVar[str]
-    """A query without rows whose columns are those that `stage` fills, in that order."""
-
-    def __init__(self, fleet: Fleet, actor: Actor, options: Options, given: frozenset[str]) -> None:
-        self.fleet = fleet
-        self.actor = actor
-        self.options = options
-        self.given = given
-        self.params: dict[str, Any] = {
-            "fleet": fleet.pk,
-            "time": timezone.now(),
-            "actor_kind": actor.kind,
-            "actor_id": actor.id,
-            "actor_label": actor.label[:254],
-            "flow_id": actor.flow_id,
-            "address": actor.address,
-        }
-
-    @abstractmethod
-    def stage(self, cells: Sequence[str], say: Say) -> Sequence[str]:
-        """One row's cells, in the order of `fields`, cleaned for the temporary table; "" is nothing."""
-
-    @abstractmethod
-    def look_up(self, cursor: Any) -> None:
-        """Find what rows refer to; what is not there goes into import_finding."""
-
-    @abstractmethod
-    def check_updates(self, cursor: Any) -> None:
-        """Find what cannot be changed of what import_out has as target; it goes into import_finding."""
-
-    @abstractmethod
-    def insert(self, cursor: Any, pages: Mapping[str, Any]) -> int:
-        """Write the new rows between two pages of import_row with their audit events; how many."""
-
-    @abstractmethod
-    def update(self, cursor: Any) -> int:
-        """Change what import_out marks for update, with audit events; how many differed."""
 
 
 def bulk_import(importer: Importer, table: Table, columns: Columns, listener: Listener | None = None) -> Report:

@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
 
-    from fleetcontrol.bulk import Importer
+    from fleetcontrol.bulk_importer import Importer
 
 AUDIT = {
     "audit_columns": """

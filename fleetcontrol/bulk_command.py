@@ -17,7 +17,8 @@ from django.utils.translation import gettext as _
 from tqdm import tqdm
 
 from fleetcontrol import bulk_columns, tabular
-from fleetcontrol.bulk import Finding, Importer, Listener, OnDuplicate, OnError, Options, Report, bulk_import
+from fleetcontrol.bulk import Finding, Listener, Report, bulk_import
+from fleetcontrol.bulk_importer import Importer, OnDuplicate, OnError, Options
 from fleetcontrol.models import Actor, Fleet
 
 WRONG_USAGE = 2

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from fleetcontrol.models import KeptAnswer, Tally
+from fleetcontrol.models import ImportRun, KeptAnswer, Tally
 
 type Duty = Callable[[], str]
 
@@ -34,4 +34,10 @@ def duties() -> Mapping[str, Duty]:
 @duty
 def erase_kept_answers() -> str:
     erased = KeptAnswer.erase_ended() + Tally.erase_ended()
+    return f"{erased} erased" if erased else ""
+
+
+@duty
+def erase_left_imports() -> str:
+    erased = ImportRun.erase_left_files()
     return f"{erased} erased" if erased else ""

@@ -15,6 +15,7 @@ from fleetcontrol.answers import KeptAnswer
 from fleetcontrol.audit import Actor, AuditEvent, new_id
 from fleetcontrol.audit_seal import AuditSeal, Pseudonym
 from fleetcontrol.clients import ApiClient
+from fleetcontrol.import_runs import ImportPiece, ImportRun
 from fleetcontrol.invitations import Invitation
 from fleetcontrol.limits import Tally
 from fleetcontrol.roles import Role
@@ -25,6 +26,8 @@ __all__ = [
     "AuditEvent",
     "AuditSeal",
     "Fleet",
+    "ImportPiece",
+    "ImportRun",
     "Invitation",
     "KeptAnswer",
     "LastAdministrator",

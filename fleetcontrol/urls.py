@@ -48,6 +48,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include((pages, "fleetcontrol"))),
     path("f/<slug:fleet>/credentials/", include("credentials.urls")),
     path("f/<slug:fleet>/vehicles/", include("vehicles.urls")),
+    path("f/<slug:fleet>/imports/", include("fleetcontrol.import_urls")),
     *shut,
     path("accounts/", include("allauth.urls")),
     path("admin/", admin.site.urls),

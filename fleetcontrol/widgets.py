@@ -1,9 +1,14 @@
 """The controls of the design that Django's forms lack. templates/django/forms/field.html draws them."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.forms import PasswordInput, RadioSelect, Textarea
+
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
 
 
 class SecretInput(PasswordInput):
@@ -27,7 +32,7 @@ class SecretInput(PasswordInput):
 class ChoiceCards(RadioSelect):
     """Up to three choices as cards; `hints` maps a choice's value to the sentence under its label."""
 
-    def __init__(self, hints: Mapping[str, str] | None = None, **kwargs: Any) -> None:
+    def __init__(self, hints: Mapping[str, StrOrPromise] | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.hints = dict(hints or {})
 

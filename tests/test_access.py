@@ -15,7 +15,7 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from fleetcontrol.invitations import Invitation
-from fleetcontrol.models import Fleet, Membership, Role, User
+from fleetcontrol.models import Fleet, ImportRun, Membership, Role, User
 from tests import factory
 from tests.conftest import signed_in
 
@@ -54,6 +54,16 @@ FLEET_PAGES = [
     Page("vehicles:change", M, 200, 422, "vehicle"),
     Page("vehicles:move", M, 200, 422, "vehicle"),
     Page("vehicles:remove", M, 200, 302, "vehicle"),
+    Page("imports:index", M, 200, 405),
+    Page("imports:add", M, 200, 422),
+    Page("imports:template", M, 200, 405, "kind"),
+    Page("imports:columns", M, 302, 302, "import"),
+    Page("imports:check", M, 302, 405, "import"),
+    Page("imports:progress", M, 302, 405, "import"),
+    Page("imports:report", M, 200, 405, "import"),
+    Page("imports:write", M, 405, 302, "import"),
+    Page("imports:cancel", M, 405, 302, "import"),
+    Page("imports:refused", M, 200, 405, "import"),
     Page("fleetcontrol:members", A, 200, 200),
     Page("fleetcontrol:member_invite", A, 200, 422),
     Page("fleetcontrol:member_change", A, 200, 422, "membership"),
@@ -91,9 +101,13 @@ def addresses(fleet: Fleet, vera: User, bob: User, alice: User, charlie: User) -
     """For each kind of object, what its addresses need."""
     credential = factory.a_credential(fleet)
     vehicle = factory.a_vehicle(fleet, credential)
+    run = ImportRun.objects.create(fleet=fleet, kind="vehicle", size=0, stage="cancelled")
+    run.keep("refused", [b"name"])
     invitation = Invitation.objects.create(fleet=fleet, email="new@example.com", role=V)
     return {
         "": {},
+        "kind": {"kind": "vehicle"},
+        "import": {"id": run.pk},
         "export": {"kind": "csv"},
         "brand": {"brand": "MERCEDES_BENZ"},
         "credential": {"id": credential.pk},
@@ -127,7 +141,7 @@ def test_a_page_of_a_fleet_is_open_to_its_role_and_closed_to_others(
 
 
 @pytest.mark.parametrize(
-    "page", [page for page in FLEET_PAGES if page.of not in ("", "brand", "export")], ids=lambda p: p.name
+    "page", [page for page in FLEET_PAGES if page.of not in ("", "brand", "export", "kind")], ids=lambda p: p.name
 )
 def test_an_object_of_another_fleet_is_not_found(page: Page, addresses: dict[str, Any], charlie: User) -> None:
     own = Membership.objects.select_related("fleet").get(user=charlie).fleet

@@ -9,20 +9,21 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Any, ClassVar
+from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 
 from credentials import brands
-from fleetcontrol.bulk import Importer, OnDuplicate, Options, Say
-from fleetcontrol.bulk_checks import NEW, Key
-from fleetcontrol.bulk_columns import Field
+from fleetcontrol.bulk_checks import NEW
 from fleetcontrol.bulk_ids import Ids
+from fleetcontrol.bulk_importer import Importer, OnDuplicate, Options, Say
 from fleetcontrol.models import Actor, Fleet
 from fleetcontrol.seal import Sealed, fingerprint, seal
 from vehicles import imports_sql as sql
 from vehicles import vin as vins
+from vehicles.imports_columns import FIELDS, KEYS, WORDS
 from vehicles.models import Vehicle
 
 _VIN = re.compile(vins.PATTERN)
@@ -30,71 +31,20 @@ _TEXTS = ("name", "license_plate", "make", "model", "custom_name", "fuel_type", 
 _LONGEST = {one.name: one.max_length or 0 for one in Vehicle._meta.fields if one.name in _TEXTS}
 _LONGEST_UNIT = Vehicle._meta.get_field("telematics_unit_id").max_length or 0
 _SHORTEST_LIMIT = min(_LONGEST.values())
-_WORDS = {one.name: getattr(one, "violation_error_message", "") for one in Vehicle._meta.constraints}
 _BRANDS_KEPT = 1000
+_CHOICES = 500
 
 
 class VehicleImporter(Importer):
     """See `Importer`."""
 
     kind = "vehicle"
+    list_page = "vehicles:index"
+    same_for_all = ("telematics_brand", "credential")
     table = "vehicles_vehicle"
     staging = sql.STAGING
-    fields = (
-        Field("name", _("Name"), "vehicle vehiclename fahrzeug fahrzeugname bezeichnung"),
-        Field("telematics_brand", _("Telematics brand"), "oem telematikmarke"),
-        Field(
-            "telematics_unit_id", _("Telematics unit ID"), "unitid unit qnr imei serialnumber seriennummer geraeteid"
-        ),
-        Field("credential", _("Credential"), "credentials credentialsid credentialid credentialname zugangsdaten"),
-        Field("password", _("Unit password"), "unitpassword passwort kennwort", is_secret=True),
-        Field(
-            "vin",
-            _("VIN"),
-            "vehicleidentificationnumber chassisnumber fin fahrgestellnummer fahrzeugidentnummer "
-            "fahrzeugidentifizierungsnummer fahrzeugidentifikationsnummer",
-        ),
-        Field(
-            "license_plate",
-            _("Licence plate"),
-            "licenceplate plate platenumber registration kennzeichen amtlicheskennzeichen",
-        ),
-        Field("make", _("Make"), "brand manufacturer hersteller marke fabrikat"),
-        Field("model", _("Model"), "modell"),
-        Field("custom_name", _("Own name"), "eigenername"),
-        Field("fuel_type", _("Fuel type"), "fuel kraftstoff kraftstoffart antrieb"),
-        Field("year", _("Year"), "modelyear yearofproduction productionyear baujahr modelljahr"),
-        Field("transmission", _("Transmission"), "gearbox getriebe"),
-        Field("vehicle_type", _("Vehicle type"), "fahrzeugart fahrzeugtyp"),
-        Field("custom_fields", _("Custom fields"), "eigenefelder"),
-        Field("tags", _("Tags"), "tag labels schlagwoerter"),
-        Field("operation_status", _("Operation status"), "status betriebsstatus"),
-    )
-    keys: ClassVar[Sequence[Key]] = (
-        Key(
-            "vin",
-            ("r.vin",),
-            ("v.vin",),
-            _("This VIN stands on line %(first)s already."),
-            _WORDS["vehicle_vin_unique_in_fleet"],
-        ),
-        Key(
-            "telematics_unit_id",
-            ("r.telematics_brand", "r.telematics_unit_id"),
-            ("v.telematics_brand", "v.telematics_unit_id"),
-            _("This telematics unit stands on line %(first)s already."),
-            _WORDS["vehicle_unit_unique_in_fleet_and_brand"],
-            derived="r.unit_is_derived IS TRUE",
-        ),
-        Key(
-            "name",
-            ("r.name",),
-            ("v.name",),
-            _("This name stands on line %(first)s already."),
-            _WORDS["vehicle_name_unique_in_fleet"],
-            derived="r.name_is_derived IS TRUE",
-        ),
-    )
+    fields = FIELDS
+    keys = KEYS
 
     def __init__(self, fleet: Fleet, actor: Actor, options: Options, given: frozenset[str]) -> None:
         super().__init__(fleet, actor, options, given)
@@ -120,7 +70,7 @@ class VehicleImporter(Importer):
             rule = brand.unit_id
             unit = self._unit(brand, unit or (good_vin if rule.from_vin else ""), say)
             if not unit and not own_unit and not (rule.from_vin and vin):
-                say("telematics_unit_id", "", _WORDS["vehicle_unit_not_empty"], if_new=self._updates)
+                say("telematics_unit_id", "", WORDS["vehicle_unit_not_empty"], if_new=self._updates)
             for key, words, is_missing in _reach_errors(brand.id, brand.kind, bool(credential), bool(password)):
                 value = "" if key == "password" else credential
                 say(key, value, words.messages[0], if_new=self._updates and is_missing)
@@ -158,13 +108,30 @@ class VehicleImporter(Importer):
         cursor.execute(sql.REFERENCES, self.params)
         words = str(_("There is no credential “%(name)s” in this fleet."))
         cursor.execute(sql.MISSING_REFERENCES, {"cause": words})
-        cursor.execute(sql.WRONG_BRANDS, {"cause": str(_WORDS["vehicle_credential_of_same_fleet_and_brand"])})
+        cursor.execute(sql.WRONG_BRANDS, {"cause": str(WORDS["vehicle_credential_of_same_fleet_and_brand"])})
 
     def check_updates(self, cursor: Any) -> None:
         words = str(_("The telematics brand of a vehicle cannot be changed: it is %(brand)s."))
         cursor.execute(sql.CHANGED_BRANDS, {"cause": words})
-        words = str(_WORDS["vehicle_credential_of_same_fleet_and_brand"])
+        words = str(WORDS["vehicle_credential_of_same_fleet_and_brand"])
         cursor.execute(sql.WRONG_BRANDS_OF_UPDATES, {"cause": words})
+
+    def changes(self, cursor: Any, most: int) -> list[list[Any]]:
+        if not self._updates:
+            return []
+        cursor.execute(sql.changes(self.given), {"most": most})
+        return [[line, label, json.loads(changes)] for line, label, changes in cursor.fetchall()]
+
+    @classmethod
+    def counted(cls, count: int) -> str:
+        return ngettext("%(count)d vehicle", "%(count)d vehicles", count) % {"count": count}
+
+    @classmethod
+    def choices(cls, fleet: Fleet, key: str) -> list[tuple[str, str]]:
+        if key == "telematics_brand":
+            return [(brand.id, brand.name) for brand in brands.catalogue().values()]
+        found = fleet.credentials.order_by("name").values_list("name", "brand")[:_CHOICES]
+        return [(name, f"{name} ({brands.find(brand).name})") for name, brand in found]
 
     def insert(self, cursor: Any, pages: Mapping[str, Any]) -> int:
         params = {**self.params, **pages}

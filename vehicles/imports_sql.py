@@ -77,8 +77,7 @@ SELECT {audit_values}, 'vehicle.add', 'vehicle', r.id, r.name, {facts}
 FROM import_row r LEFT JOIN import_credential c USING (credential)
 WHERE {new}
 """
-UPDATE = """
-WITH changing AS MATERIALIZED (
+CHANGING = """
     SELECT r.*, v.id AS target, c.id AS credential_id, changed.changes, coalesce(r.name, v.name) AS label
     FROM import_out o JOIN import_row r USING (line) JOIN vehicles_vehicle v ON v.id = o.target
     LEFT JOIN import_credential c ON c.credential = r.credential
@@ -88,13 +87,19 @@ WITH changing AS MATERIALIZED (
             f (field, old, new, differs) WHERE differs
     ) changed
     WHERE o.verdict = 'update' AND changed.changes IS NOT NULL
-    FOR UPDATE OF v
-), changed AS (
+"""
+UPDATE = """
+WITH changing AS MATERIALIZED ({changing} FOR UPDATE OF v), changed AS (
     UPDATE vehicles_vehicle v SET {sets}, changed_at = %(time)s, changed_by = %(actor_label)s
     FROM changing r WHERE v.id = r.target
 )
 INSERT INTO fleetcontrol_auditevent ({audit_columns})
 SELECT {audit_values}, 'vehicle.change', 'vehicle', target, label, changes FROM changing
+"""
+
+
+CHANGES = """
+SELECT line, label, changes::text FROM ({changing}) changing ORDER BY line LIMIT %(most)s
 """
 
 
@@ -120,26 +125,41 @@ def _facts(given: Collection[str]) -> str:
     return text
 
 
+def changes(given: Collection[str]) -> str:
+    """The rows that change something: line, name and changes as the audit event will have them."""
+    pairs = ", ".join(_pairs(given))
+    return CHANGES.format(changing=CHANGING.format(pairs=pairs))
+
+
 def update(given: Collection[str]) -> str:
-    """The statement that changes what the file has, and only that; a derived name or unit does not count."""
+    """The statement that changes what the file has, and only that."""
+    sets = [f"{field} = coalesce({value}, v.{field})" for field, value in _new(given).items()]
+    sets += [
+        f"{field} = coalesce(r.{field}, v.{field})"
+        for field in ("credential_id", "unit_password", "unit_password_fingerprint")
+    ]
+    changing = CHANGING.format(pairs=", ".join(_pairs(given)))
+    return UPDATE.format(**AUDIT, changing=changing, sets=", ".join(sets))
+
+
+def _new(given: Collection[str]) -> dict[str, str]:
+    """Each field the file has and the SQL of its value there; a derived name or unit does not count."""
     own = {
         "name": "CASE WHEN NOT coalesce(r.name_is_derived, false) THEN r.name END",
         "telematics_unit_id": "CASE WHEN NOT coalesce(r.unit_is_derived, false) THEN r.telematics_unit_id END",
     }
-    new = {field: own.get(field, f"r.{field}") for field in (*PLAIN, "custom_fields") if field in given}
+    return {field: own.get(field, f"r.{field}") for field in (*PLAIN, "custom_fields") if field in given}
+
+
+def _pairs(given: Collection[str]) -> list[str]:
     pairs = [
         f"('{field}', to_jsonb(v.{field}), to_jsonb({value}), "
         f"({value}) IS NOT NULL AND ({value}) IS DISTINCT FROM v.{field})"
-        for field, value in new.items()
+        for field, value in _new(given).items()
     ]
     pairs.append("('credential', to_jsonb(former.name), to_jsonb(c.name), c.id <> coalesce(v.credential_id, ''))")
     pairs.append(
         "('password', '\"replaced\"'::jsonb, '\"replaced\"'::jsonb, "
         "r.unit_password_fingerprint <> v.unit_password_fingerprint)"
     )
-    sets = [f"{field} = coalesce({value}, v.{field})" for field, value in new.items()]
-    sets += [
-        f"{field} = coalesce(r.{field}, v.{field})"
-        for field in ("credential_id", "unit_password", "unit_password_fingerprint")
-    ]
-    return UPDATE.format(**AUDIT, pairs=", ".join(pairs), sets=", ".join(sets))
+    return pairs
