@@ -65,12 +65,14 @@ def _new(table: Table, brand: Brand) -> Brand:
     table.only(_BRAND_KEYS)
     hosts = table.hosts()
     name = table.string("name", needed=True)
+    fields = _fields(table, hosts)
+    hosts = tuple(dict.fromkeys([*hosts, *(host for one in fields for host in one.hosts)]))
     brand = replace(
         brand,
         name=name,
         kind=table.one_of("kind", ("shared", "individual", "none")),
         unit_id=_unit(table.inner("unit_id").only(_UNIT_KEYS)),
-        fields=_fields(table, hosts),
+        fields=fields,
         hosts=hosts,
         steps=table.texts("steps"),
         note=table.text("note"),

@@ -28,6 +28,7 @@ __all__ = [
     "UnknownBrand",
     "catalogue",
     "find",
+    "stored",
 ]
 
 BUILT_IN = Path(__file__).with_name("brands.toml")
@@ -75,6 +76,15 @@ def find(text: str) -> Brand:
         if _plain(brand.name) == plain:
             return brand
     raise UnknownBrand(text)
+
+
+def stored(brand_id: str) -> Brand:
+    """The brand of a credential or vehicle that is stored.
+
+    One that an operator took out of the file is shown by its id; it cannot be checked, and its secret cannot be replaced
+    until the file has it again.
+    """
+    return catalogue().get(brand_id) or Brand(brand_id, name=brand_id, tile=brand_id[:2])
 
 
 def _plain(text: str) -> str:

@@ -138,6 +138,7 @@ class Checkable(models.Model):
         if verdict is None:
             self._become(Status.UNCHECKED)
             self.status_reason, self.status_details, self.silences, self.checked_at = "", {}, 0, None
+            self.next_check_at = None
             return self.status != before
         now = timezone.now()
         self.status_reason, self.status_details = verdict.code, dict(verdict.details)

@@ -53,7 +53,7 @@ class Coverage:
         for line in lines:
             by_brand[line.brand] += line.vehicles
         covered = by_brand.total()
-        ranked = [(brands.find(brand).name, brand, count) for brand, count in by_brand.most_common() if count]
+        ranked = [(brands.stored(brand).name, brand, count) for brand, count in by_brand.most_common() if count]
         parts: list[tuple[int, StrOrPromise, str, int]] = [
             (min(place, _TONES), *rest) for place, rest in enumerate(ranked, start=1)
         ]

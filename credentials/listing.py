@@ -183,7 +183,7 @@ def _groups(all_kept: Iterable[Line], on_page: list[Line], full: Mapping[str, Cr
         vehicles[line.brand] += line.vehicles
     for brand, lines in groupby(on_page, key=lambda line: line.brand):
         rows = [_row(full[line.id], line) for line in lines if line.id in full]
-        yield Group(brands.find(brand), credentials[brand], vehicles[brand], rows)
+        yield Group(brands.stored(brand), credentials[brand], vehicles[brand], rows)
 
 
 def _row(credential: Credential, line: Line) -> Row:

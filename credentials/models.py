@@ -21,7 +21,7 @@ from credentials import brands
 from credentials.checkable import SecretRefused, Status
 from credentials.notices import Notice
 from credentials.queryset import CredentialQuerySet
-from credentials.rotatable import NothingToRevertTo, ReplacedMeanwhile
+from credentials.rotatable import NothingToRevertTo, ReplacedMeanwhile, refuse_past
 from credentials.usable import Loan, OemToken, SignInFailed, Usable
 from credentials.versions import CredentialSecret
 from credentials.webhooks import Webhook
@@ -111,7 +111,7 @@ class Credential(Usable):
     @property
     def oem(self) -> brands.Brand:
         """The brand's entry in the catalogue."""
-        return brands.find(self.brand)
+        return brands.stored(self.brand)
 
     @property
     def short_identifier(self) -> str:
@@ -151,6 +151,10 @@ class Credential(Usable):
         errors: rules.Errors = {}
         cleaned = brands.Cleaned()
         try:
+            refuse_past(ends_on)
+        except ValidationError as error:
+            errors |= error.error_dict
+        try:
             cleaned = oem.clean(values)
             credential.identifier, credential.settings = cleaned.identifier, dict(cleaned.settings)
             credential.ends_on = ends_on or cleaned.ends_on
@@ -180,6 +184,8 @@ class Credential(Usable):
         with transaction.atomic():
             credential = Credential.objects.select_for_update().get(pk=self.pk)
             before = {field: getattr(credential, field) for field in changes}
+            if before.get("ends_on") != changes.get("ends_on"):
+                refuse_past(changes["ends_on"])
             if "settings" in changes:
                 changes["settings"] = credential._completed(changes["settings"])
             for field, value in changes.items():

@@ -67,7 +67,7 @@ class Notice(models.Model):
         values = {"name": facts["name"], "count": vehicles}
         if self.kind == Kind.RECOVERED:
             return gettext("%(name)s works again.") % values
-        reason = explain(facts["reason"], brands.find(facts["brand"]), facts)
+        reason = explain(facts["reason"], brands.stored(facts["brand"]), facts)
         affected = ngettext(
             "%(name)s does not work. %(count)d vehicle is affected.",
             "%(name)s does not work. %(count)d vehicles are affected.",

@@ -41,11 +41,18 @@ class NothingToRevertTo(Exception):
         return _("There is no earlier version to go back to: it was erased.")
 
 
+def refuse_past(ends_on: date | None) -> None:
+    """Raises ValidationError when a secret would have ended before it is stored."""
+    if ends_on and ends_on < timezone.localdate():
+        raise ValidationError({"ends_on": _("This day is over. Give a day from today on.")})
+
+
 class Rotatable(Checkable):
     """A current version of the secret, and for 24 hours the one before it."""
 
     if TYPE_CHECKING:
         fleet_id: int
+        brand: models.CharField[str, str]
         ends_on: models.DateField[date | None, date | None]
         changed_at: models.DateTimeField[datetime, datetime]
         changed_by: models.CharField[str, str]
@@ -85,7 +92,11 @@ class Rotatable(Checkable):
         Raises ValidationError with the brand's secret fields as keys, SecretRefused, ReplacedMeanwhile; nothing is
         changed then.
         """
+        if not self.oem.secret_fields:
+            words = _("The brand %(brand)s is no longer in the catalogue, so its secrets cannot be replaced.")
+            raise ValidationError({"brand": words % {"brand": self.brand}})
         cleaned = self.oem.clean(values, partial=True)
+        refuse_past(ends_on)
         seen = self.secret.version if over is None else over
         self._refuse_same(cleaned.secret)
         verdict = self.try_secret(cleaned.secret) if check else None

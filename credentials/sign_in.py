@@ -137,7 +137,7 @@ def sign_in(brand: Brand, identifier: str, settings: Mapping[str, str], secret: 
         if not settings.get(key):
             return Verdict(Outcome.CANNOT_CHECK, brand, "setting_missing", {"setting": key})
     url = how.filled(how.url, brand, settings)
-    host = (urlsplit(url).hostname or "").lower()
+    host = outbound.host_of(url)
     details: dict[str, Any] = {"time": timezone.now().isoformat(timespec="seconds"), "host": host}
     if not brand.allows(host):
         return Verdict(Outcome.NO_ANSWER, brand, "not_there", details)

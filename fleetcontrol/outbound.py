@@ -96,6 +96,14 @@ def post(
         raise RuntimeError(f"Posting to {target.host} failed unexpectedly: {type(error).__name__}.") from None
 
 
+def host_of(url: str) -> str:
+    """The host that `post` would speak to, in small letters; "" for what is no address."""
+    try:
+        return httpx2.URL(url).host.lower()
+    except httpx2.InvalidURL:
+        return ""
+
+
 def resolve(host: str, port: int, seconds: float, *, private: bool = False) -> list[str]:
     """The addresses of a name, all of them public. Raises NoAnswer.
 

@@ -4,8 +4,10 @@ from datetime import date, timedelta
 
 import pytest
 from django.core.exceptions import ValidationError
+from django.test import Client
 from django.utils import timezone
 
+from credentials import brands
 from credentials.demo_oem import DemoOem
 from credentials.models import (
     Credential,
@@ -111,3 +113,38 @@ def test_the_second_of_two_people_is_told_what_the_first_did(credential: Credent
     with pytest.raises(ReplacedMeanwhile):
         credential.revert(actor=TEST, over=1)
     assert credential.secret.open() == {"client_secret": "right-2"}
+
+
+def test_a_day_that_is_over_is_no_end(fleet: Fleet, credential: Credential) -> None:
+    yesterday = timezone.localdate() - timedelta(days=1)
+    with pytest.raises(ValidationError, match="This day is over"):
+        credential.rotate(values={"client_secret": "right-2"}, actor=TEST, ends_on=yesterday)
+    with pytest.raises(ValidationError, match="This day is over"):
+        credential.change(ends_on=yesterday, actor=TEST)
+    with pytest.raises(ValidationError, match="This day is over"):
+        factory.a_credential(fleet, ends_on=yesterday)
+    Credential.objects.filter(pk=credential.pk).update(ends_on=yesterday)
+    credential.change(note="It ended; we know.", ends_on=yesterday, actor=TEST)
+
+
+def test_a_replaced_secret_has_its_turn_in_the_rounds_soon(credential: Credential) -> None:
+    Credential.objects.filter(pk=credential.pk).update(next_check_at=timezone.now() + timedelta(hours=5))
+    credential.rotate(values={"client_secret": "right-2"}, actor=TEST)
+    assert credential.next_check_at is None
+
+
+def test_a_brand_that_was_taken_out_of_the_catalogue_is_shown_and_not_replaced(
+    fleet: Fleet, credential: Credential, as_bob: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    factory.a_vehicle(fleet, credential)
+    left = {brand_id: brand for brand_id, brand in brands.catalogue().items() if brand_id != "TESLA"}
+    monkeypatch.setattr(brands, "catalogue", lambda: left)
+    for page in (
+        f"/f/{fleet.slug}/credentials/",
+        f"/f/{fleet.slug}/credentials/{credential.pk}/",
+        f"/f/{fleet.slug}/vehicles/",
+    ):
+        assert "TESLA" in as_bob.get(page).content.decode()
+    assert credential.check(actor=TEST).code == "no_credential"
+    with pytest.raises(ValidationError, match="no longer in the catalogue"):
+        credential.rotate(values={}, actor=TEST)

@@ -174,7 +174,7 @@ class Vehicle(models.Model):
     @property
     def oem(self) -> brands.Brand:
         """The telematics brand's entry in the catalogue."""
-        return brands.find(self.telematics_brand)
+        return brands.stored(self.telematics_brand)
 
     @classmethod
     def add(

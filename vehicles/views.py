@@ -129,7 +129,7 @@ def move_many(request: FleetRequest) -> HttpResponse:
             words = ngettext("%(count)d vehicle moved to %(name)s.", "%(count)d vehicles moved to %(name)s.", moved)
             messages.success(request, words % {"count": moved, "name": credential})
             return redirect("vehicles:index", fleet=request.fleet.slug)
-    context = {"form": form, "vehicles": found, "brand": brands.find(brand) if brand else None}
+    context = {"form": form, "vehicles": found, "brand": brands.stored(brand) if brand else None}
     return render(request, "vehicles/move_many.html", context, status=422 if form.errors else 200)
 
 
