@@ -81,7 +81,7 @@ def find(text: str) -> Brand:
 def stored(brand_id: str) -> Brand:
     """The brand of a credential or vehicle that is stored.
 
-    One that an operator took out of the file is shown by its id; it cannot be checked, and its secret cannot be replaced
+    One that an operator took out of the file is shown by its id. It cannot be checked, nor its secret be replaced,
     until the file has it again.
     """
     return catalogue().get(brand_id) or Brand(brand_id, name=brand_id, tile=brand_id[:2])
