@@ -31,6 +31,12 @@ class CredentialField(forms.ModelChoiceField[Credential]):
             **kwargs,
         )
 
+    def to_python(self, value: Any) -> Any:
+        """The credential. What is no id never reaches the database, which takes no NUL character."""
+        if isinstance(value, str) and value and not value.isalnum():
+            raise ValidationError(self.error_messages["invalid_choice"], code="invalid_choice")
+        return super().to_python(value)
+
     def validate(self, value: Any) -> None:
         """Nothing: one rule has one place."""
 
@@ -40,6 +46,9 @@ class TagsField(Text):
 
     def prepare_value(self, value: Any) -> Any:
         return ", ".join(value) if isinstance(value, list) else value
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        return bool((initial or []) != self.clean(data))
 
     def clean(self, value: Any) -> Any:
         parts = (part.strip() for part in super().clean(value).split(","))
@@ -53,6 +62,11 @@ class CustomFieldsField(Text):
 
     def prepare_value(self, value: Any) -> Any:
         return "\n".join(f"{name}: {one}" for name, one in value.items()) if isinstance(value, dict) else value
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        """Compared as shown, so that a value that is no text, set through the API, stays when nobody touched it."""
+        shown = self.prepare_value(initial or {})
+        return bool(shown.split() != (data or "").split())
 
     def clean(self, value: Any) -> Any:
         found = {}

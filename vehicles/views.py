@@ -114,7 +114,8 @@ def move(request: FleetRequest, id: str) -> HttpResponse:
 @fleet_view(Role.MANAGER)
 def move_many(request: FleetRequest) -> HttpResponse:
     """The vehicles chosen in the list, to one credential of their brand."""
-    chosen = request.fleet.vehicles.filter(pk__in=request.GET.getlist("vehicle")[:CHOSEN_AT_MOST])
+    ids = [one for one in request.GET.getlist("vehicle")[:CHOSEN_AT_MOST] if one.isalnum()]
+    chosen = request.fleet.vehicles.filter(pk__in=ids)
     found = list(chosen.select_related("credential").order_by("name"))
     kinds = {vehicle.telematics_brand for vehicle in found}
     brand = kinds.pop() if len(kinds) == 1 else ""
