@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy as _
 from fleetcontrol import audit_words
 from fleetcontrol.access import actor_of
 from fleetcontrol.admin_site import CappedPaginator, FleetFilter, VerbAdmin, VerbForm
-from fleetcontrol.models import AuditEvent, Fleet, LastAdministrator, Membership, Role, User
+from fleetcontrol.models import ApiClient, AuditEvent, Fleet, LastAdministrator, Membership, Role, User
 
 
 class FleetForm(VerbForm):
@@ -54,6 +54,7 @@ class FleetAdmin(VerbAdmin):
             _("Members"): "fleetcontrol_membership",
             _("OEM credentials"): "credentials_credential",
             _("Vehicles"): "vehicles_vehicle",
+            _("API clients"): "fleetcontrol_apiclient",
             _("Audit events"): "fleetcontrol_auditevent",
         }
         if fleet._state.adding:
@@ -66,6 +67,34 @@ class FleetAdmin(VerbAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Never: a fleet is deleted in its settings, where its name must be typed."""
+        return False
+
+
+@admin.register(ApiClient)
+class ApiClientAdmin(VerbAdmin):
+    """Facts to read, and revoking; clients and secrets are made where the secret is shown once."""
+
+    list_display = ("name", "client_id", "fleet", "ends_on", "last_used_at", "revoked_at")
+    list_filter = (FleetFilter,)
+    list_select_related = ("fleet",)
+    search_fields = ("name", "client_id")
+    ordering = ("name",)
+    fields = (
+        "fleet", "name", "client_id", "permissions", "ends_on", "created_at", "last_used_at", "last_used_address",
+        "revoked_at",
+    )  # fmt: skip
+    readonly_fields = fields
+    actions = ("revoke",)
+
+    @admin.action(description=_("Revoke: secrets and tokens stop at once"), permissions=["change"])
+    def revoke(self, request: HttpRequest, queryset: models.QuerySet[ApiClient]) -> None:
+        for client in queryset.select_related("fleet"):
+            client.revoke(actor=actor_of(request))
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
 

@@ -5,7 +5,7 @@ from django.conf import settings
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path, re_path
 
-from fleetcontrol import api_pages, audit_views, fleet_views, join_views, member_views, views
+from fleetcontrol import api_pages, audit_views, client_views, fleet_views, join_views, member_views, views
 
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]  # one door for everybody
 
@@ -20,6 +20,12 @@ pages: list[URLPattern | URLResolver] = [
     path("invitations/<str:token>/", join_views.accept, name="invitation_accept"),
     path("fleets/add/", fleet_views.add, name="fleet_add"),
     path("second-factor/<slug:fleet>/", fleet_views.second_factor_needed, name="second_factor_needed"),
+    path("f/<slug:fleet>/clients/", client_views.index, name="clients"),
+    path("f/<slug:fleet>/clients/add/", client_views.add, name="client_add"),
+    path("f/<slug:fleet>/clients/<slug:id>/change/", client_views.change, name="client_change"),
+    path("f/<slug:fleet>/clients/<slug:id>/secret/", client_views.replace, name="client_replace"),
+    path("f/<slug:fleet>/clients/<slug:id>/stop/", client_views.stop_former, name="client_stop_former"),
+    path("f/<slug:fleet>/clients/<slug:id>/revoke/", client_views.revoke, name="client_revoke"),
     path("f/<slug:fleet>/members/", member_views.index, name="members"),
     path("f/<slug:fleet>/members/invite/", member_views.invite, name="member_invite"),
     path("f/<slug:fleet>/members/<int:pk>/role/", member_views.change, name="member_change"),

@@ -14,6 +14,7 @@ from django.http import HttpResponse
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
+from fleetcontrol.clients import ApiClient
 from fleetcontrol.invitations import Invitation
 from fleetcontrol.models import Fleet, ImportRun, Membership, Role, User
 from tests import factory
@@ -70,6 +71,12 @@ FLEET_PAGES = [
     Page("fleetcontrol:member_remove", A, 200, 302, "membership"),
     Page("fleetcontrol:invitation_resend", A, 405, 302, "invitation"),
     Page("fleetcontrol:invitation_revoke", A, 200, 302, "invitation"),
+    Page("fleetcontrol:clients", A, 200, 200),
+    Page("fleetcontrol:client_add", A, 200, 422),
+    Page("fleetcontrol:client_change", A, 200, 422, "client"),
+    Page("fleetcontrol:client_replace", A, 200, 422, "client"),
+    Page("fleetcontrol:client_stop_former", A, 405, 302, "client"),
+    Page("fleetcontrol:client_revoke", A, 200, 302, "client"),
     Page("fleetcontrol:audit", A, 200, 200),
     Page("fleetcontrol:audit_export", A, 200, 200, "export"),
     Page("fleetcontrol:settings", A, 200, 422),
@@ -103,6 +110,7 @@ def addresses(fleet: Fleet, vera: User, bob: User, alice: User, charlie: User) -
     vehicle = factory.a_vehicle(fleet, credential)
     run = ImportRun.objects.create(fleet=fleet, kind="vehicle", size=0, stage="cancelled")
     run.keep("refused", [b"name"])
+    client, _secret = ApiClient.add(fleet=fleet, actor=factory.TEST, name="ERP", permissions=["vehicles"])
     invitation = Invitation.objects.create(fleet=fleet, email="new@example.com", role=V)
     return {
         "": {},
@@ -113,6 +121,7 @@ def addresses(fleet: Fleet, vera: User, bob: User, alice: User, charlie: User) -
         "credential": {"id": credential.pk},
         "vehicle": {"id": vehicle.pk},
         "membership": {"pk": Membership.objects.get(user=vera).pk},
+        "client": {"id": client.client_id},
         "invitation": {"pk": invitation.pk},
     }
 

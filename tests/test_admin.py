@@ -7,7 +7,7 @@ from django.test import Client
 from django.urls import reverse
 
 from credentials.models import Credential
-from fleetcontrol.models import AuditEvent, Fleet, Membership, Role, User
+from fleetcontrol.models import ApiClient, AuditEvent, Fleet, Membership, Role, User
 from tests import factory
 from tests.conftest import signed_in
 from vehicles.models import Vehicle
@@ -166,3 +166,19 @@ def test_a_member_without_the_right_does_not_get_in(as_alice: Client) -> None:
 def test_what_other_apps_keep_is_not_shown(admin: Client) -> None:
     page = admin.get(reverse("admin:index")).content.decode()
     assert "authenticator" not in page.lower() and "social" not in page.lower()
+
+
+def test_an_api_client_is_shown_and_revoked_and_its_digests_are_not(admin: Client, fleet: Fleet) -> None:
+    client, _secret = ApiClient.add(fleet=fleet, actor=factory.TEST, name="ERP", permissions=["vehicles"])
+    listed = admin.get(address("fleetcontrol_apiclient", "changelist")).content.decode()
+    page = admin.get(address("fleetcontrol_apiclient", "change", client.pk)).content.decode()
+    assert client.client_id in listed and client.client_id in page
+    assert client.secret_digest not in listed + page
+    assert 'name="_save"' not in page or 'name="permissions"' not in page
+    admin.post(
+        address("fleetcontrol_apiclient", "changelist"), {"action": "revoke", "_selected_action": [str(client.pk)]}
+    )
+    client.refresh_from_db()
+    assert client.revoked_at is not None
+    assert events("client.revoke") == 1
+    assert admin.get(address("fleetcontrol_apiclient", "add")).status_code == 403
