@@ -1,10 +1,17 @@
 """A folder for a project of its own, with a database of its own, for tests that start programs."""
 
+import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parent.parent
+SETTINGS = set(re.findall(r'(?:env\.\w+|key)\(\s*"([A-Z_]+)"', (PROJECT / "fleetcontrol" / "settings.py").read_text()))
+# What a program of ours finds on a machine where nobody has set anything.
+UNSET = {name: value for name, value in os.environ.items() if name.removesuffix("_FILE") not in SETTINGS}
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from fleetcontrol.models import Fleet, User
 PREFERENCES = "/preferences/"
 
 
-def post(client: Client, address: str, typed: dict[str, str], **options: bool) -> Any:
+def post(client: Client, address: str, typed: dict[str, str], **options: Any) -> Any:
     """As a browser sends a form."""
     return client.post(address, urlencode(typed), content_type="application/x-www-form-urlencoded", **options)
 

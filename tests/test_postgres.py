@@ -14,9 +14,8 @@ import psycopg
 import pytest
 
 from fleetcontrol import postgres
-from tests.project import a_folder
+from tests.project import PROJECT, a_folder
 
-PROJECT = Path(__file__).resolve().parent.parent
 only_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 
 # What another process does, perhaps as another person: start the server, leave a row, say the
@@ -27,7 +26,7 @@ import os, pathlib, sys
 sys.path.insert(0, sys.argv[1])
 import encodings.idna, psycopg
 from fleetcontrol import postgres
-from tests.project import a_folder
+from tests.project import PROJECT, a_folder
 if len(sys.argv) > 4:
     os.setgroups([])
     os.setgid(int(sys.argv[4]))

@@ -17,9 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.project import a_folder
+from tests.project import PROJECT, UNSET, a_folder
 
-PROJECT = Path(__file__).resolve().parent.parent
 NOT_COPIED = shutil.ignore_patterns(".*", "var", "tests", "__pycache__", "benchmarks")
 PEOPLE = ["alice@demo.example", "bob@demo.example", "vera@demo.example", "charlie@demo.example"]
 
@@ -31,7 +30,7 @@ class Quickstart:
         self.process = subprocess.Popen(
             [sys.executable, "manage.py", "quickstart", *options],
             cwd=folder,
-            env={"PATH": os.environ["PATH"], "HOME": str(folder), **environment},
+            env={**UNSET, "HOME": str(folder), "PYTHONUNBUFFERED": "1", **environment},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
