@@ -6,6 +6,7 @@ in the web process.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from typing import Any
 
@@ -60,7 +61,9 @@ class TableCache(BaseCache):
     def _run(self, sql: str, key: str, version: int | None, *params: Any) -> tuple[Any, ...] | None:
         """The first row of a statement whose first parameter is the key; None without rows."""
         with connection.cursor() as cursor:
-            cursor.execute(sql, [self.make_and_validate_key(key, version), *params])
+            # A digest, because some keys hold what a visitor sent, of any length and with any character.
+            digest = hashlib.sha256(self.make_key(key, version).encode("utf-8", "surrogatepass")).hexdigest()
+            cursor.execute(sql, [digest, *params])
             return cursor.fetchone() if cursor.description else None
 
 

@@ -121,6 +121,12 @@ def test_a_cached_value_ends(db: None) -> None:
     assert cache.get("short", "gone") == "gone"
 
 
+@pytest.mark.parametrize("key", ["x" * 10_000, "a\x00b", "line\r\nline", "\ud800"])
+def test_a_key_may_be_anything_a_visitor_sends(db: None, key: str) -> None:
+    cache.set(key, 1)
+    assert cache.get(key) == 1
+
+
 def code_of(user: User) -> str:
     secret = TOTP(Authenticator.objects.get(user=user, type=Authenticator.Type.TOTP)).instance.data["secret"]
     counter = next(iter(yield_hotp_counters_from_time()))
