@@ -11,6 +11,7 @@ import hashlib
 import importlib.util
 import os
 import pwd
+import re
 import shutil
 import stat
 import subprocess
@@ -189,6 +190,7 @@ def run(command: Sequence[str], account: Account, *, pass_fds: Sequence[int] = (
         **become,
     )
     if done.returncode:
-        lines = done.stderr.decode(errors="replace").strip().splitlines() or [f"exit code {done.returncode}"]
-        reason = next((line for line in lines if "error:" in line or "FATAL:" in line), lines[-1])
-        raise PostgresError(f"The embedded PostgreSQL could not be prepared: {reason}")
+        said = done.stderr.decode(errors="replace").strip()
+        reason = re.search(r"(?:error|FATAL|PANIC): +(.+)", said)
+        words = reason[1] if reason else said.rpartition("\n")[2] or f"exit code {done.returncode}"
+        raise PostgresError(f"The embedded PostgreSQL could not be prepared: {words}")

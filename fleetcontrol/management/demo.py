@@ -21,6 +21,7 @@ from django.db import transaction
 from credentials.checkable import CHECK_FIELDS, SILENT_TIMES
 from credentials.models import Credential
 from credentials.sign_in import Outcome, Verdict
+from fleetcontrol.accounts import new_person
 from fleetcontrol.models import Actor, AuditEvent, Fleet, Membership, Role, User
 from vehicles.models import OperationStatus, Vehicle
 
@@ -99,8 +100,11 @@ def make(password: str) -> None:
 
 def _person(name: str, hashed: str) -> User:
     """Alice may use the Django admin too."""
-    powers = {"is_staff": name == "Alice", "is_superuser": name == "Alice"}
-    return User.objects.create(name=name, email=f"{name.lower()}@{DOMAIN}", password=hashed, **powers)
+    person = new_person(email=f"{name.lower()}@{DOMAIN}", name=name)
+    person.password = hashed
+    person.is_staff = person.is_superuser = name == "Alice"
+    person.save()
+    return person
 
 
 def _fill(fleet: Fleet, actor: Actor, batches: tuple[Batch, ...]) -> None:

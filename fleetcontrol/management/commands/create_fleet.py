@@ -14,6 +14,7 @@ from django.urls import reverse
 from django.utils.text import slugify
 from django.utils.translation import gettext as _
 
+from fleetcontrol.accounts import new_person
 from fleetcontrol.models import Actor, Fleet, User
 
 
@@ -33,7 +34,7 @@ class Command(BaseCommand):
             with transaction.atomic():
                 person = User.objects.filter(email__iexact=administrator).first()
                 is_new = person is None
-                person = person or User.objects.create_user(administrator)
+                person = person or new_person(email=administrator, name="")
                 fleet = Fleet.add(name=name, slug=slug, administrator=person, actor=Actor.command("create_fleet"))
         except ValidationError as error:
             raise CommandError(" ".join(error.messages)) from None
