@@ -11,6 +11,7 @@ from statistics import median
 from time import perf_counter
 from typing import Any
 
+from django.conf import settings
 from django.test import Client, override_settings
 from django.test.utils import CaptureQueriesContext, setup_test_environment
 from django.urls import reverse
@@ -18,6 +19,7 @@ from django.urls import reverse
 from benchmarks.database import connection, own_database
 from credentials.models import Credential
 from fleetcontrol.models import Fleet, Role, User
+from fleetcontrol.session_cookie import cookie_of
 from tests import factory
 
 PLAIN_FILES = {"staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}}
@@ -72,6 +74,7 @@ def main(vehicles: int) -> None:
         }
         client = Client()
         client.force_login(User.objects.get(email="alice@example.com"))
+        client.cookies[settings.SESSION_COOKIE_NAME] = cookie_of(client.cookies[settings.SESSION_COOKIE_NAME].value)
         page = client.get(addresses["vehicles"]).context["listing"].page
         addresses["vehicles, next page"] = addresses["vehicles"] + page.next
         print(f"{vehicles:,} vehicles, {Credential.objects.count():,} credentials")
