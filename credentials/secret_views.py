@@ -21,12 +21,13 @@ from credentials.models import (
 )
 from credentials.queryset import TROUBLED
 from credentials.sign_in import Outcome, Verdict
-from credentials.views import find
+from credentials.views import find, gone_is_404
 from fleetcontrol.access import FleetRequest, fleet_view
 from fleetcontrol.models import Role
 
 
 @fleet_view(Role.MANAGER)
+@gone_is_404
 def check(request: FleetRequest, id: str) -> HttpResponse:
     credential = find(request, id)
     if request.method == "POST":
@@ -37,6 +38,7 @@ def check(request: FleetRequest, id: str) -> HttpResponse:
 @sensitive_post_parameters()
 @never_cache
 @fleet_view(Role.MANAGER)
+@gone_is_404
 def rotate(request: FleetRequest, id: str) -> HttpResponse:
     credential = find(request, id)
     form = RotateForm(credential.oem, request.POST if request.method == "POST" else None)
@@ -63,6 +65,7 @@ def rotate(request: FleetRequest, id: str) -> HttpResponse:
 
 
 @fleet_view(Role.MANAGER)
+@gone_is_404
 def revert(request: FleetRequest, id: str) -> HttpResponse:
     credential = find(request, id)
     if request.method == "POST":

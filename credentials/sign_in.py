@@ -1,7 +1,7 @@
 """Signing in to an OEM: ask for a token with what a person stored or typed, and say in plain words what came of it.
 
 How is declared in the catalogue (`Brand.sign_in`). A verdict never holds the secret; the token it may hold shows
-nothing of itself. Reasons are kept as codes, because who reads one later may read another language.
+nothing of itself.
 """
 
 from __future__ import annotations
@@ -12,23 +12,21 @@ import re
 import ssl
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from contextlib import suppress
+from typing import Any
 from urllib.parse import quote_plus, urlencode, urlsplit
 
 from django.conf import settings as django_settings
 from django.utils import timezone
-from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_variables
 
 from credentials import pem
 from credentials.brand import Brand, SignIn
 from credentials.field import Kind
+from credentials.verdict import REASONS, Outcome, SecretToken, Verdict, explain
 from fleetcontrol import outbound
 
-if TYPE_CHECKING:
-    from django_stubs_ext import StrOrPromise
+__all__ = ["REASONS", "Outcome", "SecretToken", "Verdict", "demo_detour", "explain", "sign_in"]
 
 # What may be kept of an OEM's own error code and request id: enough to quote to its support.
 _CODE = re.compile(r"[A-Za-z0-9_.:-]{1,100}")
@@ -36,93 +34,6 @@ _REQUEST_IDS = ("x-request-id", "request-id", "x-correlation-id", "x-amzn-reques
 _TOKEN = re.compile(r"[\x21-\x7e]{1,16384}")
 _SCOPE_ERRORS = {"invalid_scope", "insufficient_scope"}
 _TROUBLE_ERRORS = {"server_error", "temporarily_unavailable"}
-
-
-class Outcome(StrEnum):
-    WORKS = "works"
-    REFUSED = "refused"
-    NO_ANSWER = "no_answer"
-    SCOPES_MISSING = "scopes_missing"
-    CANNOT_CHECK = "cannot_check"
-
-
-REASONS: Mapping[str, StrOrPromise] = {
-    "works": _("The connection works."),
-    "refused": _("%(brand)s refused these details. Check the client ID and secret for slips."),
-    "not_approved": _(
-        "%(brand)s knows these details but does not allow them to sign in. Ask %(brand)s to approve them."
-    ),
-    "own_certificate": _("%(brand)s did not accept the client certificate."),
-    "scopes": _(
-        "The details work, but this account may not read vehicle data yet. "
-        "Ask %(brand)s to approve it, then check again."
-    ),
-    "timeout": _("%(brand)s did not answer within 10 seconds."),
-    "connect": _("%(brand)s could not be reached."),
-    "name": _("The address of %(brand)s could not be found. Check the network of this server."),
-    "private": _("The address of %(brand)s leads into a private network. FleetControl does not go there."),
-    "certificate": _("What answered could not prove to be %(brand)s: its certificate is not trusted."),
-    "large": _("%(brand)s sent an answer that is far too large."),
-    "broken": _("%(brand)s broke off the connection or sent an answer that cannot be read."),
-    "redirect": _("%(brand)s pointed to another address. FleetControl does not follow; check the address."),
-    "not_there": _("%(brand)s has no sign-in at this address. Check the address."),
-    "busy": _("%(brand)s asks to wait before signing in again."),
-    "trouble": _("%(brand)s has trouble of its own at the moment."),
-    "no_public_sign_in": _("FleetControl cannot check %(brand)s credentials: how to sign in is not public."),
-    "no_credential": _("%(brand)s has no shared credentials to check."),
-    "setting_missing": _("FleetControl cannot check this credential without “%(setting)s”."),
-    "sealed": _("The stored secret cannot be opened. Replace it."),
-}
-
-
-class SecretToken:
-    """An OEM's access token: shows nothing of itself, only `reveal` gives it."""
-
-    __slots__ = ("_value",)
-
-    def __init__(self, value: str) -> None:
-        self._value = value
-
-    def __repr__(self) -> str:
-        return "<SecretToken>"
-
-    def __reduce__(self) -> str:
-        raise TypeError("A token is not pickled.")
-
-    def reveal(self) -> str:
-        return self._value
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What came of a sign-in.
-
-    `code` is a key of REASONS. `details` may be shown: time (ISO 8601, UTC), host, http_status, error (OAuth's code),
-    request_id, milliseconds, retry_after (seconds), and demo if the demo OEM answered. `expires_in` is the token's life
-    in seconds, None if untold.
-    """
-
-    outcome: Outcome
-    brand: Brand
-    code: str
-    details: Mapping[str, Any] = field(default_factory=dict)
-    token: SecretToken | None = None
-    expires_in: int | None = None
-
-    @property
-    def reason(self) -> str:
-        """One or two sentences in the reader's language."""
-        return explain(self.code, self.brand, self.details)
-
-
-def explain(code: str, brand: Brand, details: Mapping[str, Any]) -> str:
-    """The sentence of a kept reason code, in the reader's language; "" for none."""
-    sentence = REASONS.get(code)
-    if sentence is None:
-        return ""
-    missing = details.get("setting", "")
-    label = next((f.label for f in brand.fields if f.key == missing), missing)
-    return str(sentence) % {"brand": brand.name, "setting": label}
 
 
 @sensitive_variables()
@@ -135,6 +46,10 @@ def sign_in(brand: Brand, identifier: str, settings: Mapping[str, str], secret: 
         return Verdict(Outcome.CANNOT_CHECK, brand, "no_public_sign_in" if brand.fields else "no_credential")
     for key in how.needs:
         if not settings.get(key):
+            return Verdict(Outcome.CANNOT_CHECK, brand, "setting_missing", {"setting": key})
+    pair = [f.key for f in brand.fields if f.kind.is_pem] if how.mutual_tls else []
+    for key in pair:
+        if not secret.get(key):
             return Verdict(Outcome.CANNOT_CHECK, brand, "setting_missing", {"setting": key})
     url = how.filled(how.url, brand, settings)
     host = outbound.host_of(url)
@@ -294,7 +209,9 @@ def demo_detour(brand: Brand, secret: Mapping[str, str]) -> outbound.Detour | No
     if not address:
         return None
     parts = urlsplit(address)
-    trust = ssl.create_default_context(cafile=django_settings.FLEETCONTROL_DEMO_OEM_CA)
+    trust = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    with suppress(OSError):  # it makes its certificates when it starts; before, nobody is trusted
+        trust.load_verify_locations(django_settings.FLEETCONTROL_DEMO_OEM_CA)
     if brand.sign_in and brand.sign_in.mutual_tls:
         _show_certificate(trust, brand, secret)
     return outbound.Detour(parts.hostname or "127.0.0.1", parts.port or 443, trust)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
+
 from django.conf import settings
 from django.contrib import messages
 from django.core.exceptions import ValidationError
@@ -17,7 +20,7 @@ from credentials.attention import alarms
 from credentials.condition import condition
 from credentials.forms import AddForm, ChangeForm
 from credentials.listing import Listing
-from credentials.models import Credential, CredentialInUse, SecretRefused, Status
+from credentials.models import Credential, CredentialInUse, CredentialSecret, SecretRefused, Status
 from credentials.sign_in import Outcome, Verdict
 from fleetcontrol.access import FleetRequest, fleet_view
 from fleetcontrol.models import AuditEvent, Role
@@ -29,6 +32,19 @@ SHOWN_VEHICLES = 5
 SHOWN_EVENTS = 5
 SHOWN_VERSIONS = 10
 BLOCKED_PAGE = 25
+
+
+def gone_is_404[**P](view: Callable[P, HttpResponse]) -> Callable[P, HttpResponse]:
+    """A view whose credential somebody may delete while it works: then it is not found, as a moment later."""
+
+    @wraps(view)
+    def inner(*args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+        try:
+            return view(*args, **kwargs)
+        except (Credential.DoesNotExist, CredentialSecret.DoesNotExist):
+            raise Http404 from None
+
+    return inner
 
 
 @fleet_view(Role.VIEWER)
@@ -106,6 +122,7 @@ def detail(request: FleetRequest, id: str) -> HttpResponse:
 
 
 @fleet_view(Role.MANAGER)
+@gone_is_404
 def change(request: FleetRequest, id: str) -> HttpResponse:
     credential = find(request, id)
     start = {"note": credential.note, "ends_on": credential.ends_on} | kept(request)
@@ -123,6 +140,7 @@ def change(request: FleetRequest, id: str) -> HttpResponse:
 
 
 @fleet_view(Role.MANAGER)
+@gone_is_404
 def remove(request: FleetRequest, id: str) -> HttpResponse:
     credential = find(request, id)
     if request.method == "POST":

@@ -61,7 +61,9 @@ class Webhook(models.Model):
         url = clean_url(url)
         key = f"fcw_{secrets.token_urlsafe(32)}"
         with transaction.atomic():
-            former = cls.objects.select_for_update().filter(fleet=fleet).first()
+            # Two people at once: the second one's address is the one that stays, as on any other day.
+            Fleet.objects.select_for_update(no_key=True).get(pk=fleet.pk)
+            former = cls.objects.filter(fleet=fleet).first()
             webhook = former or cls(fleet=fleet)
             before, webhook.url = former.url if former else None, url
             webhook.signing_key = seal(key, webhook.seal_owner)

@@ -8,10 +8,13 @@ from typing import Any
 import pytest
 from django.core.exceptions import ValidationError
 from django.db import connection, connections, transaction
+from django.test import Client
+from django.utils import timezone
 
+from credentials import delivery, reminders, rounds
 from credentials.demo_oem import DemoOem
-from credentials.models import Credential, CredentialInUse, ReplacedMeanwhile, Status
-from fleetcontrol.models import Actor, AuditEvent, Fleet
+from credentials.models import Credential, CredentialInUse, Notice, ReplacedMeanwhile, Status
+from fleetcontrol.models import Actor, AuditEvent, Fleet, User
 from tests import factory
 from tests.factory import TEST
 from vehicles.models import Vehicle
@@ -133,6 +136,34 @@ def test_after_the_last_vehicle_left_the_waiting_delete_succeeds(fleet: Fleet, c
     assert isinstance(result, CredentialInUse)
     fresh(credential).remove(actor=JONAS)
     assert fleet.credentials.get() == other
+
+
+def test_a_credential_that_is_deleted_during_its_check_is_gone_and_nothing_fails(
+    credential: Credential, during: Callable[[Callable[[], object]], None]
+) -> None:
+    during(lambda: fresh(credential).remove(actor=JONAS))
+    assert credential.check(actor=TEST).outcome == "works"
+    assert not Credential.objects.exists()
+
+
+def test_a_page_about_a_credential_that_is_deleted_meanwhile_is_not_found(
+    fleet: Fleet, as_bob: Client, credential: Credential, during: Callable[[Callable[[], object]], None]
+) -> None:
+    during(lambda: fresh(credential).remove(actor=JONAS))
+    address = f"/f/{fleet.slug}/credentials/{credential.pk}/secret/"
+    assert as_bob.post(address, {"client_secret": "right-2"}).status_code == 404
+
+
+def test_two_rounds_at_once_ask_the_oem_once_and_two_tends_send_one_email(
+    fleet: Fleet, bob: User, credential: Credential, oem: DemoOem
+) -> None:
+    factory.a_vehicle(fleet, credential)
+    assert sorted(at_once(rounds.check_due, rounds.check_due)) == [0, 1]
+    assert len(oem.received) == 1
+    credential.change(ends_on=timezone.localdate(), actor=TEST)
+    at_once(*[lambda: reminders.note_ends(timezone.localdate())] * 2)
+    assert Notice.objects.count() == 1
+    assert sorted(at_once(delivery.email_notices, delivery.email_notices)) == [0, 1]
 
 
 def a_tesla(fleet: Fleet, name: str) -> Credential:

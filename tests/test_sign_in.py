@@ -291,3 +291,15 @@ def test_an_error_of_our_own_shows_nothing_of_the_secret(oem: DemoOem, monkeypat
     ours = [frame for frame in report["frames"] if "/tests/" not in frame["filename"]]
     assert [frame["function"] for frame in ours][-1] == "post"
     assert SECRET not in str([frame["vars"] for frame in ours])
+
+
+def test_before_the_demo_oem_has_started_nobody_is_trusted(settings: Settings, tmp_path: Path) -> None:
+    settings.FLEETCONTROL_DEMO_OEM = "https://127.0.0.1:9"
+    settings.FLEETCONTROL_DEMO_OEM_CA = str(tmp_path / "missing.pem")
+    assert ask("TESLA").code == "connect"
+
+
+def test_mutual_tls_without_a_certificate_cannot_be_checked(oem: DemoOem, tmp_path: Path) -> None:
+    (tmp_path / "own.toml").write_text(MUTUAL)
+    verdict = sign_in(brand_file.read(tmp_path / "own.toml")["LOCKED"], "client1", {}, {})
+    assert (verdict.outcome, verdict.code) == (Outcome.CANNOT_CHECK, "setting_missing")
