@@ -35,9 +35,11 @@ def test_the_compiled_file_is_that_of_the_source(german: polib.POFile) -> None:
 
 def test_translations_keep_their_placeholders(german: polib.POFile) -> None:
     for entry in german:
-        for text in entry.msgstr_plural.values() if entry.msgid_plural else [entry.msgstr]:
-            wanted, found = set(PLACEHOLDER.findall(entry.msgid)), set(PLACEHOLDER.findall(text))
-            assert found == wanted, entry.msgid
+        pairs = [(entry.msgid, entry.msgstr)]
+        if entry.msgid_plural:
+            pairs = [(entry.msgid, entry.msgstr_plural[0]), (entry.msgid_plural, entry.msgstr_plural[1])]
+        for source, text in pairs:
+            assert set(PLACEHOLDER.findall(text)) == set(PLACEHOLDER.findall(source)), source
 
 
 def test_people_are_addressed_formally(german: polib.POFile) -> None:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.http.response import HttpResponseBase
 from django.test import Client
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 
 from credentials.models import Credential, Status
+from fleetcontrol.clients import ApiClient
 from fleetcontrol.models import Fleet, Invitation, Role, User
-from tests import factory
+from tests import factory, test_import_pages
 from tests.browser.pages import patterns
 
 # Only the API and the background work set a status by themselves; here it is written into the row.
@@ -44,20 +46,40 @@ class Scene:
         (self.invitation,) = Invitation.add(
             fleet=self.fleet, emails=["nina@example.com"], role=Role.MANAGER, actor=factory.TEST
         )
+        self.api_client, _secret = ApiClient.add(
+            fleet=self.fleet, actor=factory.TEST, name="ERP", permissions=["vehicles.ro"]
+        )
         self.client = Client()
         self.client.force_login(self.alice)
+        self.checked_import = self.import_file("Name;VIN\nVan 1;\nVan 2;WDB9066351S12345\nVan 2;\n")
+        self.done_import = self.import_file("Name\nVan 3\n")
+        self.client.post(self.done_import.replace("check/", "import/"), follow=True)
+
+    def import_file(self, text: str) -> str:
+        """Upload a list of CloudBoxx vehicles and let it be checked; the address of the check."""
+        file = SimpleUploadedFile("fuhrpark-november.csv", text.encode())
+        answer = self.client.post(f"/f/{self.fleet.slug}/imports/add/", {"kind": "vehicle", "file": file}, follow=True)
+        page = answer.redirect_chain[-1][0]
+        chosen = test_import_pages.chosen(self.client, page, same_telematics_brand="CLOUDBOXX")
+        return str(self.client.post(page, chosen, follow=True).redirect_chain[-1][0])
 
     def value(self, name: str, parameter: str) -> str:
         """What stands in the address of the page `name` for `parameter`."""
         namespace = name.partition(":")[0]
         if parameter in ("id", namespace.rstrip("s")):
-            return {"credentials": self.used.pk, "vehicles": self.vehicle.pk}[namespace]
+            an_import = self.done_import if name == "imports:report" else self.checked_import
+            return {
+                "credentials": self.used.pk,
+                "vehicles": self.vehicle.pk,
+                "imports": an_import.split("/")[4],
+                "fleetcontrol": str(self.api_client.client_id),
+            }[namespace]
         if parameter == "pk":
             return self.invitation.pk if "invitation" in name else str(self.fleet.memberships.get(user=self.bob).pk)
         known = {
             "fleet": self.fleet.slug,
             "brand": "mercedes-benz",
-            "kind": "csv",
+            "kind": "csv" if "audit" in name else "vehicle",
             "name": "validation-error",
             "token": self.invitation.link.rstrip("/").rpartition("/")[2],
         }
