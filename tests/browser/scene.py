@@ -6,7 +6,6 @@ from datetime import timedelta
 
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.http.response import HttpResponseBase
-from django.test import Client
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 
@@ -15,6 +14,7 @@ from fleetcontrol.clients import ApiClient
 from fleetcontrol.models import Fleet, Invitation, Role, User
 from tests import factory, test_import_pages
 from tests.browser.pages import patterns
+from tests.conftest import signed_in
 
 # Only the API and the background work set a status by themselves; here it is written into the row.
 STATUSES = [Status.WORKING, Status.REJECTED, Status.UNREACHABLE, Status.UNCHECKED]
@@ -49,8 +49,7 @@ class Scene:
         self.api_client, _secret = ApiClient.add(
             fleet=self.fleet, actor=factory.TEST, name="ERP", permissions=["vehicles.ro"]
         )
-        self.client = Client()
-        self.client.force_login(self.alice)
+        self.client = signed_in(self.alice)
         self.checked_import = self.import_file("Name;VIN\nVan 1;\nVan 2;WDB9066351S12345\nVan 2;\n")
         self.done_import = self.import_file("Name\nVan 3\n")
         self.client.post(self.done_import.replace("check/", "import/"), follow=True)
