@@ -9,6 +9,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.http import HttpResponse
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 from ninja import Query, Router
 
 from credentials.api_schema import (
@@ -190,7 +191,11 @@ def remove_credential(request: ApiRequest, brand: str, id: str) -> HttpResponse:
         try:
             credential.remove(actor=request.actor)
         except CredentialInUse as error:
-            words = _("%(count)s vehicles use “%(name)s”. Move them to another credential first.")
+            words = ngettext(
+                "%(count)s vehicle uses “%(name)s”. Move it to another credential first.",
+                "%(count)s vehicles use “%(name)s”. Move them to another credential first.",
+                error.count,
+            )
             raise ProblemError(CONFLICTING_RESOURCE, words % {"count": error.count, "name": credential.name}) from None
     return no_content()
 
