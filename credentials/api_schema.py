@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any, Literal
 
 from ninja import Schema
@@ -12,7 +11,7 @@ from credentials.brands import Brand, Role, catalogue
 from credentials.models import Credential, Status
 from credentials.sign_in import Outcome
 from fleetcontrol.contract import Day, JsonBody, PageQuery, moment
-from fleetcontrol.reading import Reader, Row
+from fleetcontrol.reading import Reader, Row, from_json
 
 SENT = {"name": "Mercedes-Benz fleet Berlin", "client_id": "client1", "client_secret": "supersecret"}
 SHOWN: dict[str, Any] = {
@@ -165,7 +164,7 @@ def shown(row: Row) -> dict[str, Any]:
         "name": name,
         "telematics_brand": brand,
         "client_id": identifier,
-        "settings": settings if isinstance(settings, dict) else json.loads(settings),
+        "settings": from_json(settings),
         "note": note,
         "ends_on": ends_on,
         "status": status,

@@ -181,7 +181,9 @@ def not_found(noun: str, pk: str) -> ProblemError:
 
 def moment(value: datetime | None) -> str | None:
     """A time as the API writes it: UTC, to the second."""
-    return f"{value.astimezone(UTC).isoformat(timespec='seconds')[:19]}Z" if value else None
+    if value is None:
+        return None
+    return f"{(value if value.tzinfo is UTC else value.astimezone(UTC)).isoformat()[:19]}Z"
 
 
 def _after(token: str) -> str:

@@ -6,6 +6,7 @@ together from a few fixed texts, values travel as parameters, and every statemen
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -56,6 +57,13 @@ class Reader:
                 {"fleet": fleet_id, **values},
             )
             return list(cursor.fetchall())
+
+
+def from_json(value: Any) -> Any:
+    """A column of JSON, which a cursor gives as text and a model as it is."""
+    if not isinstance(value, str):
+        return value
+    return {} if value == "{}" else json.loads(value)
 
 
 _AFTER = "id > %(after)s"

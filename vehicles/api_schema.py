@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated, Any, Literal
 
 from django.utils.translation import gettext as _
@@ -10,7 +9,7 @@ from ninja import Schema
 from pydantic import Discriminator, Field, Tag
 
 from fleetcontrol.contract import MOST_ITEMS, JsonBody, PageQuery, moment
-from fleetcontrol.reading import Reader, Row
+from fleetcontrol.reading import Reader, Row, from_json
 from vehicles import vin as vins
 from vehicles.models import OperationStatus, Vehicle
 
@@ -208,7 +207,7 @@ def shown(row: Row) -> dict[str, Any]:
             "transmission": transmission,
             "vehicle_type": kind,
         },
-        "custom_fields": custom_fields if isinstance(custom_fields, dict) else json.loads(custom_fields),
+        "custom_fields": from_json(custom_fields),
         "tags": tags,
         "operation_status": status,
         "created_at": moment(created_at),
