@@ -3,14 +3,15 @@
 from typing import Any
 
 import pytest
+from allauth.mfa.models import Authenticator
 from django.test import Client
-from django.urls import reverse
+from django.urls import get_resolver, reverse
 
 from credentials.models import Credential
 from fleetcontrol.models import Fleet, User
 from tests import factory
 from tests.conftest import signed_in
-from tests.test_access import FLEET_PAGES, Page, addresses, ask
+from tests.test_access import FLEET_PAGES, Page, addresses, ask, every_address
 from vehicles.models import Vehicle
 
 __all__ = ["addresses"]  # a fixture
@@ -132,3 +133,79 @@ def test_who_is_asked_to_prove_again_who_they_are(page: Page, fleet: Fleet, addr
     answer = ask(signed_in(alice, fresh=False), "post", address)
     asked = answer.headers.get("Location", "").startswith(reverse("account_reauthenticate"))
     assert asked is (page.name in FRESH)
+
+
+# allauth's pages: what somebody gets without signing in. The others lead to the sign-in or to where it goes on.
+ACCOUNT_OPEN = {
+    "account_login",
+    "account_inactive",
+    "account_reset_password",
+    "account_reset_password_done",
+    "account_reset_password_from_key",
+    "account_reset_password_from_key_done",
+    "socialaccount_login_cancelled",
+}
+ACCOUNT_SHUT = {
+    "account_confirm_email",
+    "account_email",
+    "account_email_verification_sent",
+    "account_signup",
+    "openid_connect_callback",  # there is no provider in this test
+    "openid_connect_login",
+    "socialaccount_connections",
+    "socialaccount_signup",
+}
+ACCOUNT_OWN = {
+    "account_change_password",
+    "account_confirm_login_code",
+    "account_logout",
+    "account_reauthenticate",
+    "account_set_password",
+    "mfa_activate_totp",
+    "mfa_add_webauthn",
+    "mfa_authenticate",
+    "mfa_deactivate_totp",
+    "mfa_download_recovery_codes",
+    "mfa_edit_webauthn",
+    "mfa_generate_recovery_codes",
+    "mfa_index",
+    "mfa_list_webauthn",
+    "mfa_login_webauthn",  # answers to scripts that ask for JSON
+    "mfa_reauthenticate",
+    "mfa_reauthenticate_webauthn",
+    "mfa_remove_webauthn",
+    "mfa_view_recovery_codes",
+    "socialaccount_login_error",
+    "usersessions_list",
+}
+ACCOUNT_ARGUMENTS: dict[str, list[Any]] = {
+    "account_confirm_email": ["x"],
+    "account_reset_password_from_key": ["1", "x-y"],
+    "mfa_edit_webauthn": [1],
+    "mfa_remove_webauthn": [1],
+    "openid_connect_callback": ["oidc"],
+    "openid_connect_login": ["oidc"],
+}
+
+
+def test_every_page_of_the_account_is_in_the_table() -> None:
+    names = {name for name, route in every_address(get_resolver()) if route.startswith("accounts/")}
+    assert names - {"None"} == ACCOUNT_OPEN | ACCOUNT_SHUT | ACCOUNT_OWN
+
+
+@pytest.mark.parametrize("name", sorted(ACCOUNT_OPEN | ACCOUNT_SHUT | ACCOUNT_OWN))
+def test_a_page_of_the_account_is_open_or_leads_to_the_sign_in(client: Client, name: str) -> None:
+    answer = client.get(reverse(name, args=ACCOUNT_ARGUMENTS.get(name, [])))
+    expected = 200 if name in ACCOUNT_OPEN else 404 if name in ACCOUNT_SHUT else 302
+    assert answer.status_code == expected
+    if name in ACCOUNT_OWN:
+        assert answer.headers["Location"].split("?")[0] in ("/accounts/login/", "/")
+
+
+@pytest.mark.parametrize("name", ["mfa_edit_webauthn", "mfa_remove_webauthn"])
+def test_another_persons_passkey_is_not_found(as_bob: Client, alice: User, name: str) -> None:
+    passkey = Authenticator.objects.create(user=alice, type=Authenticator.Type.WEBAUTHN, data={"name": "Alice's"})
+    assert as_bob.get(reverse(name, args=[passkey.pk])).status_code in (302, 404)
+    as_bob.post(reverse(name, args=[passkey.pk]), {"name": "Bob's"})
+    passkey.refresh_from_db()
+    assert passkey.data["name"] == "Alice's"
