@@ -9,15 +9,15 @@ from django.http import QueryDict
 
 from credentials import brands
 from fleetcontrol.models import Fleet
-from fleetcontrol.paging import CAP, Page, page_of
+from fleetcontrol.paging import CAP, Page, capped_count, page_of
 from vehicles.models import Vehicle
 from vehicles.queryset import VehicleQuerySet, has_whole_chunk
 
 ORDERS = ("name", "-name")
 # A choice longer than this is no help; the list of one credential's vehicles is reached from the credential.
 CHOICES = 200
-# Where the total of a search that no index helps stops counting.
-FEW = 1000
+# In a fleet of more than MANY vehicles, the total of a search that no index helps stops counting at FEW.
+MANY, FEW = 50_000, 200
 SHOWN = ("name", "vin", "license_plate", "make", "model", "telematics_brand", "fleet", "credential__name")
 
 
@@ -43,8 +43,9 @@ class Listing:
         choices = list(fleet.credentials.order_by("name").values_list("pk", "name")[: CHOICES + 1])
         if len(choices) > CHOICES:
             choices = list(fleet.credentials.filter(pk=credential).values_list("pk", "name"))
-        cap = FEW if q and not has_whole_chunk(q) else CAP
-        return cls(q, brand, credential, order, choices, page_of(vehicles, params, order=[order], cap=cap))
+        slow = q and not has_whole_chunk(q) and capped_count(fleet.vehicles.all(), MANY) > MANY
+        page = page_of(vehicles, params, order=[order], cap=FEW if slow else CAP)
+        return cls(q, brand, credential, order, choices, page)
 
     @property
     def is_filtered(self) -> bool:
