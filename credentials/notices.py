@@ -7,11 +7,13 @@ often and by however many processes the state is looked at, the notice is there 
 
 from __future__ import annotations
 
+from datetime import date
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
 from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
@@ -77,7 +79,7 @@ class Notice(models.Model):
 
 
 def _of_an_end(facts: dict[str, Any]) -> str:
-    values = {"name": facts["name"], "day": facts["ends_on"]}
+    values = {"name": facts["name"], "day": date_format(date.fromisoformat(facts["ends_on"]), "DATE_FORMAT")}
     days = int(facts["days"])
     if days < 0:
         return gettext("%(name)s ended on %(day)s. Replace its secret.") % values

@@ -65,16 +65,17 @@ class Webhook(models.Model):
             Fleet.objects.select_for_update(no_key=True).get(pk=fleet.pk)
             former = cls.objects.filter(fleet=fleet).first()
             webhook = former or cls(fleet=fleet)
-            before, webhook.url = former.url if former else None, url
+            before, webhook.url = str(former) if former else None, url
             webhook.signing_key = seal(key, webhook.seal_owner)
             webhook.last_posted_at, webhook.last_result = None, ""
             webhook.save()
-            AuditEvent.record(fleet, actor, "webhook.set_up", webhook, {"url": [before, url]})
+            # Only the host: the rest of such an address is often as good as a password.
+            AuditEvent.record(fleet, actor, "webhook.set_up", webhook, {"host": [before, str(webhook)]})
         return webhook, key
 
     def remove(self, *, actor: Actor) -> None:
         with transaction.atomic():
-            AuditEvent.record(self.fleet, actor, "webhook.remove", self, {"url": [self.url, None]})
+            AuditEvent.record(self.fleet, actor, "webhook.remove", self, {"host": [str(self), None]})
             self.delete()
 
     @property

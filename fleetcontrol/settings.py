@@ -389,6 +389,8 @@ LOGGING = {
     "root": {"handlers": ["stderr"], "level": "INFO"},
     "loggers": {
         "django": {"handlers": [], "propagate": True},
+        # It would write the addresses of webhooks, which are often as good as a password.
+        "httpx2": {"level": "WARNING"},
         # One line a request is for the collector of logs, and too much for the terminal of a trial.
         "fleetcontrol.requests": {"level": "WARNING" if TRIAL else "INFO"},
     },

@@ -224,12 +224,25 @@ def test_a_webhook_wants_an_https_address(fleet: Fleet, url: str) -> None:
         Webhook.set_up(fleet=fleet, url=url, actor=TEST)
 
 
-def test_the_signing_key_is_in_no_audit_event(fleet: Fleet) -> None:
-    webhook, key = Webhook.set_up(fleet=fleet, url="https://hook.example/", actor=TEST)
+def test_neither_signing_key_nor_path_of_the_address_is_in_an_audit_event(fleet: Fleet) -> None:
+    webhook, key = Webhook.set_up(fleet=fleet, url="https://hook.example/T0ken", actor=TEST)
     webhook.remove(actor=TEST)
     events = AuditEvent.objects.filter(action__startswith="webhook.")
     assert [event.action for event in events.order_by("id")] == ["webhook.set_up", "webhook.remove"]
-    assert key not in str([event.changes for event in events])
+    told = str([event.changes for event in events])
+    assert key not in told
+    assert "T0ken" not in told
+    assert "hook.example" in told
+
+
+def test_addresses_of_webhooks_are_not_logged(
+    fleet: Fleet, hook: tuple[str, type[Receiver]], caplog: pytest.LogCaptureFixture
+) -> None:
+    address, _receiver = hook
+    webhook, _key = Webhook.set_up(fleet=fleet, url=f"{address}/T0ken", actor=TEST)
+    with caplog.at_level("INFO"):
+        assert webhook.post("1", "test", {})
+    assert "T0ken" not in caplog.text
 
 
 def test_one_duty_that_fails_does_not_keep_the_others_from_being_done(
