@@ -25,10 +25,13 @@ _LAST = (
 @fleet_view(Role.VIEWER)
 def export(request: FleetRequest) -> StreamingHttpResponse:
     chosen = ids(request.fleet, request.GET)
-    keys = _keys()
-    header = ["name", "brand", *keys, *_LAST]
     language = translation.get_language() or "en"
-    return download(request, "credentials", header, _rows(request.fleet, chosen, keys, language))
+    return download(request, "credentials", header(), rows(request.fleet, chosen, language))
+
+
+def header() -> list[str]:
+    """The names of the columns; those that an import knows are the ones it goes by."""
+    return ["name", "brand", *_keys(), *_LAST]
 
 
 def _keys() -> list[str]:
@@ -37,11 +40,13 @@ def _keys() -> list[str]:
     return list(dict.fromkeys(fields))
 
 
-def _rows(fleet: Fleet, chosen: list[str], keys: list[str], language: str) -> Iterator[list[str]]:
+def rows(fleet: Fleet, chosen: list[str], language: str) -> Iterator[list[str]]:
+    """One row a credential, under `header`, reasons in a language. Importing it again changes nothing."""
+    keys = _keys()
     vehicles = vehicle_counts(fleet)
     current = Prefetch("secrets", CredentialSecret.objects.filter(is_current=True).defer("value"), "current")
-    rows: QuerySet[Credential] = fleet.credentials.filter(pk__in=chosen).prefetch_related(current)
-    for credential in rows.order_by("brand", "name").iterator(chunk_size=500):
+    found: QuerySet[Credential] = fleet.credentials.filter(pk__in=chosen).prefetch_related(current)
+    for credential in found.order_by("brand", "name").iterator(chunk_size=500):
         yield _row(credential, keys, vehicles[credential.pk], language)
 
 

@@ -1,4 +1,4 @@
-"""What the import commands share: their flags, their progress bar, and how problems and the summary are told."""
+"""What the import and export commands share: flags, progress bar, how problems and the summary are told."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import csv
 import json
 import sys
 from argparse import ArgumentParser
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -61,7 +61,7 @@ class ImportCommand(BaseCommand):
         parser.add_argument("--json", action="store_true", help=_("print the summary as one JSON object"))
 
     def handle(self, *_args: Any, **options: Any) -> None:
-        fleet = self._fleet(options["fleet"])
+        fleet = fleet_of(options["fleet"])
         with self._file(options["file"]) as file, self._report(options["report"]) as report:
             listener = _Teller(file, report, sys.stderr if options["json"] else self.stdout)
             try:
@@ -88,14 +88,6 @@ class ImportCommand(BaseCommand):
         if ignored := bulk_columns.unused(columns):
             listener.say(_("Not imported: %(columns)s") % {"columns": ", ".join(ignored)})
         return bulk_import(importer, table, columns, listener)
-
-    def _fleet(self, slug: str) -> Fleet:
-        try:
-            return Fleet.objects.get(slug=slug)
-        except Fleet.DoesNotExist:
-            known = ", ".join(Fleet.objects.order_by("slug").values_list("slug", flat=True)[:10]) or "–"
-            sentence = _("There is no fleet “%(slug)s”. The fleets are: %(known)s.") % {"slug": slug, "known": known}
-            raise CommandError(sentence, returncode=WRONG_USAGE) from None
 
     @contextmanager
     def _file(self, name: str) -> Iterator[BinaryIO]:
@@ -132,6 +124,47 @@ class ImportCommand(BaseCommand):
             self.stdout.write(_("Nothing was written. Mend these rows, or leave them out with --on-error skip."))
         elif options["dry_run"]:
             self.stdout.write(_("Nothing was written: this was a dry run."))
+
+
+class ExportCommand(BaseCommand):
+    """Write one noun of a fleet to a file that the import command takes again, without secrets."""
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("file", metavar="FILE", nargs="?", default="-", help=_("- or nothing: standard output"))
+        parser.add_argument("--fleet", required=True, metavar="SLUG", help=_("the fleet's short name in addresses"))
+        parser.add_argument("--format", choices=["csv", "jsonl"], default="csv")
+        parser.add_argument("--excel", action="store_true", help=_("the CSV that German Excel reads"))
+
+    def rows(self, fleet: Fleet) -> tuple[Sequence[str], Iterator[list[str]]]:
+        """The header and the rows."""
+        raise NotImplementedError
+
+    def handle(self, *_args: Any, **options: Any) -> None:
+        header, rows = self.rows(fleet_of(options["fleet"]))
+        lines: Iterator[str]
+        if options["format"] == "jsonl":
+            lines = (json.dumps(dict(zip(header, row, strict=True)), ensure_ascii=False) + "\n" for row in rows)
+        else:
+            lines = tabular.csv_lines(header, rows, for_excel=options["excel"])
+        if options["file"] == "-":
+            for line in lines:
+                self.stdout.write(line, ending="")
+            return
+        try:
+            with Path(options["file"]).open("w", newline="", encoding="utf-8") as file:
+                file.writelines(lines)
+        except OSError as error:
+            raise CommandError(f"{options['file']}: {error.strerror}", returncode=WRONG_USAGE) from None
+
+
+def fleet_of(slug: str) -> Fleet:
+    """The fleet of this short name. Raises CommandError that names those there are."""
+    try:
+        return Fleet.objects.get(slug=slug)
+    except Fleet.DoesNotExist:
+        known = ", ".join(Fleet.objects.order_by("slug").values_list("slug", flat=True)[:10]) or "–"
+        sentence = _("There is no fleet “%(slug)s”. The fleets are: %(known)s.") % {"slug": slug, "known": known}
+        raise CommandError(sentence, returncode=WRONG_USAGE) from None
 
 
 class _Teller(Listener):

@@ -23,7 +23,7 @@ def main(database: str) -> None:
     from django.db import connection
 
     connection.settings_dict.update(json.loads(database))
-    children = []
+    children: list[int] = []
     for line in sys.stdin:
         if line.strip() == "wait":
             codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
