@@ -115,6 +115,12 @@ class ImportRun(models.Model):
         return int(self.report.get("new", 0)) + int(self.report.get("updated", 0))
 
     @property
+    def seconds(self) -> int:
+        """How long the last step took, at least one second."""
+        ended, started = self.ended_at or timezone.now(), self.started_at or self.created_at
+        return max(1, round((ended - started).total_seconds()))
+
+    @property
     def has_file(self) -> bool:
         return self.pieces.filter(part="file").exists()
 

@@ -118,9 +118,12 @@ def show(request: FleetRequest, id: str) -> HttpResponse:
     if request.htmx:
         return render(request, "imports/progress.html#progress", context)
     kind = importers()[run.kind]
-    context |= {"list_page": kind.list_page, "tab": request.GET.get("show", "")}
+    context["list_page"] = kind.list_page
     if run.report:
-        context |= {"takes": kind.counted(run.written), "tabs": _tabs(run)}
+        tabs = _tabs(run)
+        wanted = [key for key, _words, _count in tabs if key == request.GET.get("show")]
+        shown = next(iter(wanted or [key for key, _words, _count in tabs]), "")
+        context |= {"takes": kind.counted(run.written), "tabs": tabs, "shown": shown}
     return render(request, f"imports/{step}.html", context)
 
 

@@ -27,7 +27,7 @@ from fleetcontrol.seal import SealError
 AT_ONCE = 200_000  # bytes: a file so small is worked on while its person waits
 GROUPS_KEPT = 200
 LINES_KEPT = 20
-SAMPLES = 50
+SAMPLES = 20
 COLUMNS_SHOWN = 6
 
 
@@ -165,7 +165,14 @@ class _Listener(Listener):
         reason = finding.cause % details if details else finding.cause
         key = (finding.column, reason, finding.is_note)
         if key in self._groups or len(self._groups) < GROUPS_KEPT:
-            new = {"column": key[0], "reason": reason, "is_note": finding.is_note, "count": 0, "lines": []}
+            new = {
+                "column": key[0],
+                "reason": reason,
+                "is_note": finding.is_note,
+                "count": 0,
+                "lines": [],
+                "one": finding.reason,
+            }
             group = self._groups.setdefault(key, new)
             group["count"] += 1
             if len(group["lines"]) < LINES_KEPT:
@@ -178,7 +185,10 @@ class _Listener(Listener):
                 self.reasons[finding.line] = f"{before} {finding.reason}" if before else finding.reason
 
     def findings(self) -> list[dict[str, Any]]:
-        """Errors before notes, the most frequent first."""
+        """Errors before notes, the most frequent first. What was found once is told with all its details."""
+        for group in self._groups.values():
+            exact = group.pop("one")
+            group["reason"] = exact if group["count"] == 1 else group["reason"]
         return sorted(self._groups.values(), key=lambda group: (group["is_note"], -group["count"]))
 
 

@@ -52,7 +52,9 @@ def test_a_file_goes_through_all_steps(as_bob: Client, fleet: Fleet) -> None:
     assert address.endswith("/check/")
     html = as_bob.get(address).content.decode()
     assert "2 new, 1 need fixing." in html
-    assert "This name stands on line … already." in html
+    assert "This name stands on line 3 already." in html
+    assert "<td>Van 2</td>" in as_bob.get(address + "?show=error").content.decode()
+    assert as_bob.get(address + "?show=header").status_code == 200
     assert not Vehicle.objects.exists()
     done = as_bob.post(address.replace("check/", "import/"), follow=True)
     assert "2 new, 1 need fixing." in done.content.decode()
