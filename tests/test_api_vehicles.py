@@ -120,9 +120,20 @@ def test_many_are_added_together_or_not_at_all(api: Api, fleet: Fleet) -> None:
     bad[7] = many[3]
     refused = api.post("/vehicles", {"items": bad})
     assert kind(refused) == "unique-identifier-already-exists"
+    assert {one["field"] for one in refused.json()["errors"]} == {"items.7.name", "items.7.telematics_unit_id"}
     assert Vehicle.objects.count() == 20
     assert fields(api.post("/vehicles", {"items": []})) == ["items"]
     assert fields(api.post("/vehicles", {"items": many * 51})) == ["items"]
+
+
+def test_a_thousand_take_as_many_queries_as_two(api: Api, fleet: Fleet, django_assert_max_num_queries: Any) -> None:
+    credential = a_credential(fleet, brand="NIU")
+    unit = {"telematics_brand": "NIU", "credentials_id": credential.pk}
+    api.sign_in()
+    with django_assert_max_num_queries(8):
+        response = api.post("/vehicles", {"items": [unit | {"telematics_unit_id": f"N{n:05}"} for n in range(1000)]})
+    assert response.status_code == 201
+    assert AuditEvent.objects.filter(action="vehicle.add").count() == Vehicle.objects.count() == 1000
 
 
 def test_only_what_is_sent_is_changed(api: Api, fleet: Fleet) -> None:

@@ -56,6 +56,7 @@ from vehicles.api_schema import (
     shown,
 )
 from vehicles.models import Vehicle
+from vehicles.queryset import Rejected
 
 router = Router(tags=["Vehicles"])
 OF_CREDENTIAL = Reader(Credential, ("id", "name", "brand"), CREDENTIALS.show, CREDENTIALS.filters)
@@ -225,29 +226,35 @@ def referenced(request: ApiRequest, id: str, field: str = "credentials_id", *, b
     raise ProblemError(REFERENCED_RESOURCE_NOT_FOUND, words, errors=[(field, words)])
 
 
-def add_one(request: ApiRequest, body: VehicleIn, prefix: str = "") -> Vehicle:
-    values, password, credentials_id = model_values(body)
-    brand = values.pop("telematics_brand")
-    credential = None
-    if credentials_id is not None:
-        credential = referenced(request, credentials_id, f"{prefix}credentials_id", brand=shared_brand(brand))
+def add_one(request: ApiRequest, body: VehicleIn) -> Vehicle:
     try:
-        return Vehicle.add(
-            fleet=request.fleet,
-            actor=request.actor,
-            telematics_brand=brand,
-            credential=credential,
-            password=password,
-            **values,
-        )
+        return Vehicle.add(fleet=request.fleet, actor=request.actor, **new_values(request, body, {}))
     except ValidationError as error:
-        raise ProblemError.of(error, NAMES, prefix) from None
+        raise ProblemError.of(error, NAMES) from None
 
 
 def add_many(request: ApiRequest, bodies: list[VehicleIn]) -> list[Vehicle]:
-    """All or none."""
-    with transaction.atomic():
-        return [add_one(request, body, f"items.{number}.") for number, body in enumerate(bodies)]
+    """All or none; what is wrong is told of all."""
+    known: dict[tuple[str, str], Credential] = {}
+    many = [new_values(request, body, known, f"items.{number}.") for number, body in enumerate(bodies)]
+    try:
+        return Vehicle.objects.add_many(fleet=request.fleet, actor=request.actor, many=many)
+    except Rejected as rejected:
+        problems = [ProblemError.of(error, NAMES, f"items.{place}.") for place, error in rejected.errors.items()]
+        worst = next((one for one in problems if one.problem is VALIDATION_ERROR), problems[0])
+        errors = [error for one in problems for error in one.errors]
+        raise ProblemError(worst.problem, worst.detail, errors=errors) from None
+
+
+def new_values(
+    request: ApiRequest, body: VehicleIn, known: dict[tuple[str, str], Credential], prefix: str = ""
+) -> dict[str, Any]:
+    """What `Vehicle.draft` takes. `known` keeps the credentials that were looked up. Raises ProblemError."""
+    values, password, credentials_id = model_values(body)
+    key = (credentials_id or "", shared_brand(values["telematics_brand"]))
+    if credentials_id is not None and key not in known:
+        known[key] = referenced(request, credentials_id, f"{prefix}credentials_id", brand=key[1])
+    return {**values, "credential": known.get(key), "password": password}
 
 
 def shared_brand(text: str) -> str:

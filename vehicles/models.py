@@ -177,7 +177,16 @@ class Vehicle(models.Model):
         return brands.stored(self.telematics_brand)
 
     @classmethod
-    def add(
+    def add(cls, *, fleet: Fleet, actor: Actor, **values: Any) -> Vehicle:
+        """A new vehicle, see `draft`. Raises ValidationError by field."""
+        vehicle = cls.draft(fleet=fleet, actor=actor, **values)
+        with rules.worded(vehicle):
+            vehicle.save(force_insert=True)
+            AuditEvent.record(fleet, actor, "vehicle.add", vehicle, vehicle.facts())
+        return vehicle
+
+    @classmethod
+    def draft(
         cls,
         *,
         fleet: Fleet,
@@ -187,8 +196,8 @@ class Vehicle(models.Model):
         password: str = "",
         **values: Any,
     ) -> Vehicle:
-        """A new vehicle. `values` are its fields by name; an empty name becomes the plate, else the VIN, else the
-        unit's id. Raises ValidationError by field.
+        """A vehicle that is not saved. `values` are its fields by name; an empty name becomes the plate, else the VIN,
+        else the unit's id. Raises ValidationError by field.
         """
         try:
             brand = brands.find(telematics_brand)
@@ -203,11 +212,11 @@ class Vehicle(models.Model):
             changed_by=actor.label,
         )
         vehicle._fill(values, password)
-        with rules.worded(vehicle):
-            vehicle.save(force_insert=True)
-            facts = {field: [None, value] for field in CHANGEABLE if (value := vehicle._plain(field))}
-            AuditEvent.record(fleet, actor, "vehicle.add", vehicle, facts)
         return vehicle
+
+    def facts(self) -> dict[str, list[Any]]:
+        """What an audit event tells of a new vehicle."""
+        return {field: [None, value] for field in CHANGEABLE if (value := self._plain(field))}
 
     def change(self, *, actor: Actor, password: str = "", **values: Any) -> None:
         """Change master data, name, tags, status, credential or unit password. Raises ValidationError by field."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 from django.contrib.postgres.fields import ArrayField
@@ -10,11 +11,12 @@ from django.db import IntegrityError, connection, models, transaction
 from django.utils.translation import gettext_lazy as _
 
 from credentials.models import Credential
-from fleetcontrol.models import Actor
+from fleetcontrol import rules
+from fleetcontrol.models import Actor, AuditEvent, Fleet
 from fleetcontrol.seal import fingerprint
 
 if TYPE_CHECKING:
-    from vehicles.models import Vehicle  # noqa: F401 - named in a string below
+    from vehicles.models import Vehicle
 
 # One statement: what is moved is what is locked, and each vehicle gets its event. A vehicle of another fleet or brand
 # breaks vehicle_credential_of_same_fleet_and_brand, so it cannot slip through.
@@ -62,6 +64,14 @@ def essence(text: str) -> str:
 def has_whole_chunk(text: str) -> bool:
     """Whether a search for the text is quick in a million vehicles; else each of the fleet's vehicles is looked at."""
     return len(essence(text)) >= 2 * CHUNK - 1
+
+
+class Rejected(Exception):
+    """Of many vehicles none was added; `errors` maps the place of a wrong one to its ValidationError."""
+
+    def __init__(self, errors: Mapping[int, ValidationError]) -> None:
+        self.errors = errors
+        super().__init__(f"{len(errors)} vehicles are wrong")
 
 
 class VehicleQuerySet(models.QuerySet["Vehicle"]):
@@ -114,3 +124,38 @@ class VehicleQuerySet(models.QuerySet["Vehicle"]):
             gone = _("%(credential)s was deleted meanwhile.") % {"credential": credential}
             raise ValidationError({"credential": gone}) from None
         return moved
+
+    def add_many(self, *, fleet: Fleet, actor: Actor, many: Sequence[Mapping[str, Any]]) -> list[Vehicle]:
+        """Add vehicles, all or none, in two statements; each is what `Vehicle.draft` takes. Raises Rejected."""
+        drafts: list[Vehicle] = []
+        errors: dict[int, ValidationError] = {}
+        for number, values in enumerate(many):
+            try:
+                drafts.append(self.model.draft(fleet=fleet, actor=actor, **values))
+            except ValidationError as error:
+                errors[number] = error
+        if errors:
+            raise Rejected(errors)
+        try:
+            with transaction.atomic():
+                self.bulk_create(drafts)
+                AuditEvent.record_many(
+                    AuditEvent.about(fleet, actor, "vehicle.add", one, one.facts()) for one in drafts
+                )
+        except IntegrityError:
+            raise Rejected(self._obstacles(drafts)) from None
+        return drafts
+
+    def _obstacles(self, drafts: Sequence[Vehicle]) -> dict[int, ValidationError]:
+        """What the database has against each, tried one by one and taken back."""
+        errors: dict[int, ValidationError] = {}
+        with transaction.atomic():
+            for number, vehicle in enumerate(drafts):
+                vehicle._state.adding = True
+                try:
+                    with rules.worded(vehicle):
+                        vehicle.save(force_insert=True)
+                except ValidationError as error:
+                    errors[number] = error
+            transaction.set_rollback(True)
+        return errors
