@@ -1,9 +1,17 @@
 """Variables of the environment, each also as NAME_FILE, the path of a file that holds the value.
 
-django-environ reads them; added is that a value that does not fit stops the start with a sentence that names it.
+django-environ reads them; added is that a value that does not fit stops the start with a sentence that names it, and
+what Django wants to have made of some.
 """
 
+import os
+import secrets
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any
+from urllib.parse import urlsplit
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
@@ -34,3 +42,109 @@ class Environment(environ.Env):  # type: ignore[misc]  # the library has no type
             return super().get_value(var, cast, *args, **options)
         except ValueError:
             raise ImproperlyConfigured(f"{var} must be a whole number, not {self.ENVIRON[var]}.") from None
+
+
+def stop(sentence: str) -> ImproperlyConfigured:
+    """The error that ends the start; management commands print its sentence without a traceback."""
+    return ImproperlyConfigured(sentence)
+
+
+def database(env: Environment, variable: str, url: str) -> dict[str, Any]:
+    """Django's settings of the PostgreSQL database at this address, which the variable named."""
+    if not url.startswith(("postgres://", "postgresql://")):
+        raise stop(f"{variable} must start with postgres://: FleetControl needs PostgreSQL 15 or newer.")
+    try:
+        config: dict[str, Any] = env.db_url_config(url)
+    except (ValueError, environ.ImproperlyConfigured):
+        raise stop(
+            f"{variable} is not an address of a PostgreSQL database. "
+            "It looks like postgres://user:password@host:5432/fleetcontrol."
+        ) from None
+    # A socket's folder comes as an option, but dbshell looks for it as the host.
+    config["HOST"] = config.get("OPTIONS", {}).pop("host", config["HOST"])
+    # Connections a process keeps open: wsgi.py asks for some, a command needs one and no pool.
+    if size := env.int("DATABASE_POOL", default=0):
+        config["OPTIONS"] = {**config.get("OPTIONS", {}), "pool": {"min_size": 1, "max_size": size, "timeout": 10}}
+    return {**config, "CONN_HEALTH_CHECKS": True}
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The keys of the environment, and those kept in `folder`, which are made the first time where that is allowed."""
+
+    env: Environment
+    folder: Path
+    may_make: bool
+
+    def __call__(self, name: str, meaning: str, *, needed: bool = True) -> str:
+        """The value of a key; empty where one that not every process needs is not set."""
+        value: str = self.env.str(name, default="").strip()
+        if value:
+            return value
+        file = self.folder / name
+        if not file.exists() and not self.may_make:
+            if not needed:
+                return ""
+            raise stop(
+                f"{name} is not set. It is {meaning}; set {name}, or {name}_FILE to the path of a file that holds it."
+            )
+        try:
+            if not file.exists():
+                self._make(file)
+            return file.read_text().strip()
+        except OSError as error:
+            raise stop(f"{name} cannot be kept in {file}: {error.strerror}. Mend that, or set {name}.") from None
+
+    def _make(self, file: Path) -> None:
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with NamedTemporaryFile("w", dir=self.folder) as made:  # of mode 600
+            made.write(secrets.token_urlsafe(48))
+            made.flush()
+            os.fsync(made.fileno())
+            # Of two processes that start at once one makes the key, and the other never sees half of it.
+            with suppress(FileExistsError):
+                os.link(made.name, file)
+
+
+def mailer(env: Environment) -> dict[str, Any]:
+    """Where email goes: the server of EMAIL_URL, else the console."""
+    if not env.str("EMAIL_URL", default=""):
+        return {"BACKEND": "django.core.mail.backends.console.EmailBackend"}
+    try:
+        email = env.email_url("EMAIL_URL")
+    except (KeyError, ValueError, environ.ImproperlyConfigured):
+        raise stop(
+            "EMAIL_URL is not an address of a mail server. It looks like smtp+tls://user:password@host:587."
+        ) from None
+    options = {
+        "host": email["EMAIL_HOST"],
+        "port": email["EMAIL_PORT"],
+        "username": email["EMAIL_HOST_USER"],
+        "password": email["EMAIL_HOST_PASSWORD"],
+        "use_tls": email.get("EMAIL_USE_TLS", False),
+        "use_ssl": email.get("EMAIL_USE_SSL", False),
+        "timeout": 10,
+    }
+    return {"BACKEND": email["EMAIL_BACKEND"], "OPTIONS": options}
+
+
+def openid_connect(env: Environment) -> dict[str, Any]:
+    """allauth's settings of the provider OIDC_ISSUER, {} where there is none."""
+    if not env.str("OIDC_ISSUER", default=""):
+        return {}
+    for name in ("OIDC_CLIENT_ID", "OIDC_CLIENT_SECRET"):
+        if not env.str(name, default=""):
+            raise stop(f"{name} is not set. OIDC_ISSUER is, and sign-in through it needs both.")
+    return {
+        "provider_id": "oidc",
+        "name": env.str("OIDC_NAME", default="OpenID Connect"),
+        "client_id": env.str("OIDC_CLIENT_ID"),
+        "secret": env.str("OIDC_CLIENT_SECRET"),
+        "settings": {"server_url": env.str("OIDC_ISSUER").rstrip("/"), "oauth_pkce_enabled": True},
+    }
+
+
+def origin_of(address: str) -> str:
+    """Scheme and host of an address, as a content-security policy names them."""
+    parts = urlsplit(address)
+    return f"{parts.scheme}://{parts.netloc}"

@@ -15,8 +15,10 @@ from django.views.debug import SafeExceptionReporterFilter
 class NoValues(SafeExceptionReporterFilter):
     """DEFAULT_EXCEPTION_REPORTER_FILTER."""
 
-    # Django's words, and addresses that hold a password, which the development server shows among the request's.
-    hidden_settings = re.compile("API|AUTH|TOKEN|KEY|SECRET|PASS|SIGNATURE|HTTP_COOKIE|_URL|DATABASES", re.IGNORECASE)
+    # Django's words, and those of settings that hold addresses with a password, mail servers and sign-in providers.
+    hidden_settings = re.compile(
+        r"API|AUTH|TOKEN|KEY|SECRET|PASS|SIGNATURE|COOKIE|_URL|DATABASE|EMAIL|MAILER|OIDC|PROVIDERS|CSRF", re.IGNORECASE
+    )
 
     def is_active(self, request: HttpRequest | None) -> bool:
         return True

@@ -10,15 +10,13 @@ import json
 import logging
 import re
 import time
-from collections.abc import Callable, ItemsView, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
-from types import FrameType
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
-from django.views.debug import SafeExceptionReporterFilter
 
 HIDDEN = "[hidden]"
 _flow_id: ContextVar[str] = ContextVar("flow_id", default="")
@@ -102,23 +100,6 @@ class RequestMiddleware:
             }
             _requests.info("%(method)s %(route)s %(status)s", facts, extra=facts)
         return response
-
-
-class NoValues(SafeExceptionReporterFilter):
-    """Error reports and the debug page name settings, fields and variables, but not what is in them."""
-
-    hidden_settings = re.compile(
-        r"API|TOKEN|KEY|SECRET|PASS|SIGNATURE|COOKIE|AUTH|DATABASE|EMAIL|MAILER|OIDC|PROVIDERS|CSRF", re.IGNORECASE
-    )
-
-    def is_active(self, request: HttpRequest | None) -> bool:
-        return True
-
-    def get_post_parameters(self, request: HttpRequest | None) -> dict[str, Any]:
-        return dict.fromkeys(request.POST, HIDDEN) if request is not None else {}
-
-    def get_traceback_frame_variables(self, request: HttpRequest | None, tb_frame: FrameType) -> ItemsView[str, Any]:
-        return dict.fromkeys(tb_frame.f_locals, HIDDEN).items()
 
 
 def _plain(value: object) -> object:

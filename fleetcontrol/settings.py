@@ -4,24 +4,17 @@ A missing or bad value stops the start with one sentence that names it. Without 
 FleetControl starts its own PostgreSQL and keeps keys it makes itself in var/keys.
 """
 
-import os
 import re
-import secrets
 import sys
-from contextlib import suppress
 from pathlib import Path
-from tempfile import NamedTemporaryFile
-from typing import Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-import environ
-from django.core.exceptions import ImproperlyConfigured
 from django.utils.csp import CSP
 from django.utils.translation import gettext_lazy as _
 
 from fleetcontrol import postgres
-from fleetcontrol.environment import Environment
+from fleetcontrol.environment import Environment, Keys, database, mailer, openid_connect, origin_of, stop
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 VAR_DIR = BASE_DIR / "var"
@@ -29,33 +22,9 @@ TESTING = "pytest" in sys.modules
 env = Environment()
 
 
-def stop(sentence: str) -> ImproperlyConfigured:
-    """The error that ends the start; management commands print its sentence without a traceback."""
-    return ImproperlyConfigured(sentence)
-
-
 # Database. TRIAL is true where FleetControl brings its own server.
 
 TRIAL = not env.str("DATABASE_URL", default="")
-
-
-def database(variable: str, url: str) -> dict[str, Any]:
-    """Django's settings of the PostgreSQL database at this address, which the variable named."""
-    if not url.startswith(("postgres://", "postgresql://")):
-        raise stop(f"{variable} must start with postgres://: FleetControl needs PostgreSQL 15 or newer.")
-    try:
-        config: dict[str, Any] = env.db_url_config(url)
-    except (ValueError, environ.ImproperlyConfigured):
-        raise stop(
-            f"{variable} is not an address of a PostgreSQL database. "
-            "It looks like postgres://user:password@host:5432/fleetcontrol."
-        ) from None
-    # A socket's folder comes as an option, but dbshell looks for it as the host.
-    config["HOST"] = config.get("OPTIONS", {}).pop("host", config["HOST"])
-    # Connections a process keeps open: wsgi.py asks for some, a command needs one and no pool.
-    if size := env.int("DATABASE_POOL", default=0):
-        config["OPTIONS"] = {**config.get("OPTIONS", {}), "pool": {"min_size": 1, "max_size": size, "timeout": 10}}
-    return {**config, "CONN_HEALTH_CHECKS": True}
 
 
 try:
@@ -67,45 +36,17 @@ try:
         database_url = postgres.ensure(VAR_DIR / "postgres")
 except postgres.PostgresError as error:
     raise stop(str(error)) from None
-DATABASES = {"default": database("DATABASE_URL", database_url)}
+DATABASES = {"default": database(env, "DATABASE_URL", database_url)}
 if replica_url := env.str("DATABASE_REPLICA_URL", default=""):
-    DATABASES["replica"] = database("DATABASE_REPLICA_URL", replica_url)
+    DATABASES["replica"] = database(env, "DATABASE_REPLICA_URL", replica_url)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 
 # Keys
 
 KEYS_DIR = VAR_DIR / "keys"
-
-
-def key(name: str, meaning: str, *, needed: bool = True) -> str:
-    """The value of a key from the environment, else from var/keys, where a trial makes it the first time.
-
-    A key that not every process needs is empty where it is not set.
-    """
-    value: str = env.str(name, default="").strip()
-    if value:
-        return value
-    file = KEYS_DIR / name
-    if not file.exists() and not TRIAL and sys.argv[1:2] != ["quickstart"]:
-        if not needed:
-            return ""
-        raise stop(
-            f"{name} is not set. It is {meaning}; set {name}, or {name}_FILE to the path of a file that holds it."
-        )
-    try:
-        if not file.exists():
-            KEYS_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with NamedTemporaryFile("w", dir=KEYS_DIR) as made:  # of mode 600
-                made.write(secrets.token_urlsafe(48))
-                made.flush()
-                os.fsync(made.fileno())
-                # Of two processes that start at once one makes the key, and the other never sees half of it.
-                with suppress(FileExistsError):
-                    os.link(made.name, file)
-        return file.read_text().strip()
-    except OSError as error:
-        raise stop(f"{name} cannot be kept in {file}: {error.strerror}. Mend that, or set {name}.") from None
+# Where keys may be made: a trial, and quickstart on a server that is named.
+key = Keys(env, KEYS_DIR, may_make=TRIAL or sys.argv[1:2] == ["quickstart"])
 
 
 SECRET_KEY = key("SECRET_KEY", "the key that signs sessions")
@@ -274,18 +215,7 @@ USERSESSIONS_TRACK_ACTIVITY = True
 
 SOCIALACCOUNT_ADAPTER = "fleetcontrol.accounts.SocialAccountAdapter"
 SOCIALACCOUNT_LOGIN_ON_GET = False
-OIDC: dict[str, Any] = {}
-if env.str("OIDC_ISSUER", default=""):
-    for name in ("OIDC_CLIENT_ID", "OIDC_CLIENT_SECRET"):
-        if not env.str(name, default=""):
-            raise stop(f"{name} is not set. OIDC_ISSUER is, and sign-in through it needs both.")
-    OIDC = {
-        "provider_id": "oidc",
-        "name": env.str("OIDC_NAME", default="OpenID Connect"),
-        "client_id": env.str("OIDC_CLIENT_ID"),
-        "secret": env.str("OIDC_CLIENT_SECRET"),
-        "settings": {"server_url": env.str("OIDC_ISSUER").rstrip("/"), "oauth_pkce_enabled": True},
-    }
+OIDC = openid_connect(env)
 SOCIALACCOUNT_PROVIDERS = {"openid_connect": {"APPS": [OIDC] if OIDC else []}}
 
 
@@ -317,35 +247,11 @@ STORAGES = {
     },
 }
 TASKS = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend"}}
-MAILERS: dict[str, dict[str, object]] = {"default": {"BACKEND": "django.core.mail.backends.console.EmailBackend"}}
-if env.str("EMAIL_URL", default=""):
-    try:
-        email = env.email_url("EMAIL_URL")
-    except (KeyError, ValueError, environ.ImproperlyConfigured):
-        raise stop(
-            "EMAIL_URL is not an address of a mail server. It looks like smtp+tls://user:password@host:587."
-        ) from None
-    MAILERS["default"] = {
-        "BACKEND": email["EMAIL_BACKEND"],
-        "OPTIONS": {
-            "host": email["EMAIL_HOST"],
-            "port": email["EMAIL_PORT"],
-            "username": email["EMAIL_HOST_USER"],
-            "password": email["EMAIL_HOST_PASSWORD"],
-            "use_tls": email.get("EMAIL_USE_TLS", False),
-            "use_ssl": email.get("EMAIL_USE_SSL", False),
-            "timeout": 10,
-        },
-    }
+MAILERS = {"default": mailer(env)}
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.str("EMAIL_FROM", default="FleetControl <fleetcontrol@localhost>")
 
 
 # Protection
-
-
-def origin_of(address: str) -> str:
-    parts = urlsplit(address)
-    return f"{parts.scheme}://{parts.netloc}"
 
 
 SECURE_CSP = {
@@ -356,7 +262,7 @@ SECURE_CSP = {
     "font-src": [CSP.SELF],
     "connect-src": [CSP.SELF],
     # The form that starts OpenID Connect is redirected to the provider, and browsers hold that against this list.
-    "form-action": [CSP.SELF, *([origin_of(env.str("OIDC_ISSUER"))] if OIDC else [])],
+    "form-action": [CSP.SELF, *([origin_of(OIDC["settings"]["server_url"])] if OIDC else [])],
     "base-uri": [CSP.NONE],
     "frame-ancestors": [CSP.NONE],
 }
@@ -373,7 +279,6 @@ DEFAULT_EXCEPTION_REPORTER_FILTER = "fleetcontrol.error_report.NoValues"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
 DATA_UPLOAD_MAX_NUMBER_FILES = 5
 MAX_UPLOAD_MB = env.int("MAX_UPLOAD_MB", default=200)
-DEFAULT_EXCEPTION_REPORTER_FILTER = "fleetcontrol.logs.NoValues"
 
 
 # Logs: JSON lines on standard error; in a trial, lines for people.

@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parent.parent
-SETTINGS = set(re.findall(r'(?:env\.\w+|key)\(\s*"([A-Z_]+)"', (PROJECT / "fleetcontrol" / "settings.py").read_text()))
+READ = "".join((PROJECT / "fleetcontrol" / name).read_text() for name in ("settings.py", "environment.py"))
+SETTINGS = set(re.findall(r'(?:env\.\w+|key)\(\s*"([A-Z_]+)"', READ)) | {"OIDC_CLIENT_ID", "OIDC_CLIENT_SECRET"}
 # What a program of ours finds on a machine where nobody has set anything.
 UNSET = {name: value for name, value in os.environ.items() if name.removesuffix("_FILE") not in SETTINGS}
 

@@ -10,7 +10,8 @@ import pytest
 from django.test import Client, RequestFactory
 from django.views.debug import ExceptionReporter
 
-from fleetcontrol.logs import JsonLines, NoValues, flow, without_secrets
+from fleetcontrol.error_report import NoValues
+from fleetcontrol.logs import JsonLines, flow, without_secrets
 from fleetcontrol.models import Fleet, User
 from fleetcontrol.seal import seal
 from tests import factory
