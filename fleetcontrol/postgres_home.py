@@ -63,6 +63,11 @@ def place(folder: Path) -> Server:
         return Server(folder, Account(os.geteuid(), os.getegid(), switch=False))
     if os.path.lexists(data) and not data.is_symlink():
         # Someone else's project: root works with the database that is there, as its owner.
+        if owner == 0:
+            raise PostgresError(
+                f"{data} belongs to root, and PostgreSQL does not run as root: give {folder} to another account, "
+                "or set DATABASE_URL to another database."
+            )
         return Server(folder, _account(_name(owner)))
     return _system_place(folder.resolve())
 

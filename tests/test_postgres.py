@@ -218,6 +218,12 @@ def test_root_uses_the_database_of_the_projects_owner(project: Path, visit: Visi
 
 
 @only_root
+def test_data_that_belongs_to_root_is_one_sentence(project: Path, visit: Visit) -> None:
+    (project / "pg" / "data").mkdir(parents=True)
+    assert visit(project / "pg").says().startswith(f"refused: {project}/pg/data belongs to root, and PostgreSQL does")
+
+
+@only_root
 def test_one_person_does_not_use_the_database_of_another(project: Path, visit: Visit) -> None:
     project.chmod(0o755)
     root = visit(project / "pg")

@@ -51,8 +51,10 @@ class Command(BaseCommand):
         parser.add_argument("--password", help="of the demo people; without it one is made up")
 
     def handle(self, *, port: int, no_demo: bool, password: str | None, **options: Any) -> None:
-        for ending in (signal.SIGTERM, signal.SIGHUP):
-            signal.signal(ending, signal.default_int_handler)
+        for ending in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            # nohup ignores SIGHUP, and means it; a shell ignores SIGINT for what it starts with &, and does not.
+            if ending != signal.SIGHUP or signal.getsignal(ending) != signal.SIG_IGN:
+                signal.signal(ending, signal.default_int_handler)
         try:
             _require_free(port)
             _require_database()
