@@ -18,7 +18,7 @@ def note_ends(today: date) -> int:
     """Make the reminders that are due today; returns how many are new."""
     due = Credential.objects.filter(ends_on__lte=today + timedelta(days=max(REMIND_BEFORE)))
     notices = []
-    for credential in _counted(due):
+    for credential in due:
         assert credential.ends_on is not None  # noqa: S101 - the filter says so
         days = (credential.ends_on - today).days
         step = min((step for step in REMIND_BEFORE if days <= step), default=0)
@@ -36,19 +36,15 @@ def note_statuses() -> int:
     recovered = known.filter(status=Status.WORKING, told=Kind.FAILS)
     notices = []
     for kind, credentials in ((Kind.FAILS, failing), (Kind.RECOVERED, recovered)):
-        for credential in _counted(credentials):
+        for credential in credentials:
             facts = {"status": credential.status, "reason": credential.status_reason}
             since = credential.status_since.isoformat(timespec="milliseconds")
             notices.append(_notice(kind, credential, since, facts))
     return _make(notices)
 
 
-def _counted(credentials: models.QuerySet[Credential]) -> models.QuerySet[Credential]:
-    return credentials.annotate(vehicle_count=models.Count("vehicles"))
-
-
 def _notice(kind: Kind, credential: Credential, what: str, facts: dict[str, Any]) -> Notice:
-    about = {"name": credential.name, "brand": credential.brand, "vehicles": getattr(credential, "vehicle_count", 0)}
+    about = {"name": credential.name, "brand": credential.brand}
     key = f"{kind}:{credential.pk}:{what}"
     return Notice(fleet_id=credential.fleet_id, credential=credential, kind=kind, key=key, facts=about | facts)
 
@@ -56,5 +52,7 @@ def _notice(kind: Kind, credential: Credential, what: str, facts: dict[str, Any]
 def _make(notices: list[Notice]) -> int:
     before = set(Notice.objects.filter(key__in=[n.key for n in notices]).values_list("key", flat=True))
     new = [notice for notice in notices if notice.key not in before]
+    for notice in new:  # counted only now: most were told long ago
+        notice.facts["vehicles"] = notice.credential.vehicles.count()
     Notice.objects.bulk_create(new, ignore_conflicts=True, batch_size=500)
     return len(new)
