@@ -8,6 +8,7 @@ from functools import wraps
 from django.conf import settings
 from django.contrib import messages
 from django.core.exceptions import ValidationError
+from django.db.models import Count
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
@@ -67,10 +68,8 @@ def index(request: FleetRequest) -> HttpResponse:
 @fleet_view(Role.MANAGER)
 @require_safe
 def choose_brand(request: FleetRequest) -> HttpResponse:
-    added = dict.fromkeys(brands.catalogue(), 0)
-    for brand in request.fleet.credentials.order_by().values_list("brand", flat=True):
-        added[brand] = added.get(brand, 0) + 1
-    shared = [(brand, added[brand.id]) for brand in brands.catalogue().values() if brand.kind == "shared"]
+    added = dict(request.fleet.credentials.order_by().values_list("brand").annotate(Count("id")))
+    shared = [(brand, added.get(brand.id, 0)) for brand in brands.catalogue().values() if brand.kind == "shared"]
     others = [brand for brand in brands.catalogue().values() if brand.kind != "shared"]
     return render(request, "credentials/choose_brand.html", {"shared": shared, "others": others})
 

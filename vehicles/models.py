@@ -203,14 +203,8 @@ class Vehicle(models.Model):
             brand = brands.find(telematics_brand)
         except brands.UnknownBrand as error:
             raise ValidationError({"telematics_brand": str(error)}) from None
-        vehicle = cls(
-            fleet=fleet,
-            telematics_brand=brand.id,
-            telematics_kind=brand.kind,
-            credential=credential,
-            created_by=actor.label,
-            changed_by=actor.label,
-        )
+        vehicle = cls(fleet=fleet, telematics_brand=brand.id, telematics_kind=brand.kind, credential=credential)
+        vehicle.created_by = vehicle.changed_by = actor.label
         vehicle._fill(values, password)
         return vehicle
 
@@ -228,7 +222,7 @@ class Vehicle(models.Model):
                 field: [old, new] for field, old in before.items() if old != (new := vehicle._plain(field))
             }
             if password:
-                changes["password"] = [_REPLACED, _REPLACED]
+                changes["password"] = ["replaced", "replaced"]
             if changes:
                 vehicle.changed_at, vehicle.changed_by = timezone.now(), actor.label
                 with rules.worded(vehicle):
@@ -289,10 +283,7 @@ class Vehicle(models.Model):
 
     def reach_errors(self) -> rules.Errors:
         """What is missing or too much to reach the vehicle, in words that name its brand."""
-        has = {
-            "credential": self.credential_id is not None,
-            "password": self.unit_password is not None,
-        }
+        has = {"credential": self.credential_id is not None, "password": self.unit_password is not None}
         needs = {"shared": "credential", "individual": "password"}.get(self.telematics_kind)
         words = {
             ("credential", True): _("%(brand)s vehicles need a credential of their brand."),
@@ -318,4 +309,3 @@ CHANGEABLE = (
     "name", "telematics_unit_id", "credential", "vin", "license_plate", "make", "model", "custom_name", "fuel_type",
     "year", "transmission", "vehicle_type", "custom_fields", "tags", "operation_status",
 )  # fmt: skip
-_REPLACED = "replaced"
