@@ -39,7 +39,7 @@ def page_of[M: models.Model](
     """The page that `after` or `before` among the query parameters asks for; the first one when neither is a cursor.
 
     `order` names fields that together are unique and never null, with "-" in front when they fall; all fall or none.
-    `cap` is where the total stops counting.
+    `cap` is where the total stops counting; 0 for not counting at all.
     """
     fields = [name.removeprefix("-") for name in order]
     backwards = "before" in params
@@ -77,8 +77,8 @@ def capped_count(rows: models.QuerySet[Any], cap: int = CAP) -> int:
 
 def _count(rows: models.QuerySet[Any], last: int, cap: int, *, complete: bool) -> tuple[int, bool]:
     """The total and whether it is only a lower bound; no query where the last row is on the page."""
-    if complete:
-        return last, False
+    if complete or not cap:
+        return last, not complete
     total = capped_count(rows, cap)
     return min(total, cap), total > cap
 

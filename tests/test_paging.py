@@ -42,6 +42,13 @@ def test_a_total_stops_at_the_cap(fleet: Fleet, names: list[str]) -> None:
     assert (page(fleet, cap=7).total, page(fleet, cap=7).capped) == (7, False)
 
 
+def test_a_total_that_would_cost_too_much_is_not_counted(fleet: Fleet, names: list[str]) -> None:
+    first = page(fleet, cap=0)
+    assert (first.last, first.total, first.capped) == (3, 3, True)
+    last = page(fleet, page(fleet, first.next, cap=0).next, cap=0)
+    assert (last.last, last.total, last.capped) == (7, 7, False)
+
+
 def test_a_link_keeps_search_and_filters(fleet: Fleet, names: list[str]) -> None:
     assert page(fleet, "q=nord&brand=NIU").next.startswith("?q=nord&brand=NIU&after=")
 

@@ -16,8 +16,8 @@ from vehicles.queryset import VehicleQuerySet, has_whole_chunk
 ORDERS = ("name", "-name")
 # A choice longer than this is no help; the list of one credential's vehicles is reached from the credential.
 CHOICES = 200
-# In a fleet of more than MANY vehicles, the total of a search that no index helps stops counting at FEW.
-MANY, FEW = 50_000, 200
+# In a fleet of more vehicles than this, what a search that no index helps finds is not counted.
+MANY = 20_000
 SHOWN = ("name", "vin", "license_plate", "make", "model", "telematics_brand", "fleet", "credential__name")
 
 
@@ -44,7 +44,7 @@ class Listing:
         if len(choices) > CHOICES:
             choices = list(fleet.credentials.filter(pk=credential).values_list("pk", "name"))
         slow = q and not has_whole_chunk(q) and capped_count(fleet.vehicles.all(), MANY) > MANY
-        page = page_of(vehicles, params, order=[order], cap=FEW if slow else CAP)
+        page = page_of(vehicles, params, order=[order], cap=0 if slow else CAP)
         return cls(q, brand, credential, order, choices, page)
 
     @property
