@@ -1,6 +1,7 @@
 """An import in the browser: file, columns, check, import, report, without JavaScript; sealed, queued, cancelled."""
 
 import re
+import threading
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from fleetcontrol import import_work
 from fleetcontrol.import_runs import ImportPiece, ImportRun, Stage
 from fleetcontrol.models import AuditEvent, Fleet
 from tests.factory import SECRET, TEST, a_credential, a_vehicle
+from tests.test_import_vehicles import in_form
 from vehicles.models import Vehicle
 
 REGISTER = Path(__file__).parents[2] / "shared" / "data" / "taxis-2009.csv"
@@ -193,13 +195,12 @@ def test_viewers_and_outsiders_have_no_imports(
     assert as_vera.post(f"/f/{fleet.slug}/imports/add/").status_code == 403
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "latin-1", "cp1252"])
-def test_the_real_register_by_page(as_bob: Client, fleet: Fleet, encoding: str) -> None:
+@pytest.mark.parametrize("form", ["utf-8", "utf-8-sig", "utf-16", "latin-1", "cp1252", "xlsx", "jsonl"])
+def test_the_real_register_by_page(as_bob: Client, fleet: Fleet, form: str) -> None:
     if not REGISTER.exists():
         pytest.skip("the register is not on this machine")
     a_credential(fleet, "Berlin")
-    text = REGISTER.read_text(encoding="utf-8").encode(encoding)
-    page = upload(as_bob, fleet, text)
+    page = upload(as_bob, fleet, in_form(REGISTER.read_text(encoding="utf-8"), form))
     address = check(as_bob, page, column_0="name", same_telematics_brand="MERCEDES_BENZ", same_credential="Berlin")
     run = ImportRun.objects.get()
     if run.is_running:
@@ -207,6 +208,24 @@ def test_the_real_register_by_page(as_bob: Client, fleet: Fleet, encoding: str) 
     html = as_bob.get(address, follow=True).content.decode()
     assert "3,998 new, 2 need fixing." in html
     assert "A VIN has 17 characters, this one has 16." in html
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_background_task_tells_how_far_it_is_and_stops_when_cancelled(as_bob: Client, fleet: Fleet) -> None:
+    check(as_bob, upload(as_bob, fleet, TEXT), same_telematics_brand="CLOUDBOXX")
+    run = ImportRun.objects.get()
+    import_work.in_background.func(run.pk, run.start(Stage.WRITING), "en")
+    run.refresh_from_db()
+    assert (run.stage, run.written) == (Stage.DONE, 2)
+    assert run.beat_at is not None
+    cancelled = ImportRun.objects.create(fleet=fleet, kind="vehicle", size=0, stage=Stage.CANCELLED)
+    told = import_work._Told()
+    thread = threading.Thread(target=import_work._tell, args=(cancelled.pk, 0, told))
+    thread.start()
+    told.ended.set()
+    thread.join()
+    with pytest.raises(import_work._Cancelled):
+        import_work._Listener(told).progress("read", 1, 2)
 
 
 def test_the_template_imports_its_own_columns(as_bob: Client, fleet: Fleet) -> None:

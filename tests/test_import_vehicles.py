@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import openpyxl
 import pytest
 from django.core.management import CommandError, call_command
 from hypothesis import HealthCheck, given, settings
@@ -73,6 +74,30 @@ def test_the_real_register_without_its_wrong_lines(fleet: Fleet, register: str, 
         "new": 0,
         "unchanged": 3998,
     }
+
+
+@pytest.mark.parametrize("form", ["utf-8-sig", "utf-16", "latin-1", "cp1252", "xlsx", "jsonl"])
+def test_the_real_register_reads_alike_in_every_form(fleet: Fleet, register: str, tmp_path: Path, form: str) -> None:
+    a_credential(fleet, "Mercedes-Benz fleet Berlin")
+    file, out = tmp_path / "register", io.StringIO()
+    file.write_bytes(in_form(register, form))
+    with pytest.raises(SystemExit):
+        call_command("import_vehicles", str(file), f"--fleet={fleet.slug}", "--dry-run", "--json", *FLAGS, stdout=out)
+    assert json.loads(out.getvalue())["errors"] == 2
+
+
+def in_form(register: str, form: str) -> bytes:
+    """The register as another program might have saved it."""
+    rows = list(csv.DictReader(io.StringIO(register)))
+    if form == "jsonl":
+        return "".join(json.dumps(row) + "\n" for row in rows).encode()
+    if form != "xlsx":
+        return register.encode(form)
+    book, target = openpyxl.Workbook(), io.BytesIO()
+    for row in [list(rows[0]), *(list(row.values()) for row in rows)]:
+        book.worksheets[0].append(row)
+    book.save(target)
+    return target.getvalue()
 
 
 def test_a_dry_run_finds_the_same_and_writes_nothing(fleet: Fleet, tmp_path: Path) -> None:
