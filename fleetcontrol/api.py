@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable
 from typing import Any, NoReturn
 
+from django.conf import settings
 from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
 from django.core.signals import got_request_exception
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, UnreadablePostError
@@ -123,6 +124,7 @@ class ApiMiddleware:
         with translation.override(language):
             response = self.enter(request)
         limit = getattr(request, "rate_limit", None)
+        response.headers.setdefault("Cache-Control", "no-store")
         if response.status_code != 204:
             response.headers.setdefault("Content-Length", str(len(response.content)))
         if limit is not None:
@@ -171,6 +173,8 @@ class ApiMiddleware:
         if odd:
             words = _("This holds a NUL character.")
             raise ProblemError(VALIDATION_ERROR, errors=[(name.replace("\x00", "�"), words) for name in odd])
+        if request.method in ("POST", "PATCH"):
+            take_chunks(request)
         if request.method in ("POST", "PATCH") and request.META.get("CONTENT_LENGTH") not in (None, "", "0"):
             wanted = FORM if request.path_info == TOKEN_PATH else "application/json"
             charset = (request.content_params or {}).get("charset", "utf-8").lower()
@@ -178,6 +182,18 @@ class ApiMiddleware:
                 words = _("Send this body as “Content-Type: %(type)s”.") % {"type": wanted}
                 raise ProblemError(UNSUPPORTED_MEDIA_TYPE, words)
             len(request.body)  # raises RequestDataTooBig
+
+
+def take_chunks(request: HttpRequest) -> None:
+    """Read a body that comes in chunks, as some clients send theirs; Django reads none without a Content-Length."""
+    chunked = "chunked" in request.headers.get("Transfer-Encoding", "").lower()
+    if chunked and request.META.get("wsgi.input_terminated"):
+        most = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+        body = request.META["wsgi.input"].read(most + 1)
+        if len(body) > most:
+            raise ProblemError(PAYLOAD_TOO_LARGE)
+        request._body = body  # where Django keeps what it read
+        request.META["CONTENT_LENGTH"] = str(len(body))
 
 
 def token(request: HttpRequest) -> HttpResponse:
@@ -227,4 +243,4 @@ def _field(loc: tuple[Any, ...]) -> str:
         parts = parts[1:]
         if parts[:1] in (["one"], ["many"]):
             parts = parts[1:]
-    return ".".join(str(part) for part in parts)
+    return ".".join(str(part) for part in parts) or "body"

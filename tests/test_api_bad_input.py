@@ -1,5 +1,6 @@
 """Whatever is sent to the API: the right problem, never a 500, nothing written."""
 
+from io import BytesIO
 from typing import Any
 
 import pytest
@@ -74,6 +75,18 @@ def test_a_token_is_asked_for_with_a_form(api: Api) -> None:
 def test_a_huge_body_is_refused(api: Api) -> None:
     response = api.post(MERCEDES, b'{"name": "' + b"a" * 3_000_000 + b'"}')
     assert (kind(response), response.status_code) == ("payload-too-large", 413)
+
+
+def test_a_body_in_chunks_is_read_and_limited(api: Api) -> None:
+    def send(body: bytes) -> Any:
+        api.sign_in()
+        given: dict[str, Any] = {"wsgi.input": BytesIO(body), "wsgi.input_terminated": True, "CONTENT_LENGTH": ""}
+        given["CONTENT_TYPE"] = "application/json"
+        headers = {"Authorization": f"Bearer {api.token}", "Transfer-Encoding": "chunked"}
+        return api.web.generic("POST", "/vehicles", headers=headers, **given)
+
+    assert send(b'{"telematics_brand": "CLOUDBOXX", "telematics_unit_id": "0123456789ABCDEF"}').status_code == 201
+    assert kind(send(b"x" * 3_000_000)) == "payload-too-large"
 
 
 @pytest.mark.parametrize("path", ["/vehicles/", "/vehicles/x/y", "/credentials/x", "/auth/x", "/telematics-brands/NIU"])
