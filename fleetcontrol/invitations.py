@@ -22,6 +22,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from fleetcontrol import rules
 from fleetcontrol.audit import Actor, AuditEvent, new_id
 from fleetcontrol.roles import Role
 
@@ -78,7 +79,8 @@ class Invitation(models.Model):
             invitations = [cls(fleet=fleet, email=email, role=role, invited_by=actor.label) for email in wanted]
             for invitation in invitations:
                 invitation.full_clean()
-                invitation.save(force_insert=True)
+                with rules.worded(invitation):
+                    invitation.save(force_insert=True)
                 AuditEvent.record(fleet, actor, "invitation.add", invitation, {"role": [None, str(role)]})
         return invitations
 
