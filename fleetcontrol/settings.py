@@ -37,7 +37,9 @@ try:
 except postgres.PostgresError as error:
     raise stop(str(error)) from None
 DATABASES = {"default": database(env, "DATABASE_URL", database_url)}
+EXPORT_DATABASE = "default"  # exports read here: they are long, and may be seconds behind
 if replica_url := env.str("DATABASE_REPLICA_URL", default=""):
+    EXPORT_DATABASE = "replica"
     DATABASES["replica"] = database(env, "DATABASE_REPLICA_URL", replica_url)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 

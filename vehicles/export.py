@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
+from django.conf import settings
 from django.http import StreamingHttpResponse
 
 from fleetcontrol.access import FleetRequest, fleet_view
@@ -29,7 +30,12 @@ def export(request: FleetRequest) -> StreamingHttpResponse:
 
 def rows(vehicles: VehicleQuerySet) -> Iterator[list[str]]:
     """One row a vehicle, under HEADER. Importing it again changes nothing."""
-    for vehicle in vehicles.order_by("name").defer("unit_password", "search").iterator(chunk_size=2000):
+    for vehicle in (
+        vehicles.using(settings.EXPORT_DATABASE)
+        .order_by("name")
+        .defer("unit_password", "search")
+        .iterator(chunk_size=2000)
+    ):
         yield _row(vehicle)
 
 
