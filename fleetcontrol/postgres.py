@@ -58,7 +58,8 @@ FAST_SETTINGS = {
     "max_wal_senders": "0",
 }
 
-_in_use: dict[tuple[Path, int], int] = {}  # folder and process -> descriptor with the shared lock on `users`
+# Folder and process -> the server, and the descriptor that holds the shared lock on its `users`.
+_in_use: dict[tuple[Path, int], tuple[Server, int]] = {}
 
 
 def ensure(folder: Path, *, durable: bool = True) -> str:
@@ -87,22 +88,22 @@ def stop(folder: Path) -> None:
     Raises PostgresError.
     """
     folder = folder.absolute()
-    if (descriptor := _in_use.pop((folder, os.getpid()), None)) is None:
+    if (used := _in_use.pop((folder, os.getpid()), None)) is None:
         return
-    with _plain_errors(folder):
-        server = place(folder)
-        with _lock(server, "turn"):
-            os.close(descriptor)
-            if not _is_held(server, "users") and _is_held(server, "server"):
-                _halt(server)
+    server, descriptor = used
+    with _plain_errors(folder), _lock(server, "turn"):
+        os.close(descriptor)
+        if not _is_held(server, "users") and _is_held(server, "server"):
+            _halt(server)
 
 
 def _join(server: Server, folder: Path) -> None:
     """Count this process among the users until it ends or calls `stop`."""
     key = (folder, os.getpid())
     if key not in _in_use:
-        _in_use[key] = _open(server, "users")
-        fcntl.flock(_in_use[key], fcntl.LOCK_SH)
+        descriptor = _open(server, "users")
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        _in_use[key] = server, descriptor
         atexit.register(_leave, *key)
 
 
