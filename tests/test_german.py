@@ -9,6 +9,8 @@ from pathlib import Path
 import polib
 import pytest
 
+from tests.project import a_folder
+
 ROOT = Path(__file__).parent.parent
 CATALOGUE = ROOT / "locale/de/LC_MESSAGES/django.po"
 SOURCES = ("fleetcontrol", "credentials", "vehicles", "templates")
@@ -47,13 +49,14 @@ def test_people_are_addressed_formally(german: polib.POFile) -> None:
     assert [entry.msgstr for entry in german if informal.search(entry.msgstr)] == []
 
 
-def test_no_sentence_of_the_source_is_missing(german: polib.POFile, tmp_path: Path) -> None:
+def test_no_sentence_of_the_source_is_missing(german: polib.POFile) -> None:
     if shutil.which("xgettext") is None:
         pytest.skip("needs gettext: apt-get install gettext")
-    for folder in SOURCES:
-        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("*.pyc", "migrations"))
-    (tmp_path / "locale").mkdir()
-    command = [sys.executable, "-m", "django", "makemessages", "--locale=de", "--no-location", "--no-wrap"]
-    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
-    found = polib.pofile(str(tmp_path / "locale/de/LC_MESSAGES/django.po"))
+    with a_folder() as copy:
+        for folder in SOURCES:
+            shutil.copytree(ROOT / folder, copy / folder, ignore=shutil.ignore_patterns("*.pyc", "migrations"))
+        (copy / "locale").mkdir()
+        command = [sys.executable, "-m", "django", "makemessages", "--locale=de", "--no-location", "--no-wrap"]
+        subprocess.run(command, cwd=copy, check=True, capture_output=True)
+        found = polib.pofile(str(copy / "locale/de/LC_MESSAGES/django.po"))
     assert {entry.msgid for entry in found if not entry.obsolete} - {entry.msgid for entry in german} == set()
