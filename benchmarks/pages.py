@@ -72,9 +72,7 @@ def main(vehicles: int) -> None:
             "admin: delete refused": reverse("admin:credentials_credential_delete", args=[used[0].pk]),
             "admin: audit events": reverse("admin:fleetcontrol_auditevent_changelist"),
         }
-        client = Client()
-        client.force_login(User.objects.get(email="alice@example.com"))
-        client.cookies[settings.SESSION_COOKIE_NAME] = cookie_of(client.cookies[settings.SESSION_COOKIE_NAME].value)
+        client = administrator()
         page = client.get(addresses["vehicles"]).context["listing"].page
         addresses["vehicles, next page"] = addresses["vehicles"] + page.next
         print(f"{vehicles:,} vehicles, {Credential.objects.count():,} credentials")
@@ -84,6 +82,14 @@ def main(vehicles: int) -> None:
             took, queries, spent, size = measure(client, address)
             bare = bare or took
             print(f"{name:38} {took:7.1f} {took / bare:7.1f} {queries:8} {spent:12.1f} {size:6.0f}")
+
+
+def administrator() -> Client:
+    """A browser that is signed in."""
+    client = Client()
+    client.force_login(User.objects.get(email="alice@example.com"))
+    client.cookies[settings.SESSION_COOKIE_NAME] = cookie_of(client.cookies[settings.SESSION_COOKIE_NAME].value)
+    return client
 
 
 def fill(vehicles: int) -> tuple[Fleet, list[Credential]]:

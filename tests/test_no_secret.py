@@ -28,6 +28,12 @@ def holds(text: object) -> bool:
     return "Nadel-im" in str(text)
 
 
+def break_the_database() -> None:
+    """Nothing can be saved any more, because its audit event cannot."""
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE fleetcontrol_auditevent RENAME TO somewhere_else")
+
+
 def shows(answer: Any) -> bool:
     return holds(answer.content.decode()) or holds(answer.headers)
 
@@ -151,8 +157,7 @@ def test_no_error_report_holds_the_secret(
             {"telematics_unit_id": "123456789012345", "operation_status": "OPERATING", "password": NEEDLE},
         ),
     ]
-    with connection.cursor() as cursor:
-        cursor.execute("ALTER TABLE fleetcontrol_auditevent RENAME TO somewhere_else")
+    break_the_database()
     with override_settings(DEBUG=debug):
         answers = [root.post(address, values) for address, values in pages]
     assert [answer.status_code for answer in answers] == [500, 500]
