@@ -13,6 +13,13 @@ from tests.browser.conftest import Opener
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
+# What the browser counts as moved since the page was shown, with the elements.
+MOVED = """() => new Promise(done => { const found = [];
+  new PerformanceObserver(list => list.getEntries().forEach(entry => entry.sources.forEach(source =>
+    found.push(`${source.node?.nodeName}.${source.node?.className} ${source.node?.textContent.trim().slice(0, 30)}`))))
+    .observe({ type: 'layout-shift', buffered: true });
+  setTimeout(() => done(found), 400); })"""
+
 
 @pytest.fixture
 def vehicles(fleet: Fleet) -> str:
@@ -136,3 +143,9 @@ def test_the_export_holds_what_the_list_shows(open_as: Opener, vera: User, vehic
     lines = download.value.path().read_text().splitlines()
     assert len(lines) == 2
     assert lines[1].startswith("Golf 03;")
+
+
+def test_nothing_moves_after_the_page_is_there(open_as: Opener, bob: User, vehicles: str) -> None:
+    page = open_as(bob, vehicles)
+    moved = page.evaluate(MOVED)
+    assert moved == []
