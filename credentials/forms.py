@@ -67,15 +67,6 @@ class AddForm(BrandForm):
     def __init__(self, brand: Brand, *args: Any, **kwargs: Any) -> None:
         super().__init__(brand, brand.fields, *args, **kwargs)
 
-    def clean(self) -> None:
-        """Who wants a check gives what the sign-in needs; without one it may come later."""
-        if "unchecked" in self.data or self.brand.sign_in is None:
-            return
-        for key in self.brand.sign_in.needs:
-            if not self.cleaned_data.get(key):
-                words = _("FleetControl needs “%(label)s” to check. Fill it in, or save without checking.")
-                self.add_error(key, str(words) % {"label": self.fields[key].label})
-
 
 class RotateForm(BrandForm):
     """The secret fields, and what belongs to a new version: a different client ID is a different credential.

@@ -198,6 +198,6 @@ def saved(request: FleetRequest, credential: Credential) -> None:
     else:
         messages.success(request, _("%(name)s saved. Its connection is not checked yet.") % {"name": credential})
         if credential.status_detail:
-            messages.info(request, credential.status_detail)
+            messages.warning(request, credential.status_detail)
     for note in credential.notes:
         messages.warning(request, note)

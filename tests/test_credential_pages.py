@@ -309,12 +309,13 @@ def test_a_certificate_is_shown_by_subject_and_end(fleet: Fleet, as_bob: Client,
     assert Credential.objects.get().ends_on is not None
 
 
-def test_who_wants_a_check_is_asked_for_what_it_needs(fleet: Fleet, as_bob: Client, oem: DemoOem) -> None:
+def test_without_what_the_check_needs_it_is_kept_and_says_what_is_missing(
+    fleet: Fleet, as_bob: Client, oem: DemoOem
+) -> None:
     typed = {"name": "Berlin", "client_id": "client1", "client_secret": "right-1"}
-    answer = as_bob.post(at("add", fleet, brand="MERCEDES_BENZ"), typed)
-    assert answer.status_code == 422
-    assert "FleetControl needs “Token URL” to check." in words(answer)
-    as_bob.post(at("add", fleet, brand="MERCEDES_BENZ"), typed | {"unchecked": "1"})
+    answer = as_bob.post(at("add", fleet, brand="MERCEDES_BENZ"), typed, follow=True)
+    assert "Berlin saved. Its connection is not checked yet." in words(answer)
+    assert "FleetControl cannot check this credential without “Token URL”." in words(answer)
     assert fleet.credentials.get().status == Status.UNCHECKED
 
 
