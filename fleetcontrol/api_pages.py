@@ -129,7 +129,9 @@ def kind(made: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
 
 
 def resolved(made: Mapping[str, Any], schema: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What a reference refers to."""
+    """What a reference refers to, also one with a default beside it."""
+    if len(schema.get("allOf", ())) == 1:
+        schema = schema["allOf"][0]
     if "$ref" not in schema:
         return schema
     found: Any = made

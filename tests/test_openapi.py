@@ -57,6 +57,7 @@ def test_people_read_it_under_the_strict_policy(client: Client) -> None:
     assert response.status_code == 200
     for path, _method, operation in OPERATIONS:
         assert path in page and str(operation["summary"]) in page
+    assert "master_data.license_plate" in page
     assert "default-src 'none'" in response["Content-Security-Policy"]
     assert "unsafe" not in response["Content-Security-Policy"]
     assert "//" not in page.replace("http://testserver", "").split("<body")[0]
