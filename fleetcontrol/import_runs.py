@@ -107,8 +107,11 @@ class ImportRun(models.Model):
 
     @property
     def is_stalled(self) -> bool:
-        """Whether the process that worked on it is gone: it tells of itself every second."""
-        return self.is_running and self.beat_at is not None and self.beat_at < timezone.now() - STALLED_AFTER
+        """Whether the process that worked on it is gone: one in the background tells of itself every second."""
+        seen = self.beat_at or self.started_at
+        if seen is None or not self.is_running or self.step == "queue":
+            return False
+        return seen < timezone.now() - STALLED_AFTER
 
     @property
     def written(self) -> int:

@@ -39,6 +39,7 @@ def go_on(run: ImportRun, stage: Stage) -> None:
     """Check or write, at once or in the background. Raises NotNow."""
     attempt = run.start(stage)
     if run.size <= AT_ONCE:
+        ImportRun.objects.filter(pk=run.pk).update(step="read")
         work(run.pk, attempt, translation.get_language() or "en")
         run.refresh_from_db()
     else:

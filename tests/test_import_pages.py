@@ -172,7 +172,7 @@ def test_a_dead_process_is_noticed_and_can_be_repeated(as_bob: Client, fleet: Fl
     address = check(as_bob, upload(as_bob, fleet, TEXT), same_telematics_brand="CLOUDBOXX")
     run = ImportRun.objects.get()
     run.start(Stage.WRITING)
-    ImportRun.objects.update(beat_at="2020-01-01T00:00Z")
+    ImportRun.objects.update(step="write", beat_at="2020-01-01T00:00Z")
     html = as_bob.get(address, follow=True).content.decode()
     assert "Nothing was written." in html and "Try again" in html
     as_bob.post(address.replace("check/", "import/"))
