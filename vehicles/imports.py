@@ -14,6 +14,7 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
+from django.views.decorators.debug import sensitive_variables
 
 from credentials import brands
 from fleetcontrol.bulk_checks import NEW
@@ -53,6 +54,7 @@ class VehicleImporter(Importer):
         self._brands: dict[str, brands.Brand | str] = {}
         self._updates = options.on_duplicate is OnDuplicate.UPDATE
 
+    @sensitive_variables("cells", "password")
     def stage(self, cells: Sequence[str], say: Say) -> Sequence[str]:
         (
             name, brand_text, unit, credential, password, vin, plate, make, model, custom_name, fuel, year,
@@ -80,29 +82,13 @@ class VehicleImporter(Importer):
             sealed = seal(password, f"vehicle:{vehicle_id}").token.decode()
             digest = fingerprint(password, self._scope)
         return (
-            vehicle_id,
-            name or plate or good_vin or unit,
-            "" if name else "t",
-            brand.id if brand else "",
-            brand.kind if brand else "",
-            unit,
-            "" if own_unit else "t",
-            credential,
-            sealed,
-            digest,
-            good_vin,
-            plate,
-            make,
-            model,
-            custom_name,
-            fuel,
-            _checked("year", year, say) if year else "",
-            transmission,
-            vehicle_type,
-            _custom_fields(custom_fields, say) if custom_fields else "",
-            _tags(tags, say) if tags else "",
+            vehicle_id, name or plate or good_vin or unit, "" if name else "t",
+            brand.id if brand else "", brand.kind if brand else "", unit, "" if own_unit else "t",
+            credential, sealed, digest, good_vin, plate, make, model, custom_name, fuel,
+            _checked("year", year, say) if year else "", transmission, vehicle_type,
+            _custom_fields(custom_fields, say) if custom_fields else "", _tags(tags, say) if tags else "",
             _checked("operation_status", status.upper(), say) if status else "",
-        )
+        )  # fmt: skip
 
     def look_up(self, cursor: Any) -> None:
         cursor.execute(sql.REFERENCES, self.params)
