@@ -21,9 +21,16 @@ VIN = "W1K2060421F123456"
 @pytest.mark.django_db(transaction=True)
 def test_authlibs_client_lives_the_full_life(fleet: Fleet, live_server: Any) -> None:
     api, url = Api(fleet), live_server.url
-    web = OAuth2Session(
-        api.client.client_id, api.secret, token_endpoint=f"{url}/auth/oauth/token", grant_type="client_credentials"
-    )
+    client_id, endpoint = api.client.client_id, f"{url}/auth/oauth/token"
+    with OAuth2Session(client_id, api.secret, token_endpoint=endpoint, grant_type="client_credentials") as web:
+        live(web, url)
+    actions = AuditEvent.objects.filter(actor_kind="client").order_by("id").values_list("action", flat=True)
+    assert list(actions) == [
+        "credential.add", "vehicle.add", "credential.rotate", "vehicle.change", "vehicle.remove", "credential.remove",
+    ]  # fmt: skip
+
+
+def live(web: OAuth2Session, url: str) -> None:
     assert web.fetch_token()["expires_in"] == 900
     path = f"{url}/telematics-brands/MERCEDES_BENZ/credentials"
     sent = {"name": "Mercedes-Benz fleet Berlin", "client_id": "client1", "client_secret": "supersecret"}
@@ -46,10 +53,6 @@ def test_authlibs_client_lives_the_full_life(fleet: Fleet, live_server: Any) -> 
     assert (refused.status_code, refused.json()["type"]) == (409, "/problems/conflicting-resource")
     assert "1 vehicle" in refused.json()["detail"] and "Mercedes-Benz fleet Berlin" in refused.json()["detail"]
     assert web.delete(its).status_code == web.delete(own).status_code == 204
-    actions = AuditEvent.objects.filter(actor_kind="client").order_by("id").values_list("action", flat=True)
-    assert list(actions) == [
-        "credential.add", "vehicle.add", "credential.rotate", "vehicle.change", "vehicle.remove", "credential.remove",
-    ]  # fmt: skip
 
 
 @pytest.fixture
@@ -98,3 +101,4 @@ def test_a_client_made_from_the_description_lives_the_full_life(fleet: Fleet, li
     assert call("vehicles.remove_vehicle", vehicle.id) is None
     assert call("oem_credentials.remove_credential", "MERCEDES_BENZ", credential.id) is None
     assert call("oem_credentials.list_all_credentials").items == []
+    web.get_httpx_client().close()
