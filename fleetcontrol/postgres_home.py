@@ -7,6 +7,7 @@ our own folders is changed.
 """
 
 import contextlib
+import fcntl
 import hashlib
 import importlib.metadata
 import importlib.util
@@ -82,16 +83,18 @@ def _system_place(folder: Path) -> Server:
     _make_system_folder()
     link = folder / "data"
     home = SYSTEM / hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
-    if link.is_symlink() and (known := link.readlink().parent).parent == SYSTEM and _is_for(known, folder):
-        home = known
-    if not home.exists():
-        account = _account(*ACCOUNTS)
-        home.mkdir(mode=0o700)
-        os.chown(home, account.uid, account.gid)
-    home.with_suffix(".project").write_text(str(folder))
-    if not link.is_symlink() or link.readlink() != home / "data":
-        link.unlink(missing_ok=True)
-        link.symlink_to(home / "data")
+    with (SYSTEM / "turn").open("w") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)  # of several processes that come at once, one makes it all
+        if link.is_symlink() and (known := link.readlink().parent).parent == SYSTEM and _is_for(known, folder):
+            home = known
+        home.mkdir(mode=0o700, exist_ok=True)
+        if home.stat().st_uid == 0:
+            account = _account(*ACCOUNTS)
+            os.chown(home, account.uid, account.gid)
+        home.with_suffix(".project").write_text(str(folder))
+        if not link.is_symlink() or link.readlink() != home / "data":
+            link.unlink(missing_ok=True)
+            link.symlink_to(home / "data")
     return Server(home, _account(_name(home.stat().st_uid)))
 
 
