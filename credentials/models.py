@@ -125,6 +125,13 @@ class Credential(Usable):
         found = ((one.label, one.shown(str(self.settings.get(one.key, "")))) for one in self.oem.settings_fields)
         return [(label, value) for label, value in found if value]
 
+    @property
+    def environment(self) -> str:
+        """What was chosen for it in words, such as "Production, Europe"; names and addresses are no environment."""
+        choices = (one for one in self.oem.settings_fields if one.kind is brands.Kind.CHOICE)
+        found = (str(one.shown(str(self.settings.get(one.key, "")))) for one in choices)
+        return ", ".join(value for value in found if value)
+
     @classmethod
     @sensitive_variables()
     def add(
