@@ -1,6 +1,6 @@
 """Vehicles from a file: which columns there are, how a row is cleaned, and what is written.
 
-The rules are the model's own: lengths and words of its fields, its VIN, its brand's unit, `reach_errors`. This
+The rules are the model's own: lengths and words of its fields, its VIN, its brand's unit, `reach`. This
 module only applies them to text, and quickly: a value that fits is not sent through the model's validators, one that
 does not is, for their words. Empty cells say nothing: they take a default, or in an update leave what is there.
 """
@@ -23,6 +23,7 @@ from fleetcontrol.bulk_importer import Importer, OnDuplicate, Options, Say
 from fleetcontrol.models import Actor, Fleet
 from fleetcontrol.seal import Sealed, fingerprint, seal
 from vehicles import imports_sql as sql
+from vehicles import reach
 from vehicles import vin as vins
 from vehicles.imports_columns import FIELDS, KEYS, WORDS
 from vehicles.models import Vehicle
@@ -188,10 +189,9 @@ def _vin(text: str, say: Say) -> str:
 def _reach_errors(brand: str, kind: str, *has: bool) -> list[tuple[str, ValidationError, bool]]:
     """The model's own words for a credential or password that is missing or too much: field, words, is it missing."""
     credential, password = has
-    vehicle = Vehicle(telematics_brand=brand, telematics_kind=kind, credential_id="x" if credential else None)
-    vehicle.unit_password = Sealed(b"") if password else None
     present = {"credential": credential, "password": password}
-    return [(key, errors[0], not present[key]) for key, errors in vehicle.reach_errors().items()]
+    errors = reach.errors(brands.stored(brand), kind, credential=credential, password=password)
+    return [(key, found[0], not present[key]) for key, found in errors.items()]
 
 
 def _checked(key: str, text: str, say: Say) -> str:

@@ -24,6 +24,7 @@ from credentials.models import Credential
 from fleetcontrol import rules
 from fleetcontrol.models import Actor, AuditEvent, Fleet, new_id
 from fleetcontrol.seal import SealedTextField, fingerprint, seal
+from vehicles import reach
 from vehicles import vin as vins
 from vehicles.queryset import Chunks, VehicleQuerySet
 
@@ -279,23 +280,9 @@ class Vehicle(models.Model):
         if password:
             self.unit_password = seal(password, self.seal_owner)
             self.unit_password_fingerprint = fingerprint(password, f"fleet:{self.fleet_id}")
-        rules.check(self, self.reach_errors() | errors, exclude=["unit_password", "fleet", "credential"])
-
-    def reach_errors(self) -> rules.Errors:
-        """What is missing or too much to reach the vehicle, in words that name its brand."""
         has = {"credential": self.credential_id is not None, "password": self.unit_password is not None}
-        needs = {"shared": "credential", "individual": "password"}.get(self.telematics_kind)
-        words = {
-            ("credential", True): _("%(brand)s vehicles need a credential of their brand."),
-            ("credential", False): _("%(brand)s vehicles take no credential. Leave it empty."),
-            ("password", True): _("%(brand)s vehicles need the password of their unit."),
-            ("password", False): _("%(brand)s vehicles take no password. Leave it empty."),
-        }
-        return {
-            field: [ValidationError(words[field, field == needs], params={"brand": self.oem.name}, code="required")]
-            for field in has
-            if has[field] != (field == needs)
-        }
+        errors = reach.errors(self.oem, self.telematics_kind, **has) | errors
+        rules.check(self, errors, exclude=["unit_password", "fleet", "credential"])
 
     def _locked(self) -> Vehicle:
         return Vehicle.objects.select_for_update(of=("self",)).select_related("credential", "fleet").get(pk=self.pk)
