@@ -10,7 +10,7 @@ from typing import BinaryIO, cast
 
 import openpyxl
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fleetcontrol.tabular import Limits, Table, TabularProblem, csv_lines, read, safe_cell
@@ -183,6 +183,8 @@ class _Stream:
         return next(self._pieces, b"")
 
 
+@example(rows=[["", "", " 0"]], for_excel=False)
+@example(rows=[["", "", " "]], for_excel=True)
 @given(
     st.lists(st.lists(CELL, min_size=3, max_size=3).filter(any), min_size=1, max_size=5),
     st.booleans(),

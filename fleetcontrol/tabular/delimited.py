@@ -52,11 +52,15 @@ def csv_lines(header: Sequence[str], rows: Iterable[Sequence[str]], *, for_excel
 
     Cells that a spreadsheet would run get a leading apostrophe, which reading takes away again.
     """
-    writer = csv.writer(_Echo(), delimiter=";" if for_excel else ",")
+    separator = ";" if for_excel else ","
+    plain = csv.writer(_Echo(), delimiter=separator)
+    quoted = csv.writer(_Echo(), delimiter=separator, quoting=csv.QUOTE_ALL)
     if for_excel:
         yield "\ufeff"
-    yield writer.writerow(map(safe_cell, header))
+    yield plain.writerow(map(safe_cell, header))
     for row in rows:
+        # Readers, ours too, drop the space before a cell that has no quotes.
+        writer = quoted if any(cell.startswith(" ") for cell in row) else plain
         yield writer.writerow(map(safe_cell, row))
 
 
