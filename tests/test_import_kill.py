@@ -82,15 +82,20 @@ def test_an_import_killed_at_any_moment_leaves_all_or_nothing(importer: Importer
         takes = time.monotonic() - start
         whole += ROWS
     assert counts() == (whole, whole)
-    for number in range(2, TIMES + 2):
+    for number in range(2, 5 * TIMES):
+        if killed == TIMES:
+            break
         child = importer.start(a_file(tmp_path / f"{number}.csv", number * ROWS), fleet)
         time.sleep(takes * chance.uniform(0.02, 0.98))
         os.kill(child, signal.SIGKILL)
-        killed += importer.wait() == [-signal.SIGKILL]
+        if importer.wait() == [-signal.SIGKILL]:
+            killed += 1
+        else:
+            takes *= 0.8  # it ended before the kill: the machine was busier while the time was taken
         found = counts()  # one that had just committed is there, and all of it
         assert found in ((whole, whole), (whole + ROWS, whole + ROWS)), f"after kill {number}"
         whole = found[0]
-    assert killed > TIMES / 2
+    assert killed == TIMES
 
 
 def test_two_imports_of_one_file_at_once_write_it_once(importer: Importer, tmp_path: Path) -> None:
