@@ -14,7 +14,7 @@ django.setup()
 
 from django.db import connection  # noqa: E402 - after setup
 
-__all__ = ["connection", "empty", "own_database", "own_peak", "peak_of"]
+__all__ = ["connection", "copy", "empty", "own_database", "own_peak", "peak_of", "rows_of"]
 
 
 @contextmanager
@@ -36,6 +36,26 @@ def empty(*tables: str) -> None:
                 cursor.execute("ALTER TABLE fleetcontrol_auditevent DISABLE TRIGGER USER")
         cursor.execute("TRUNCATE " + ", ".join(tables) + " CASCADE")
         cursor.execute("CHECKPOINT")
+
+
+def rows_of(table: str, condition: str = "true") -> tuple[list[str], list[tuple[object, ...]]]:
+    """The columns of a table that can be written, and its rows as COPY takes them."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT attname::text FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped"
+            " AND attgenerated = '' AND attidentity = '' ORDER BY attnum",
+            [table],
+        )
+        columns = [name for (name,) in cursor.fetchall()]
+        cursor.execute(f"SELECT {', '.join(columns)} FROM {table} WHERE {condition} ORDER BY id")
+        return columns, [tuple("{}" if value == [] else value for value in row) for row in cursor.fetchall()]
+
+
+def copy(table: str, columns: list[str], rows: list[tuple[object, ...]]) -> None:
+    """Rows with psycopg's COPY and nothing else, into a table with its constraints and indexes."""
+    with connection.cursor() as cursor, cursor.copy(f"COPY {table} ({', '.join(columns)}) FROM STDIN") as target:
+        for row in rows:
+            target.write_row(row)
 
 
 def peak_of(module: str, *arguments: str) -> int:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks import files
-from benchmarks.database import connection, empty, own_database, own_peak, peak_of
+from benchmarks.database import connection, copy, empty, own_database, own_peak, peak_of, rows_of
 from benchmarks.import_export import run as run_import_export
 from credentials.models import Credential
 from fleetcontrol import bulk_columns, tabular
@@ -20,7 +20,6 @@ from fleetcontrol.bulk import Report, bulk_import
 from fleetcontrol.bulk_importer import Options
 from fleetcontrol.models import Actor, Fleet
 from vehicles.imports import VehicleImporter
-from vehicles.models import Vehicle
 
 ACTOR = Actor.command("benchmark")
 TIMES = 3
@@ -37,16 +36,6 @@ def run(path: Path, fleet: Fleet, *, dry_run: bool = False) -> Report:
         report = bulk_import(importer, table, columns)
     assert not report.errors, report
     return report
-
-
-def copy(rows: list[tuple[object, ...]], columns: list[str]) -> None:
-    """The same rows with psycopg's COPY and nothing else, into the same table with its constraints and indexes."""
-    with (
-        connection.cursor() as cursor,
-        cursor.copy(f"COPY vehicles_vehicle ({', '.join(columns)}) FROM STDIN") as target,
-    ):
-        for row in rows:
-            target.write_row(row)
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -70,13 +59,10 @@ def main(rows: int) -> None:
         fleet, path = a_fleet(), Path(folder) / "vehicles.csv"
         files.vehicles(path, rows)
         run(path, fleet)
-        columns = [str(one.column) for one in Vehicle._meta.concrete_fields if not one.generated]
-        with connection.cursor() as cursor:
-            cursor.execute(f"SELECT {', '.join(columns)} FROM vehicles_vehicle ORDER BY id")
-            same = [tuple(_copied(value) for value in row) for row in cursor.fetchall()]
+        same = rows_of("vehicles_vehicle")
         times: dict[str, list[float]] = {"copy": [], "import": [], "dry run": []}
         for _round in range(TIMES):
-            times["copy"].append(seconds(lambda: copy(same, columns)))
+            times["copy"].append(seconds(lambda: copy("vehicles_vehicle", *same)))
             times["import"].append(seconds(lambda: run(path, fleet)))
             times["dry run"].append(seconds(lambda: run(path, fleet, dry_run=True)))
         took = {name: statistics.median(found) for name, found in times.items()}
@@ -114,10 +100,6 @@ def measure_memory(database: str, path: str, fleet: str) -> None:
     connection.settings_dict["NAME"] = database
     run(Path(path), Fleet.objects.get(pk=fleet))
     print(own_peak())
-
-
-def _copied(value: object) -> object:
-    return "{}" if isinstance(value, dict) or value == [] else value
 
 
 if __name__ == "__main__":

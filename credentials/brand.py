@@ -106,7 +106,7 @@ class Brand:
 
     `kind` is shared (one credential serves many vehicles), individual (every unit has its own
     password, kept with the vehicle) or none. `hosts` are the only ones FleetControl speaks to for
-    this brand.
+    this brand. Fields by their role are sorted once, because an import cleans a hundred thousand rows with one brand.
     """
 
     id: str
@@ -120,21 +120,22 @@ class Brand:
     note: StrOrPromise = ""
     portal: str = ""
     tile: str = ""
+    secret_fields: tuple[Field, ...] = default(init=False, repr=False, compare=False)
+    settings_fields: tuple[Field, ...] = default(init=False, repr=False, compare=False)
+    identifier_field: Field | None = default(init=False, repr=False, compare=False)
+    _has_pem: bool = default(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        def sort(name: str, value: object) -> None:
+            object.__setattr__(self, name, value)  # the way to set what a frozen dataclass makes of its fields
+
+        sort("secret_fields", tuple(f for f in self.fields if f.role is Role.SECRET))
+        sort("settings_fields", tuple(f for f in self.fields if f.role is Role.SETTING))
+        sort("identifier_field", next((f for f in self.fields if f.role is Role.IDENTIFIER), None))
+        sort("_has_pem", any(f.kind.is_pem for f in self.fields))
 
     def __str__(self) -> str:
         return self.name
-
-    @property
-    def secret_fields(self) -> tuple[Field, ...]:
-        return tuple(f for f in self.fields if f.role is Role.SECRET)
-
-    @property
-    def settings_fields(self) -> tuple[Field, ...]:
-        return tuple(f for f in self.fields if f.role is Role.SETTING)
-
-    @property
-    def identifier_field(self) -> Field | None:
-        return next((f for f in self.fields if f.role is Role.IDENTIFIER), None)
 
     def field(self, key: str) -> Field:
         """The field of this key. Raises KeyError."""
@@ -161,21 +162,20 @@ class Brand:
                 kept[one.key] = one.clean(values.get(one.key))
             except ValidationError as error:
                 errors[one.key] = error
-        certificate = self._certificate(kept, errors)
+        certificate = self._certificate(kept, errors) if self._has_pem else None
         if errors:
             raise ValidationError(dict(errors))
-        return Cleaned(
-            identifier=next((kept[f.key] for f in fields if f.role is Role.IDENTIFIER), ""),
-            settings={f.key: kept[f.key] for f in fields if f.role is Role.SETTING and kept[f.key]},
-            secret={f.key: kept[f.key] for f in fields if f.role is Role.SECRET and kept[f.key]},
-            ends_on=certificate.ends_on if certificate else None,
-            facts=certificate.facts() if certificate else {},
-            notes=certificate.notes() if certificate else (),
-        )
+        named = self.identifier_field
+        identifier = kept[named.key] if named and not partial else ""
+        settings = {} if partial else {f.key: kept[f.key] for f in self.settings_fields if kept[f.key]}
+        secret = {f.key: kept[f.key] for f in self.secret_fields if kept[f.key]}
+        if certificate is None:
+            return Cleaned(identifier, settings, secret)
+        return Cleaned(identifier, settings, secret, certificate.ends_on, certificate.facts(), certificate.notes())
 
     def _unknown(self, values: Mapping[str, Any], fields: tuple[Field, ...]) -> dict[str, ValidationError]:
+        errors: dict[str, ValidationError] = {}
         taken = {f.key for f in fields}
-        errors = {}
         for key in values.keys() - taken:
             if any(f.key == key for f in self.fields):
                 text = _("“%(key)s” cannot be changed. A different value is a different credential.")

@@ -121,7 +121,7 @@ class Field:
                 _("“%(label)s” is too long: %(length)d characters, at most %(limit)d."),
                 params={"label": self.label, "length": len(value), "limit": self.max_length},
             )
-        if _UNFIT.search(value.replace("\n", "") if self.kind.is_pem else value):
+        if not value.isprintable() and _UNFIT.search(value.replace("\n", "") if self.kind.is_pem else value):
             raise ValidationError(
                 _("“%(label)s” holds a character that cannot be typed, such as a line break. Copy it again."),
                 params={"label": self.label},
@@ -140,6 +140,8 @@ def tidy(value: str) -> str:
     """A pasted value without white space and invisible marks around it, and with line breaks as
     \\n.
     """
+    if value.isascii() and value.isprintable():
+        return value.strip()
     return value.replace("\r\n", "\n").replace("\r", "\n").strip().strip(_INVISIBLE).strip()
 
 

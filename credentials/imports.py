@@ -23,7 +23,7 @@ from fleetcontrol.bulk_columns import Field
 from fleetcontrol.bulk_ids import Ids
 from fleetcontrol.bulk_importer import Importer, OnDuplicate, Options, Say
 from fleetcontrol.models import Actor, Fleet
-from fleetcontrol.seal import Sealed, seal
+from fleetcontrol.seal import Sealed
 
 _OWN = (
     Field("name", _("Name"), "credential credentialname bezeichnung"),
@@ -36,7 +36,6 @@ _WORDS = {one.name: getattr(one, "violation_error_message", "") for one in Crede
 _BRANDS_KEPT = 1000
 _REPLACED = "replaced"
 _NOTHING = brands.Cleaned()
-_as_kept = json.JSONEncoder(ensure_ascii=False, sort_keys=True).encode  # as `CredentialSecret.add` writes it
 
 
 def _fields() -> tuple[Field, ...]:
@@ -94,7 +93,7 @@ class CredentialImporter(Importer):
         credential_id = self._ids.next()
         sealed = fingerprints = ""
         if cleaned.secret:
-            sealed = seal(_as_kept(cleaned.secret), CredentialSecret.owner(credential_id, 1)).token.decode()
+            sealed = CredentialSecret.sealed(cleaned.secret, credential_id, 1).token.decode()
             fingerprints = "{" + ",".join(fingerprints_of(cleaned.secret, self.fleet.pk)) + "}"
         return (
             credential_id,

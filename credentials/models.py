@@ -63,7 +63,9 @@ class Credential(Usable):
     """
 
     id = models.CharField(primary_key=True, max_length=26, default=new_id, editable=False, db_collation="C")
-    fleet = models.ForeignKey(Fleet, models.PROTECT, verbose_name=_("fleet"), related_name="credentials")
+    fleet = models.ForeignKey(
+        Fleet, models.PROTECT, verbose_name=_("fleet"), related_name="credentials", db_index=False
+    )  # the unique rule's index begins with it
     name = models.CharField(_("name"), max_length=100, validators=[ProhibitNullCharactersValidator()])
     brand = models.CharField(_("brand"), max_length=40)
     identifier = models.CharField(_("identifier"), max_length=254, blank=True)

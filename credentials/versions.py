@@ -12,10 +12,11 @@ from django.db import models, transaction
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+from pydantic_core import to_json
 
 from credentials.brand import Cleaned
 from fleetcontrol.models import Actor, AuditEvent
-from fleetcontrol.seal import SealedTextField, SealError, fingerprint, seal
+from fleetcontrol.seal import Sealed, SealedTextField, SealError, fingerprint, seal
 
 if TYPE_CHECKING:
     from credentials.rotatable import Rotatable
@@ -53,7 +54,9 @@ class SecretQuerySet(models.QuerySet["CredentialSecret"]):
 class CredentialSecret(models.Model):
     """One version of a credential's secret, sealed. Never on the row that lists read."""
 
-    credential = models.ForeignKey("credentials.Credential", models.CASCADE, related_name="secrets")
+    credential = models.ForeignKey(
+        "credentials.Credential", models.CASCADE, related_name="secrets", db_index=False
+    )  # the unique rule's index begins with it
     version = models.PositiveIntegerField(_("version"))
     value = SealedTextField(null=True, editable=False)
     fingerprints = ArrayField(models.CharField(max_length=64), default=list, editable=False)
@@ -101,16 +104,20 @@ class CredentialSecret(models.Model):
     @classmethod
     def add(cls, credential: Rotatable, cleaned: Cleaned, *, version: int, actor: Actor) -> CredentialSecret:
         """Seal the brand's secret fields as a new current version; the caller has retired the former one."""
-        text = json.dumps(dict(cleaned.secret), ensure_ascii=False, sort_keys=True)
         return cls.objects.create(
             credential_id=credential.pk,
             version=version,
-            value=seal(text, cls.owner(credential.pk, version)),
+            value=cls.sealed(cleaned.secret, credential.pk, version),
             fingerprints=fingerprints_of(cleaned.secret, credential.fleet_id),
             ends_on=cleaned.ends_on,
             facts=dict(cleaned.facts),
             added_by=actor.label,
         )
+
+    @classmethod
+    def sealed(cls, secret: Mapping[str, str], credential_id: str, version: int) -> Sealed:
+        """The brand's secret fields as JSON, sealed for one version of one credential."""
+        return seal(to_json(secret).decode(), cls.owner(credential_id, version))
 
     @staticmethod
     def owner(credential_id: str, version: int) -> str:
