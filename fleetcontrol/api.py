@@ -26,7 +26,9 @@ import credentials.api
 import credentials.api_use
 import vehicles.api
 import vehicles.api_use
-from fleetcontrol import oauth
+from fleetcontrol import import_api, oauth
+from fleetcontrol.contract import read_body
+from fleetcontrol.import_api import FILE_TYPES
 from fleetcontrol.openapi import TOKEN_PATH
 from fleetcontrol.problems import (
     INTERNAL_SERVER_ERROR,
@@ -73,6 +75,15 @@ api = NinjaAPI(
     urls_namespace="api",
     parser=JsonParser(),
 )
+# Before the others, whose "/vehicles/{id}" would take "/vehicles/imports" for an id.
+IMPORTS = {
+    "/vehicles/imports": import_api.router("vehicle", read="vehicles.ro", write="vehicle-lifecycle", change="vehicles"),
+    "/credentials/imports": import_api.router(
+        "credential", read="telematics-credentials.ro", write="telematics-credentials"
+    ),
+}
+for prefix, router in IMPORTS.items():
+    api.add_router(prefix, router)
 for router in (credentials.api.router, vehicles.api.router, credentials.api_use.router, vehicles.api_use.router):
     api.add_router("", router)
 
@@ -174,26 +185,19 @@ class ApiMiddleware:
             words = _("This holds a NUL character.")
             raise ProblemError(VALIDATION_ERROR, errors=[(name.replace("\x00", "�"), words) for name in odd])
         if request.method in ("POST", "PATCH"):
-            take_chunks(request)
-        if request.method in ("POST", "PATCH") and request.META.get("CONTENT_LENGTH") not in (None, "", "0"):
-            wanted = FORM if request.path_info == TOKEN_PATH else "application/json"
+            self.refuse_body(request)
+
+    def refuse_body(self, request: HttpRequest) -> None:
+        """Bodies of the wrong type or too long. A file is read where it is known who sends it."""
+        takes_file = request.path_info in IMPORTS
+        if not takes_file:
+            read_body(request, settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
+        if request.content_type if takes_file else request.body:
+            wanted = FILE_TYPES if takes_file else (FORM if request.path_info == TOKEN_PATH else "application/json",)
             charset = (request.content_params or {}).get("charset", "utf-8").lower()
-            if request.content_type != wanted or charset not in ("utf-8", "utf8"):
-                words = _("Send this body as “Content-Type: %(type)s”.") % {"type": wanted}
+            if request.content_type not in wanted or (charset not in ("utf-8", "utf8") and not takes_file):
+                words = _("Send this body as “Content-Type: %(type)s”.") % {"type": wanted[0]}
                 raise ProblemError(UNSUPPORTED_MEDIA_TYPE, words)
-            len(request.body)  # raises RequestDataTooBig
-
-
-def take_chunks(request: HttpRequest) -> None:
-    """Read a body that comes in chunks, as some clients send theirs; Django reads none without a Content-Length."""
-    chunked = "chunked" in request.headers.get("Transfer-Encoding", "").lower()
-    if chunked and request.META.get("wsgi.input_terminated"):
-        most = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
-        body = request.META["wsgi.input"].read(most + 1)
-        if len(body) > most:
-            raise ProblemError(PAYLOAD_TOO_LARGE)
-        request._body = body  # where Django keeps what it read
-        request.META["CONTENT_LENGTH"] = str(len(body))
 
 
 def token(request: HttpRequest) -> HttpResponse:

@@ -94,6 +94,17 @@ def match(
     return Columns(header, places, constants)
 
 
+def pairs(name: str, texts: Sequence[str]) -> dict[str, str]:
+    """What "FIELD=TEXT" means, several times over. `name` is what a person calls the choice. Raises UnknownColumn."""
+    found = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals or not key.strip():
+            raise UnknownColumn(_("%(flag)s takes FIELD=TEXT, not “%(text)s”.") % {"flag": name, "text": text[:100]})
+        found[key.strip()] = value.strip()
+    return found
+
+
 def unused(columns: Columns) -> list[str]:
     """The named columns of the file that fill no field."""
     used = set(columns.columns.values())

@@ -78,9 +78,8 @@ class ImportCommand(BaseCommand):
     def _import(self, fleet: Fleet, file: BinaryIO, listener: _Teller, options: dict[str, Any]) -> Report:
         table = tabular.read(file, format=options["format"])
         try:
-            columns = bulk_columns.match(
-                self.importer.fields, table.header, _pairs("--map", options["map"]), _pairs("--set", options["set"])
-            )
+            chosen, constants = (bulk_columns.pairs(f"--{name}", options[name]) for name in ("map", "set"))
+            columns = bulk_columns.match(self.importer.fields, table.header, chosen, constants)
             how = Options(options["on_error"], options["on_duplicate"], options["dry_run"])
             importer = self.importer(fleet, Actor.command(self.name), how, columns.given)
         except bulk_columns.UnknownColumn as error:
@@ -222,17 +221,6 @@ class _Teller(Listener):
         if self._bar is not None:
             self._bar.close()
             self._bar = None
-
-
-def _pairs(flag: str, texts: list[str]) -> dict[str, str]:
-    found = {}
-    for text in texts:
-        key, equals, value = text.partition("=")
-        if not equals or not key.strip():
-            words = _("%(flag)s takes FIELD=TEXT, not “%(text)s”.") % {"flag": flag, "text": text}
-            raise CommandError(words, returncode=WRONG_USAGE)
-        found[key.strip()] = value.strip()
-    return found
 
 
 def _size(file: BinaryIO) -> int:

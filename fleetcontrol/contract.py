@@ -7,13 +7,14 @@ stands in the OpenAPI description, together with every problem it can answer (se
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Annotated, Any
 
 from django.core import signing
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.template.defaultfilters import filesizeformat
 from django.utils.translation import gettext as _
 from ninja import Schema
 from ninja.security import HttpBearer
@@ -93,10 +94,13 @@ def operation(
     etag: bool = False,
     if_match: bool = False,
     idempotent: bool = False,
+    takes: Sequence[str] = (),
+    gives: str = "",
 ) -> dict[str, Any]:
     """The keyword arguments of a router's decorator.
 
-    `sends` is an example of a body, `returns` of its answer; `problems` are those that not every operation has.
+    `sends` is an example of a body, `returns` of its answer; `problems` are those that not every operation has. A body
+    or an answer that is a file has its media types in `takes` and `gives`.
     """
     return {
         "auth": Bearer(permission),
@@ -111,6 +115,8 @@ def operation(
                 "etag": etag,
                 "if_match": if_match,
                 "idempotency_key": idempotent,
+                "takes": list(takes),
+                "gives": gives,
             },
         },
     }
@@ -135,6 +141,28 @@ def idempotently(request: ApiRequest, work: Callable[[], HttpResponse]) -> HttpR
     return once(request, request.caller.id, work)
 
 
+def read_body(request: HttpRequest, most: int) -> bytes:
+    """The body, also one that comes in chunks, of which Django reads none. Raises ProblemError above `most` bytes."""
+    chunked = "chunked" in request.headers.get("Transfer-Encoding", "").lower()
+    source = request.META["wsgi.input"] if chunked and request.META.get("wsgi.input_terminated") else request
+    too_long = int(request.META.get("CONTENT_LENGTH") or 0) > most
+    body = b"" if too_long else source.read(most + 1)
+    if too_long or len(body) > most:
+        words = _("A body may have up to %(size)s.") % {"size": filesizeformat(most)}
+        raise ProblemError(PAYLOAD_TOO_LARGE, words)
+    request._body = body  # where Django keeps what it read
+    request.META["CONTENT_LENGTH"] = str(len(body))
+    return bytes(body)
+
+
+def refuse_unknown(request: HttpRequest, query: type[BaseModel]) -> None:
+    """Raises ProblemError for a parameter in the address that the operation does not have."""
+    known = query.model_fields.keys()
+    if unknown := [name for name in request.GET if name not in known]:
+        words = _("There is no such parameter. The parameters are: %(names)s.") % {"names": ", ".join(known)}
+        raise ProblemError(VALIDATION_ERROR, errors=[(name, words) for name in unknown])
+
+
 def page(
     request: ApiRequest, query: PageQuery, reader: Reader, *, rows: QuerySet[Any] | None = None, **filters: Any
 ) -> HttpResponse:
@@ -142,10 +170,7 @@ def page(
 
     Of all rows for which the filters hold, or of `rows` if they are given.
     """
-    known = type(query).model_fields.keys()
-    if unknown := [name for name in request.GET if name not in known]:
-        words = _("There is no such parameter. The parameters are: %(names)s.") % {"names": ", ".join(known)}
-        raise ProblemError(VALIDATION_ERROR, errors=[(name, words) for name in unknown])
+    refuse_unknown(request, type(query))
     after = _after(query.page_token) if query.page_token else ""
     if rows is not None:
         found = reader.among(rows, after, query.limit + 1)

@@ -60,6 +60,7 @@ class ImportRun(models.Model):
     columns = models.JSONField(default=dict)
     constants = models.JSONField(default=dict)
     on_duplicate = models.CharField(max_length=6, default="fail")
+    on_error = models.CharField(max_length=4, default="skip")
     report = models.JSONField(default=dict)
     findings = models.JSONField(default=list)
     samples = models.JSONField(default=dict)
@@ -138,13 +139,13 @@ class ImportRun(models.Model):
             run.stage, run.report, run.findings, run.samples, run.failure = Stage.UPLOADED, {}, [], {}, ""
             run.save()
 
-    def start(self, stage: Stage) -> int:
+    def start(self, stage: Stage, on_error: str = "skip") -> int:
         """Go on to checking or writing; returns the number of this attempt. Raises NotNow."""
-        before = (Stage.UPLOADED, Stage.FAILED, Stage.CHECKED) if stage is Stage.CHECKING else (Stage.CHECKED,)
+        before = (Stage.UPLOADED, Stage.CHECKED, *((Stage.FAILED,) if stage is Stage.CHECKING else ()))
         with self.locked(*before, stage) as run:
             if run.stage == stage and not run.is_stalled:
                 raise NotNow
-            run.stage, run.attempt, run.failure = stage, run.attempt + 1, ""
+            run.stage, run.attempt, run.failure, run.on_error = stage, run.attempt + 1, "", on_error
             run.step, run.done, run.total = "queue", 0, 0
             run.started_at, run.beat_at, run.ended_at = timezone.now(), None, None
             run.save()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from array import array
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from django.db import connection, transaction
@@ -19,7 +19,7 @@ from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 
 from fleetcontrol import bulk_columns, tabular
-from fleetcontrol.bulk import Finding, Listener, bulk_import
+from fleetcontrol.bulk import Finding, Listener, Report, bulk_import
 from fleetcontrol.bulk_importer import Importer, OnDuplicate, OnError, Options, importers
 from fleetcontrol.import_runs import ENDED, ImportRun, NotNow, Stage
 from fleetcontrol.seal import SealError
@@ -35,9 +35,11 @@ class _Cancelled(Exception):
     pass
 
 
-def go_on(run: ImportRun, stage: Stage) -> None:
-    """Check or write, at once or in the background. Raises NotNow."""
-    attempt = run.start(stage)
+def go_on(run: ImportRun, stage: Stage, on_error: OnError = OnError.SKIP) -> None:
+    """Check or write, at once or in the background. With `stop`, a wrong row leaves the file checked and nothing
+    written. Raises NotNow.
+    """
+    attempt = run.start(stage, on_error)
     if run.size <= AT_ONCE:
         ImportRun.objects.filter(pk=run.pk).update(step="read")
         work(run.pk, attempt, translation.get_language() or "en")
@@ -79,26 +81,38 @@ def work(run_id: str, attempt: int, language: str, told: _Told | None = None) ->
 
 
 def _work(run: ImportRun, attempt: int, told: _Told) -> None:
-    importing = run.stage == Stage.WRITING
     kind = importers()[run.kind]
-    table = tabular.read(run.open())
-    columns = bulk_columns.match(kind.fields, table.header, run.columns, run.constants)
-    options = Options(OnError.SKIP, OnDuplicate(run.on_duplicate), dry_run=not importing)
-    importer = kind(run.fleet, run.import_actor, options, columns.given)
+    on_error = OnError(run.on_error)
+    writing = run.stage == Stage.WRITING
     with transaction.atomic():
-        listener = _Listener(told)
-        report = bulk_import(importer, table, columns, listener)
-        with run.locked(Stage.WRITING if importing else Stage.CHECKING) as current:
+        columns, listener, report = _import(
+            run, told, kind, Options(on_error if writing else OnError.SKIP, dry_run=not writing)
+        )
+        written = writing and not (report.errors and on_error is OnError.STOP)
+        if writing and not written:  # what the good rows would be, tells a check
+            columns, listener, report = _import(run, told, kind, Options(OnError.SKIP, dry_run=True))
+        with run.locked(Stage(run.stage)) as current:
             if current.attempt != attempt:
                 raise _Cancelled
             current.report = asdict(report)
             current.findings = listener.findings()
             current.samples = _samples(run, columns, kind, listener)
             current.keep("refused", _refused(run, columns, kind, listener.refused))
-            current.stage, current.ended_at = (Stage.DONE if importing else Stage.CHECKED), timezone.now()
+            current.stage, current.ended_at = (Stage.DONE if written else Stage.CHECKED), timezone.now()
             if current.stage in ENDED:
                 current.pieces.filter(part="file").delete()
             current.save()
+
+
+def _import(
+    run: ImportRun, told: _Told, kind: type[Importer], options: Options
+) -> tuple[bulk_columns.Columns, _Listener, Report]:
+    table = tabular.read(run.open())
+    columns = bulk_columns.match(kind.fields, table.header, run.columns, run.constants)
+    options = replace(options, on_duplicate=OnDuplicate(run.on_duplicate))
+    listener = _Listener(told)
+    importer = kind(run.fleet, run.import_actor, options, columns.given)
+    return columns, listener, bulk_import(importer, table, columns, listener)
 
 
 def _fail(run_id: str, attempt: int, words: str) -> None:

@@ -35,6 +35,10 @@ _LINKS = {
         "read_credential", "change_credential", "check_credential", "lend_credential_token",
         "release_credential_secret", "remove_credential",
     ],
+    **{
+        f"import_{noun}s": [f"{verb}_{noun}_import" for verb in ("read", "write", "cancel")] + [f"read_refused_{noun}s"]
+        for noun in ("vehicle", "credential")
+    },
     "add_vehicle": [
         "read_vehicle", "change_vehicle", "lend_vehicle_token", "release_vehicle_secret", "remove_vehicle",
     ],
@@ -76,10 +80,16 @@ def _finish(operation: dict[str, Any]) -> None:
     operation["parameters"] += [{"$ref": f"#/components/parameters/{name}"} for name in names]
     if extra["sends"] is not None:
         operation["requestBody"]["content"]["application/json"]["example"] = extra["sends"]
+    if extra["takes"]:
+        file = {"schema": {"type": "string", "format": "binary"}}
+        operation["requestBody"] = {"required": True, "content": dict.fromkeys(extra["takes"], file)}
     for answer in operation["responses"].values():
+        if extra["gives"]:
+            answer["content"] = {extra["gives"]: {"schema": {"type": "string"}}}
         answer["headers"] = _header_references(["ETag"] if extra["etag"] else [])
         if linked := _LINKS.get(operation["operationId"]):
-            brand = {"brand": "$request.path.brand"} if "credential" in linked[0] else {}
+            of_brand = any(parameter.get("name") == "brand" for parameter in operation["parameters"])
+            brand = {"brand": "$request.path.brand"} if of_brand else {}
             parameters = {"id": "$response.body#/id", **brand}
             answer["links"] = {name: {"operationId": name, "parameters": parameters} for name in linked}
         for content in answer.get("content", {}).values():

@@ -106,8 +106,14 @@ CONFLICTING_RESOURCE = Problem(
     "conflicting-resource",
     409,
     _("Something else stands against it"),
-    _("A credential cannot be deleted while vehicles use it; an Idempotency-Key cannot be used for two requests."),
-    _("Move the vehicles to another credential first, with POST /vehicles/move; use a new key for a new request."),
+    _(
+        "A credential cannot be deleted while vehicles use it; an Idempotency-Key cannot be used for two requests; an "
+        "import that has ended cannot go on."
+    ),
+    _(
+        "Move the vehicles to another credential first, with POST /vehicles/move; use a new key for a new request; read "
+        "the import’s stage."
+    ),
 )
 RESOURCE_MODIFIED = Problem(
     "resource-modified",
