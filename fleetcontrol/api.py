@@ -77,9 +77,18 @@ api = NinjaAPI(
 )
 # Before the others, whose "/vehicles/{id}" would take "/vehicles/imports" for an id.
 IMPORTS = {
-    "/vehicles/imports": import_api.router("vehicle", read="vehicles.ro", write="vehicle-lifecycle", change="vehicles"),
+    "/vehicles/imports": import_api.router(
+        "vehicle",
+        read="vehicles.ro",
+        write="vehicle-lifecycle",
+        change="vehicles",
+        example="name,telematics_brand,telematics_unit_id,license_plate\nVan 14,CLOUDBOXX,0123456789ABCDEF,HH-NL 14\n",
+    ),
     "/credentials/imports": import_api.router(
-        "credential", read="telematics-credentials.ro", write="telematics-credentials"
+        "credential",
+        read="telematics-credentials.ro",
+        write="telematics-credentials",
+        example="name,brand,client_id,client_secret\nNIU Hamburg,NIU,client1,supersecret\n",
     ),
 }
 for prefix, router in IMPORTS.items():
@@ -189,7 +198,7 @@ class ApiMiddleware:
 
     def refuse_body(self, request: HttpRequest) -> None:
         """Bodies of the wrong type or too long. A file is read where it is known who sends it."""
-        takes_file = request.path_info in IMPORTS
+        takes_file = request.method == "POST" and request.path_info in IMPORTS
         if not takes_file:
             read_body(request, settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
         if request.content_type if takes_file else request.body:

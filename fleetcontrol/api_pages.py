@@ -141,4 +141,6 @@ def resolved(made: Mapping[str, Any], schema: Mapping[str, Any]) -> Mapping[str,
 
 
 def pretty(example: Any) -> str:
+    if isinstance(example, str):  # a file
+        return example
     return json.dumps(example, indent=2, ensure_ascii=False) if example is not None else ""

@@ -23,7 +23,6 @@ from fleetcontrol.contract import (
     PageQuery,
     answer,
     idempotently,
-    no_content,
     not_found,
     operation,
     page,
@@ -97,11 +96,12 @@ class Operations:
 
     def cancel(self, request: ApiRequest, id: str) -> HttpResponse:
         """Nothing of it is written and its file is erased; it stays in the list."""
+        run = self.find(request, id)
         try:
-            self.find(request, id).cancel()
+            run.cancel()
         except NotNow:
             raise ProblemError(CONFLICTING_RESOURCE, _("It was too late to cancel: the import had ended.")) from None
-        return no_content()
+        return answer(shown(READER.of(run)))
 
     def find(self, request: ApiRequest, id: str) -> ImportRun:
         """The fleet's import of this address. Raises ProblemError resource-not-found."""
@@ -116,8 +116,8 @@ class Operations:
             request.caller.must_have(self.change)
 
 
-def router(kind: str, *, read: str, write: str, change: str = "") -> Router:
-    """The routes of `Operations`, with the permissions to read, to write, and to change what is there."""
+def router(kind: str, *, read: str, write: str, change: str = "", example: str) -> Router:
+    """The routes of `Operations`, with the permissions to read, to write, and to change what is there, and a file."""
     made, its, nouns = Router(tags=["Imports"]), Operations(kind, change), f"{kind}s"
 
     def route(method: str, path: str, view: Callable[..., HttpResponse], id: str, about: dict[str, Any]) -> None:
@@ -129,7 +129,7 @@ def router(kind: str, *, read: str, write: str, change: str = "") -> Router:
 
     no_file, not_now = [VALIDATION_ERROR, PAYLOAD_TOO_LARGE, UNSUPPORTED_MEDIA_TYPE], CONFLICTING_RESOURCE
     summary = f"Import a file of {nouns}"
-    one: dict[str, Any] = {"returns": EXAMPLE, "takes": FILE_TYPES, "idempotent": True}
+    one: dict[str, Any] = {"sends": example, "returns": EXAMPLE, "takes": FILE_TYPES, "idempotent": True}
     about = operation(write, summary, {202: ImportOut}, problems=[*no_file, not_now], **one)
     route("POST", "", its.add, f"import_{nouns}", about)
     about = operation(read, f"List imports of {nouns}", {200: ImportPage}, problems=[VALIDATION_ERROR])
@@ -142,8 +142,9 @@ def router(kind: str, *, read: str, write: str, change: str = "") -> Router:
     route("POST", "/{id}/write", its.write, f"write_{kind}_import", about)
     about = operation(read, f"Read the refused rows of {nouns}", {200: None}, problems=gone, gives="text/csv")
     route("GET", "/{id}/refused-rows", its.refused, f"read_refused_{nouns}", about)
-    about = operation(write, f"Cancel an import of {nouns}", {204: None}, problems=[*gone, not_now])
-    route("DELETE", "/{id}", its.cancel, f"cancel_{kind}_import", about)
+    summary = f"Cancel an import of {nouns}"
+    about = operation(write, summary, {200: ImportOut}, problems=[*gone, not_now], returns=EXAMPLE)
+    route("POST", "/{id}/cancel", its.cancel, f"cancel_{kind}_import", about)
     return made
 
 

@@ -78,11 +78,11 @@ def _finish(operation: dict[str, Any]) -> None:
             parameter["description"], parameter["example"] = _PARAMETERS[parameter["name"]]
     names = [name for name in ("If-Match", "Idempotency-Key") if extra[name.lower().replace("-", "_")]]
     operation["parameters"] += [{"$ref": f"#/components/parameters/{name}"} for name in names]
-    if extra["sends"] is not None:
-        operation["requestBody"]["content"]["application/json"]["example"] = extra["sends"]
     if extra["takes"]:
         file = {"schema": {"type": "string", "format": "binary"}}
-        operation["requestBody"] = {"required": True, "content": dict.fromkeys(extra["takes"], file)}
+        operation["requestBody"] = {"required": True, "content": {type: dict(file) for type in extra["takes"]}}
+    if extra["sends"] is not None:
+        next(iter(operation["requestBody"]["content"].values()))["example"] = extra["sends"]
     for answer in operation["responses"].values():
         if extra["gives"]:
             answer["content"] = {extra["gives"]: {"schema": {"type": "string"}}}

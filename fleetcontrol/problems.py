@@ -111,8 +111,8 @@ CONFLICTING_RESOURCE = Problem(
         "import that has ended cannot go on."
     ),
     _(
-        "Move the vehicles to another credential first, with POST /vehicles/move; use a new key for a new request; read "
-        "the import’s stage."
+        "Move the vehicles to another credential first, with POST /vehicles/move; use a new key for a new request; "
+        "read the import’s stage."
     ),
 )
 RESOURCE_MODIFIED = Problem(

@@ -12,19 +12,23 @@ import pytest
 from credentials.api_schema import SHOWN
 from credentials.demo_oem import DemoOem
 from credentials.models import Credential
+from fleetcontrol import import_api
 from fleetcontrol.models import AuditEvent, Fleet
 from tests.api import Api
 from tests.factory import a_credential, a_fleet, a_vehicle
+from tests.schemathesis_hooks import MOVE_TO, OF_SCOOTERS
 from vehicles.api_schema import EXAMPLE_SHOWN
 from vehicles.models import Vehicle
 
 CONFIG = Path(__file__).with_name("schemathesis.toml")
+HOOKS = Path(__file__).with_name("schemathesis_hooks.py")
 SEED = 1
 
 
 @pytest.fixture(autouse=True)
-def no_limit(settings: Any) -> None:
+def no_limit(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.API_REQUESTS_PER_MINUTE = 1_000_000
+    monkeypatch.setattr(import_api, "IMPORTS", 1_000_000)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -72,6 +76,10 @@ def furnished(fleet: Fleet, monkeypatch: pytest.MonkeyPatch | None = None) -> Ap
         monkeypatch.setattr(Vehicle._meta.get_field("id"), "_get_default", lambda: EXAMPLE_SHOWN["id"])
     url = "https://id.mercedes-benz.com/token"
     credential = a_credential(fleet, values={"client_secret": "right-1", "token_url": url})
+    if monkeypatch is not None:
+        for id, brand in ((OF_SCOOTERS, "NIU"), (MOVE_TO, "MERCEDES_BENZ")):
+            monkeypatch.setattr(Credential._meta.get_field("id"), "_get_default", lambda id=id: id)
+            a_credential(fleet, brand=brand)
     a_vehicle(fleet, credential, telematics_unit_id="W1K2060421F123457")
     return Api(fleet)
 
@@ -79,7 +87,7 @@ def furnished(fleet: Fleet, monkeypatch: pytest.MonkeyPatch | None = None) -> Ap
 def run(url: str, folder: Path, more_config: str, *options: str, checks: str = "all") -> None:
     """Fails with schemathesis' own summary."""
     config = folder / "schemathesis.toml"
-    config.write_text(CONFIG.read_text() + more_config)
+    config.write_text(f"hooks = {json.dumps(str(HOOKS))}\n{CONFIG.read_text()}{more_config}")
     done = subprocess.run(
         [
             *(Path(sys.executable).with_name("schemathesis"), "--config-file", config, "run", f"{url}/openapi.json"),

@@ -62,7 +62,7 @@ def test_a_wrong_row_stops_the_file_and_the_good_rows_can_follow(api: Api) -> No
     assert (written.status_code, written.json()["stage"]) == (202, "done")
     assert Vehicle.objects.count() == 2
     assert kind(api.post(f"{address}/write")) == "conflicting-resource"
-    assert kind(api.delete(address)) == "conflicting-resource"
+    assert kind(api.post(f"{address}/cancel")) == "conflicting-resource"
 
 
 def test_a_wrong_row_can_be_left_out(api: Api) -> None:
@@ -75,8 +75,8 @@ def test_a_dry_run_writes_nothing_and_can_be_cancelled(api: Api) -> None:
     body = send(api, GOOD, "?dry_run=true").json()
     assert (body["stage"], body["counts"]["new"]) == ("checked", 2)
     assert not Vehicle.objects.exists()
-    assert api.delete(f"/vehicles/imports/{body['id']}").status_code == 204
-    assert api.get(f"/vehicles/imports/{body['id']}").json()["stage"] == "cancelled"
+    cancelled = api.post(f"/vehicles/imports/{body['id']}/cancel")
+    assert (cancelled.status_code, cancelled.json()["stage"]) == (200, "cancelled")
     assert not ImportPiece.objects.exists()
 
 
@@ -175,11 +175,11 @@ def test_too_large_and_of_the_wrong_type(api: Api) -> None:
 def test_nobody_else_sees_or_touches_an_import(api: Api, fleet: Fleet) -> None:
     address = f"/vehicles/imports/{send(api, BAD).json()['id']}"
     outsider, reader = Api(a_fleet("Südwind")), Api(fleet, ["vehicles.ro"], "Reader")
-    for method, path in (("GET", ""), ("GET", "/refused-rows"), ("POST", "/write"), ("DELETE", "")):
+    for method, path in (("GET", ""), ("GET", "/refused-rows"), ("POST", "/write"), ("POST", "/cancel")):
         assert kind(outsider.send(method, address + path)) == "resource-not-found"
     assert outsider.get("/vehicles/imports").json()["items"] == []
     assert reader.get(address).status_code == 200
-    for method, path in (("POST", "/write"), ("DELETE", "")):
+    for method, path in (("POST", "/write"), ("POST", "/cancel")):
         assert kind(reader.send(method, address + path)) == "missing-permissions"
     assert kind(send(reader, GOOD)) == "missing-permissions"
     assert ImportRun.objects.get().stage == Stage.CHECKED
