@@ -111,6 +111,9 @@ def invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
         "string_type": _("Write a text in quotes."),
         "model_type": _("Write an object in braces."),
         "model_attributes_type": _("Write an object in braces."),
+        "dict_type": _("Write an object in braces."),
+        "list_type": _("Write a list in brackets."),
+        "int_type": _("Write a whole number."),
     }
     errors = [(_field(one["loc"]), words.get(one["type"]) or one["msg"]) for one in error.errors]
     return problem(request, ProblemError(VALIDATION_ERROR, errors=errors))
@@ -256,4 +259,5 @@ def _field(loc: tuple[Any, ...]) -> str:
         parts = parts[1:]
         if parts[:1] in (["one"], ["many"]):
             parts = parts[1:]
+    parts = [part for part in parts if part not in ("[key]", "")]  # a wrong key stands before "[key]"
     return ".".join(str(part) for part in parts) or "body"

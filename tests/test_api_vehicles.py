@@ -221,3 +221,19 @@ def test_reading_takes_two_queries_however_much_there_is(
     api.get("/vehicles")
     with django_assert_max_num_queries(2):
         assert api.get(path.format(vehicle=vehicles[0].pk)).status_code == 200
+
+
+def test_a_missing_unit_is_one_error_and_not_two(api: Api) -> None:
+    assert fields(api.post("/vehicles", {"telematics_brand": "CLOUDBOXX"})) == ["telematics_unit_id"]
+    response = api.post("/vehicles", {"items": [BOXX, {"telematics_brand": "CLOUDBOXX"}]})
+    assert fields(response) == ["items.1.telematics_unit_id"]
+    assert response.json()["errors"][0]["message"] == "Enter the ID of the telematics unit."
+
+
+def test_a_wrong_type_is_told_in_words(api: Api) -> None:
+    body = BOXX | {"tags": "pool", "custom_fields": {"": "x"}, "master_data": {"year_of_production": "2024"}}
+    response = api.post("/vehicles", body)
+    assert fields(response) == ["custom_fields", "master_data.year_of_production", "tags"]
+    words = {error["field"]: error["message"] for error in response.json()["errors"]}
+    assert words["tags"] == "Write a list in brackets."
+    assert words["master_data.year_of_production"] == "Write a whole number."

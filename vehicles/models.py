@@ -47,7 +47,12 @@ class Vehicle(models.Model):
     name = models.CharField(_("name"), max_length=100, validators=NO_NULL)
     telematics_brand = models.CharField(_("telematics brand"), max_length=40)
     telematics_kind = models.CharField(max_length=10, editable=False)
-    telematics_unit_id = models.CharField(_("telematics unit ID"), max_length=64, validators=NO_NULL)
+    telematics_unit_id = models.CharField(
+        _("telematics unit ID"),
+        max_length=64,
+        validators=NO_NULL,
+        error_messages={"blank": _("Enter the ID of the telematics unit.")},
+    )
     credential = models.ForeignKey(
         Credential,
         models.PROTECT,
@@ -282,7 +287,12 @@ class Vehicle(models.Model):
             self.unit_password_fingerprint = fingerprint(password, f"fleet:{self.fleet_id}")
         has = {"credential": self.credential_id is not None, "password": self.unit_password is not None}
         errors = reach.errors(self.oem, self.telematics_kind, **has) | errors
-        rules.check(self, errors, exclude=["unit_password", "fleet", "credential"])
+        try:
+            rules.check(self, errors, exclude=["unit_password", "fleet", "credential"])
+        except ValidationError as error:
+            if not self.name:  # it would be the unit's id, so that a missing unit is all there is to say
+                error.error_dict.pop("name")
+            raise
 
     def _locked(self) -> Vehicle:
         return Vehicle.objects.select_for_update(of=("self",)).select_related("credential", "fleet").get(pk=self.pk)
