@@ -126,7 +126,7 @@ PAYLOAD_TOO_LARGE = Problem(
     "payload-too-large",
     413,
     _("The body is too large"),
-    _("A body may have up to 2 MB."),
+    _("A body may have up to 2 MB, the file of an import up to 32 MB."),
     _("Send several smaller requests, or import a file."),
 )
 UNSUPPORTED_MEDIA_TYPE = Problem(
