@@ -53,6 +53,8 @@ class FilterForm(forms.Form):
         label=gettext_lazy("To"), required=False, widget=forms.DateInput({"type": "date"}, "%Y-%m-%d")
     )
 
+    flow = forms.CharField(label=gettext_lazy("Request ID"), required=False, max_length=64)
+
     def __init__(self, fleet: Fleet, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         gaps = dict.fromkeys(("target", "before", "after", "fields", "action"), "…")
@@ -82,6 +84,8 @@ class FilterForm(forms.Form):
             condition &= Q(time__gte=timezone.make_aware(datetime.combine(wanted["since"], time.min)))
         if wanted["until"]:
             condition &= Q(time__lte=timezone.make_aware(datetime.combine(wanted["until"], time.max)))
+        if wanted["flow"]:
+            condition &= Q(flow_id=wanted["flow"])
         return events.filter(condition)
 
 

@@ -13,13 +13,16 @@ from django.utils.functional import SimpleLazyObject
 from django.utils.text import Truncator
 from django.utils.translation import gettext as _
 
-from fleetcontrol.models import Fleet, Membership, Role
+from fleetcontrol.import_runs import RUNNING
+from fleetcontrol.models import Fleet, ImportRun, Membership, Role
 from fleetcontrol.once import new_token
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One line of the navigation. `current` is the value of aria-current, `key` its shortcut, `badge` a count."""
+    """One line of the navigation. `current` is the value of aria-current, `key` its shortcut, `badge` a count, `busy`
+    whether something of it is at work.
+    """
 
     label: str
     url: str
@@ -27,6 +30,7 @@ class Entry:
     key: str
     current: str = ""
     badge: int = 0
+    busy: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +81,8 @@ def navigation(request: HttpRequest, membership: Membership) -> list[Group]:
             if url and membership.may(role):
                 current = "page" if at == name else "true" if section_of(at) == section_of(name) else ""
                 badge = attention(membership.fleet) if name == "credentials:index" else 0
-                yield Entry(label, url, icon, key, current, badge)
+                busy = name == "imports:index" and imports_run(membership.fleet)
+                yield Entry(label, url, icon, key, current, badge, busy)
 
     groups = [
         Group(
@@ -121,6 +126,10 @@ def address(name: str, fleet: Fleet) -> str:
 
 def attention(fleet: Fleet) -> int:
     return fleet.credentials.needing_attention().count()
+
+
+def imports_run(fleet: Fleet) -> bool:
+    return ImportRun.objects.filter(fleet=fleet, stage__in=RUNNING).exists()
 
 
 def fleets(request: HttpRequest, membership: Membership) -> list[FleetEntry]:

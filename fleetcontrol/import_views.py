@@ -118,7 +118,7 @@ def show(request: FleetRequest, id: str) -> HttpResponse:
     if request.htmx:
         return render(request, "imports/progress.html#progress", context)
     kind = importers()[run.kind]
-    context["list_page"] = kind.list_page
+    context |= {"list_page": kind.list_page, "may_audit": request.membership.may(Role.ADMINISTRATOR)}
     if run.report:
         tabs = _tabs(run)
         wanted = [key for key, _words, _count in tabs if key == request.GET.get("show")]

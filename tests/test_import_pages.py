@@ -152,9 +152,11 @@ def test_a_large_file_waits_for_the_worker_and_tells_how_far_it_is(
     page = upload(as_bob, fleet, TEXT)
     address = check(as_bob, page, same_telematics_brand="CLOUDBOXX")
     assert address.endswith("/progress/")
-    assert "Waiting for its turn." in as_bob.get(address).content.decode()
+    html = as_bob.get(address).content.decode()
+    assert "Waiting for its turn." in html and "an import is running" in html
     run = ImportRun.objects.get()
     import_work.work(run.pk, run.attempt, "en")
+    assert "an import is running" not in as_bob.get(f"/f/{fleet.slug}/vehicles/").content.decode()
     moved = as_bob.get(address, headers={"HX-Request": "true"})
     assert moved["HX-Redirect"].endswith("/check/")
 
@@ -177,6 +179,18 @@ def test_a_dead_process_is_noticed_and_can_be_repeated(as_bob: Client, fleet: Fl
     assert "Nothing was written." in html and "Try again" in html
     as_bob.post(address.replace("check/", "import/"))
     assert Vehicle.objects.count() == 2
+
+
+def test_the_report_leads_administrators_to_what_the_import_did(
+    as_alice: Client, as_bob: Client, fleet: Fleet
+) -> None:
+    address = check(as_bob, upload(as_bob, fleet, TEXT), same_telematics_brand="CLOUDBOXX")
+    report = as_bob.post(address.replace("check/", "import/"), follow=True)
+    assert "?flow=" not in report.content.decode()
+    a_vehicle(fleet, name="Another")
+    html = as_alice.get(report.redirect_chain[-1][0]).content.decode()
+    history = as_alice.get(re.findall(r'href="(/f/[^"]+\?flow=\w+)"', html)[0]).content.decode()
+    assert "Van 1" in history and "Van 2" in history and "Another" not in history
 
 
 def test_files_that_were_left_alone_are_erased(fleet: Fleet, as_bob: Client) -> None:
