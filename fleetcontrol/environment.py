@@ -12,6 +12,7 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
@@ -126,6 +127,16 @@ def mailer(env: Environment) -> dict[str, Any]:
         "timeout": 10,
     }
     return {"BACKEND": email["EMAIL_BACKEND"], "OPTIONS": options}
+
+
+def time_zone(env: Environment) -> str:
+    """The zone in which people read times."""
+    name: str = env.str("TIME_ZONE", default="Europe/Berlin")
+    try:
+        ZoneInfo(name)
+    except (ValueError, LookupError, OSError):
+        raise stop(f"TIME_ZONE must be a name such as Europe/Berlin, not {name}.") from None
+    return name
 
 
 def openid_connect(env: Environment) -> dict[str, Any]:

@@ -8,13 +8,12 @@ import re
 import sys
 from pathlib import Path
 from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo
 
 from django.utils.csp import CSP
 from django.utils.translation import gettext_lazy as _
 
 from fleetcontrol import postgres
-from fleetcontrol.environment import Environment, Keys, database, mailer, openid_connect, origin_of, stop
+from fleetcontrol.environment import Environment, Keys, database, mailer, openid_connect, origin_of, stop, time_zone
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 VAR_DIR = BASE_DIR / "var"
@@ -226,11 +225,7 @@ SOCIALACCOUNT_PROVIDERS = {"openid_connect": {"APPS": [OIDC] if OIDC else []}}
 LANGUAGE_CODE = "en"
 LANGUAGES = [("en", _("English")), ("de", _("German"))]
 LOCALE_PATHS = [BASE_DIR / "locale"]
-TIME_ZONE = env.str("TIME_ZONE", default="Europe/Berlin")
-try:
-    ZoneInfo(TIME_ZONE)
-except (ValueError, LookupError, OSError):
-    raise stop(f"TIME_ZONE must be a name such as Europe/Berlin, not {TIME_ZONE}.") from None
+TIME_ZONE = time_zone(env)
 USE_TZ = True
 FORMAT_MODULE_PATH = ["fleetcontrol.formats"]
 

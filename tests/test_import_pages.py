@@ -181,9 +181,7 @@ def test_a_dead_process_is_noticed_and_can_be_repeated(as_bob: Client, fleet: Fl
     assert Vehicle.objects.count() == 2
 
 
-def test_the_report_leads_administrators_to_what_the_import_did(
-    as_alice: Client, as_bob: Client, fleet: Fleet
-) -> None:
+def test_the_report_leads_administrators_to_what_the_import_did(as_alice: Client, as_bob: Client, fleet: Fleet) -> None:
     address = check(as_bob, upload(as_bob, fleet, TEXT), same_telematics_brand="CLOUDBOXX")
     report = as_bob.post(address.replace("check/", "import/"), follow=True)
     assert "?flow=" not in report.content.decode()
