@@ -71,20 +71,14 @@ class Vehicle(models.Model):
     custom_name = models.CharField(_("own name"), max_length=100, blank=True, validators=NO_NULL)
     fuel_type = models.CharField(_("fuel type"), max_length=30, blank=True, validators=NO_NULL)
     year = models.PositiveSmallIntegerField(
-        _("year"),
-        null=True,
-        blank=True,
-        validators=[MinValueValidator(1900), MaxValueValidator(2100)],
+        _("year"), null=True, blank=True, validators=[MinValueValidator(1900), MaxValueValidator(2100)]
     )
     transmission = models.CharField(_("transmission"), max_length=30, blank=True, validators=NO_NULL)
     vehicle_type = models.CharField(_("vehicle type"), max_length=30, blank=True, validators=NO_NULL)
     custom_fields = models.JSONField(_("custom fields"), default=dict, blank=True)
     tags = ArrayField(models.CharField(max_length=50), verbose_name=_("tags"), default=list, blank=True)
     operation_status = models.CharField(
-        _("operation status"),
-        max_length=9,
-        choices=OperationStatus,
-        default=OperationStatus.OPERATING,
+        _("operation status"), max_length=9, choices=OperationStatus, default=OperationStatus.OPERATING
     )
     created_at = models.DateTimeField(_("added"), default=timezone.now, editable=False)
     created_by = models.CharField(max_length=254, editable=False)
