@@ -7,7 +7,7 @@ stands in the OpenAPI description, together with every problem it can answer (se
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, date, datetime
 from typing import Annotated, Any
 
@@ -94,13 +94,13 @@ def operation(
     etag: bool = False,
     if_match: bool = False,
     idempotent: bool = False,
-    takes: Sequence[str] = (),
+    takes: str = "",
     gives: str = "",
 ) -> dict[str, Any]:
     """The keyword arguments of a router's decorator.
 
     `sends` is an example of a body, `returns` of its answer; `problems` are those that not every operation has. A body
-    or an answer that is a file has its media types in `takes` and `gives`.
+    or an answer that is a file has its media type in `takes` or `gives`.
     """
     return {
         "auth": Bearer(permission),
@@ -115,7 +115,7 @@ def operation(
                 "etag": etag,
                 "if_match": if_match,
                 "idempotency_key": idempotent,
-                "takes": list(takes),
+                "takes": takes,
                 "gives": gives,
             },
         },

@@ -41,11 +41,12 @@ from fleetcontrol.problems import (
     ProblemError,
 )
 
+# The first stands in the description, because clients made from it know no others for files.
 FILE_TYPES = (
+    "application/octet-stream",
     "text/csv",
     "application/jsonl",
     "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
-    "application/octet-stream",
 )
 IMPORTS = 60  # of one client in a minute
 
@@ -58,10 +59,11 @@ class Operations:
         self.change = change
 
     def add(self, request: ApiRequest, query: Query[ImportQuery]) -> HttpResponse:
-        """The body is the file: CSV, JSON Lines or XLSX; format, separator and encoding are found by themselves. A
-        small file is done when the answer comes, a large one goes on in the background: ask for the import until its
-        `stage` is `done`, `checked` or `failed`. With `on_error=stop` a file with a wrong row stays `checked`: nothing
-        of it was written, and `problems` tell why.
+        """The body is the file: CSV, JSON Lines or XLSX; format, separator and encoding are found by themselves, so
+        that `application/octet-stream` will do for any, and a type of its own, such as `text/csv`, too. A small file is
+        done when the answer comes, a large one goes on in the background: ask for the import until its `stage` is
+        `done`, `checked` or `failed`. With `on_error=stop` a file with a wrong row stays `checked`: nothing of it was
+        written, and `problems` tell why.
         """
         refuse_unknown(request, ImportQuery)
         request.caller.use_up("import", IMPORTS)
@@ -129,7 +131,7 @@ def router(kind: str, *, read: str, write: str, change: str = "", example: str) 
 
     no_file, not_now = [VALIDATION_ERROR, PAYLOAD_TOO_LARGE, UNSUPPORTED_MEDIA_TYPE], CONFLICTING_RESOURCE
     summary = f"Import a file of {nouns}"
-    one: dict[str, Any] = {"sends": example, "returns": EXAMPLE, "takes": FILE_TYPES, "idempotent": True}
+    one: dict[str, Any] = {"sends": example, "returns": EXAMPLE, "takes": FILE_TYPES[0], "idempotent": True}
     about = operation(write, summary, {202: ImportOut}, problems=[*no_file, not_now], **one)
     route("POST", "", its.add, f"import_{nouns}", about)
     about = operation(read, f"List imports of {nouns}", {200: ImportPage}, problems=[VALIDATION_ERROR])

@@ -80,7 +80,7 @@ def _finish(operation: dict[str, Any]) -> None:
     operation["parameters"] += [{"$ref": f"#/components/parameters/{name}"} for name in names]
     if extra["takes"]:
         file = {"schema": {"type": "string", "format": "binary"}}
-        operation["requestBody"] = {"required": True, "content": {type: dict(file) for type in extra["takes"]}}
+        operation["requestBody"] = {"required": True, "content": {extra["takes"]: file}}
     if extra["sends"] is not None:
         next(iter(operation["requestBody"]["content"].values()))["example"] = extra["sends"]
     for answer in operation["responses"].values():

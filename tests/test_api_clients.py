@@ -5,6 +5,7 @@ openapi-python-client makes from /openapi.json.
 import importlib
 import subprocess
 import sys
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -101,4 +102,6 @@ def test_a_client_made_from_the_description_lives_the_full_life(fleet: Fleet, li
     assert call("vehicles.remove_vehicle", vehicle.id) is None
     assert call("oem_credentials.remove_credential", "MERCEDES_BENZ", credential.id) is None
     assert call("oem_credentials.list_all_credentials").items == []
+    file = made("made.types").File(BytesIO(b"name,telematics_brand,qnr\nVan 1,CLOUDBOXX,1\n"))
+    assert call("imports.import_vehicles", body=file).counts.new == 1
     web.get_httpx_client().close()
