@@ -31,7 +31,7 @@ EXAMPLE: dict[str, Any] = {
         },
     ],
     "failure": "",
-    "progress": {"step": "check", "done": 368, "total": 368},
+    "progress": {"step": "", "done": 0, "total": 0},
     "created_by": "ERP",
     "created_at": "2026-10-17T14:30:00Z",
     "ended_at": "2026-10-17T14:30:02Z",

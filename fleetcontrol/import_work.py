@@ -99,6 +99,7 @@ def _work(run: ImportRun, attempt: int, told: _Told) -> None:
             current.samples = _samples(run, columns, kind, listener)
             current.keep("refused", _refused(run, columns, kind, listener.refused))
             current.stage, current.ended_at = (Stage.DONE if written else Stage.CHECKED), timezone.now()
+            current.step, current.done, current.total = "", 0, 0
             if current.stage in ENDED:
                 current.pieces.filter(part="file").delete()
             current.save()

@@ -86,7 +86,7 @@ def test_updates_show_what_changes(as_bob: Client, fleet: Fleet) -> None:
     page = upload(as_bob, fleet, "name,license_plate\nVan 1,HH-1\n")
     address = check(as_bob, page, on_duplicate="update")
     html = as_bob.get(address).content.decode()
-    assert "HH-9 → HH-1" in html
+    assert "HH-9 → HH-1" in html and "Licence plate" in html and "license_plate" not in html
     as_bob.post(address.replace("check/", "import/"))
     assert Vehicle.objects.get().license_plate == "HH-1"
 
