@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from datetime import timedelta
+from hashlib import sha256
 from typing import Any
 
 from django.db import connection, models, transaction
@@ -69,7 +70,8 @@ def once(request: HttpRequest, client: int, work: Callable[[], HttpResponse]) ->
             VALIDATION_ERROR,
             errors=[("Idempotency-Key", _("Write 1 to 255 printable ASCII characters."))],
         )
-    digest = fingerprint(f"{request.method} {request.get_full_path()}\n{request.body!r}", f"idempotency:{client}")
+    body = sha256(request.body).hexdigest()
+    digest = fingerprint(f"{request.method} {request.get_full_path()}\n{body}", f"idempotency:{client}")
     with transaction.atomic():
         claimed = _claim(client, key, digest)
         if claimed is None:

@@ -86,7 +86,7 @@ class Operations:
         self.must_be_allowed(request, run.on_duplicate)
         if run.stage not in (Stage.CHECKED, Stage.WRITING):
             raise ProblemError(CONFLICTING_RESOURCE, _("This import is not waiting to be written. Read its stage."))
-        start(run, Stage.WRITING, OnError.SKIP)
+        start(request, run, Stage.WRITING, OnError.SKIP)
         return accepted(run)
 
     def refused(self, request: ApiRequest, id: str) -> HttpResponse:
@@ -166,16 +166,16 @@ def upload(request: ApiRequest, importer: type[Importer], query: ImportQuery, da
         fleet=request.fleet, actor=request.actor, kind=importer.kind, name=name, chunks=[data], header=table.header
     )
     run.choose(columns=columns, constants=constants, on_duplicate=query.on_duplicate)
-    start(run, Stage.CHECKING if query.dry_run else Stage.WRITING, query.on_error)
+    start(request, run, Stage.CHECKING if query.dry_run else Stage.WRITING, query.on_error)
     response = accepted(run)
     response.headers["Location"] = f"{request.path}/{run.pk}"
     return response
 
 
-def start(run: ImportRun, stage: Stage, on_error: OnError) -> None:
+def start(request: ApiRequest, run: ImportRun, stage: Stage, on_error: OnError) -> None:
     """Raises ProblemError when somebody was quicker."""
     try:
-        go_on(run, stage, on_error)
+        go_on(run, stage, actor=request.actor, on_error=on_error)
     except NotNow:
         raise ProblemError(CONFLICTING_RESOURCE, _("This import went on meanwhile. Read its stage.")) from None
 

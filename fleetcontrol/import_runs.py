@@ -47,7 +47,9 @@ class NotNow(Exception):
 
 
 class ImportRun(models.Model):
-    """One file on its way into a fleet. `kind` is the noun, `actor` who imports, as the audit trail keeps it."""
+    """One file on its way into a fleet. `kind` is the noun, `created_by` who sent the file, `actor` who had it checked
+    or imported last, as the audit trail keeps it.
+    """
 
     id = models.CharField(primary_key=True, max_length=26, default=new_id, editable=False, db_collation="C")
     fleet = models.ForeignKey("fleetcontrol.Fleet", models.CASCADE, related_name="imports", db_index=False)
@@ -90,7 +92,6 @@ class ImportRun(models.Model):
     ) -> ImportRun:
         """Keep an uploaded file, sealed."""
         run = cls(fleet_id=fleet.pk, kind=kind, file_name=name[:200], size=0, header=header, created_by=actor.label)
-        run.actor = {"kind": actor.kind, "id": actor.id, "label": actor.label, "address": actor.address}
         with transaction.atomic():
             run.save(force_insert=True)
             run.size = run.keep("file", chunks)
@@ -139,7 +140,7 @@ class ImportRun(models.Model):
             run.stage, run.report, run.findings, run.samples, run.failure = Stage.UPLOADED, {}, [], {}, ""
             run.save()
 
-    def start(self, stage: Stage, on_error: str = "skip") -> int:
+    def start(self, stage: Stage, *, actor: Actor, on_error: str = "skip") -> int:
         """Go on to checking or writing; returns the number of this attempt. Raises NotNow."""
         before = (Stage.UPLOADED, Stage.CHECKED, *((Stage.FAILED,) if stage is Stage.CHECKING else ()))
         with self.locked(*before, stage) as run:
@@ -147,6 +148,7 @@ class ImportRun(models.Model):
                 raise NotNow
             run.stage, run.attempt, run.failure, run.on_error = stage, run.attempt + 1, "", on_error
             run.step, run.done, run.total = "queue", 0, 0
+            run.actor = {"kind": actor.kind, "id": actor.id, "label": actor.label, "address": actor.address}
             run.started_at, run.beat_at, run.ended_at = timezone.now(), None, None
             run.save()
             return run.attempt

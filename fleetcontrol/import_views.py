@@ -96,7 +96,7 @@ def columns(request: FleetRequest, id: str) -> HttpResponse:
     if form.is_valid():
         try:
             run.choose(columns=form.columns, constants=form.constants, on_duplicate=form.cleaned_data["on_duplicate"])
-            go_on(run, Stage.CHECKING)
+            go_on(run, Stage.CHECKING, actor=request.actor)
         except NotNow:
             pass
         return redirect("imports:report", request.fleet.slug, run.pk)
@@ -133,7 +133,8 @@ def write(request: FleetRequest, id: str) -> HttpResponse:
     """Import what the check took, or check again where that ended badly."""
     run = find(request, id)
     try:
-        go_on(run, Stage.WRITING if run.stage in (Stage.CHECKED, Stage.WRITING) else Stage.CHECKING)
+        stage = Stage.WRITING if run.stage in (Stage.CHECKED, Stage.WRITING) else Stage.CHECKING
+        go_on(run, stage, actor=request.actor)
     except NotNow:
         messages.info(request, _("This import went on meanwhile. This is where it stands."))
     return redirect("imports:report", request.fleet.slug, run.pk)

@@ -19,6 +19,7 @@ from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 
 from fleetcontrol import bulk_columns, tabular
+from fleetcontrol.audit import Actor
 from fleetcontrol.bulk import Finding, Listener, Report, bulk_import
 from fleetcontrol.bulk_importer import Importer, OnDuplicate, OnError, Options, importers
 from fleetcontrol.import_runs import ENDED, ImportRun, NotNow, Stage
@@ -35,11 +36,11 @@ class _Cancelled(Exception):
     pass
 
 
-def go_on(run: ImportRun, stage: Stage, on_error: OnError = OnError.SKIP) -> None:
+def go_on(run: ImportRun, stage: Stage, *, actor: Actor, on_error: OnError = OnError.SKIP) -> None:
     """Check or write, at once or in the background. With `stop`, a wrong row leaves the file checked and nothing
     written. Raises NotNow.
     """
-    attempt = run.start(stage, on_error)
+    attempt = run.start(stage, actor=actor, on_error=on_error)
     if run.size <= AT_ONCE:
         ImportRun.objects.filter(pk=run.pk).update(step="read")
         work(run.pk, attempt, translation.get_language() or "en")

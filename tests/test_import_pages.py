@@ -164,7 +164,7 @@ def test_a_large_file_waits_for_the_worker_and_tells_how_far_it_is(
 def test_an_attempt_that_was_cancelled_or_repeated_writes_nothing(as_bob: Client, fleet: Fleet) -> None:
     check(as_bob, upload(as_bob, fleet, TEXT), same_telematics_brand="CLOUDBOXX")
     run = ImportRun.objects.get()
-    attempt = run.start(Stage.WRITING)
+    attempt = run.start(Stage.WRITING, actor=TEST)
     run.cancel()
     import_work.work(run.pk, attempt, "en")
     assert not Vehicle.objects.exists()
@@ -173,12 +173,19 @@ def test_an_attempt_that_was_cancelled_or_repeated_writes_nothing(as_bob: Client
 def test_a_dead_process_is_noticed_and_can_be_repeated(as_bob: Client, fleet: Fleet) -> None:
     address = check(as_bob, upload(as_bob, fleet, TEXT), same_telematics_brand="CLOUDBOXX")
     run = ImportRun.objects.get()
-    run.start(Stage.WRITING)
+    run.start(Stage.WRITING, actor=TEST)
     ImportRun.objects.update(step="write", beat_at="2020-01-01T00:00Z")
     html = as_bob.get(address, follow=True).content.decode()
     assert "Nothing was written." in html and "Try again" in html
     as_bob.post(address.replace("check/", "import/"))
     assert Vehicle.objects.count() == 2
+
+
+def test_what_is_imported_is_by_who_imported_it(as_alice: Client, as_bob: Client, fleet: Fleet) -> None:
+    address = check(as_bob, upload(as_bob, fleet, TEXT), same_telematics_brand="CLOUDBOXX")
+    as_alice.post(address.replace("check/", "import/"))
+    assert set(AuditEvent.objects.filter(action="vehicle.add").values_list("actor_label", flat=True)) == {"Alice"}
+    assert ImportRun.objects.get().created_by == "Bob"
 
 
 def test_the_report_leads_administrators_to_what_the_import_did(as_alice: Client, as_bob: Client, fleet: Fleet) -> None:
@@ -226,7 +233,7 @@ def test_the_real_register_by_page(as_bob: Client, fleet: Fleet, form: str) -> N
 def test_the_background_task_tells_how_far_it_is_and_stops_when_cancelled(as_bob: Client, fleet: Fleet) -> None:
     check(as_bob, upload(as_bob, fleet, TEXT), same_telematics_brand="CLOUDBOXX")
     run = ImportRun.objects.get()
-    import_work.in_background.func(run.pk, run.start(Stage.WRITING), "en")
+    import_work.in_background.func(run.pk, run.start(Stage.WRITING, actor=TEST), "en")
     run.refresh_from_db()
     assert (run.stage, run.written) == (Stage.DONE, 2)
     assert run.beat_at is not None
