@@ -90,11 +90,10 @@ class Operations:
         return accepted(run)
 
     def refused(self, request: ApiRequest, id: str) -> HttpResponse:
-        """As a file to mend and send again, for a week. Secrets are left out of it."""
+        """As a file to mend and send again, for a week; without any it is the header alone. Secrets are left out."""
         run = self.find(request, id)
-        if not run.has_refused_rows:
-            raise ProblemError(RESOURCE_NOT_FOUND, _("This import has no refused rows, or they were erased."))
-        return HttpResponse(b"".join(run.chunks("refused")), content_type="text/csv; charset=utf-8")
+        rows = b"".join(run.chunks("refused")) or next(tabular.csv_lines(run.header, ())).encode()
+        return HttpResponse(rows, content_type="text/csv; charset=utf-8")
 
     def cancel(self, request: ApiRequest, id: str) -> HttpResponse:
         """Nothing of it is written and its file is erased; it stays in the list."""

@@ -44,6 +44,7 @@ def test_a_good_file_is_imported_when_the_answer_comes(api: Api, fleet: Fleet) -
     assert {(one.actor_id, one.flow_id) for one in events} == {(api.client.client_id, body["id"])}
     assert api.get(response["Location"]).json() == body
     assert api.get("/vehicles/imports").json()["items"] == [body]
+    assert api.get(f"{response['Location']}/refused-rows").content == b"name,telematics_brand,qnr\r\n"
     assert not ImportPiece.objects.exists()
 
 

@@ -74,7 +74,9 @@ def test_a_vehicle_is_removed_by_keyboard_alone(open_as: Opener, bob: User, flee
     factory.a_vehicle(fleet, name="Golf 03")
     page = open_as(bob, f"/f/{fleet.slug}/vehicles/")
     page.get_by_role("button", name="Actions for Golf 03").focus()
-    for key in ("Enter", "ArrowUp", "Enter"):
+    page.keyboard.press("Enter")
+    expect(page.locator(".menu :focus")).to_be_visible()
+    for key in ("ArrowUp", "Enter"):
         page.keyboard.press(key)
     expect(page.get_by_role("heading", level=1)).to_contain_text("Golf 03")
     page.locator("main form .button.danger").focus()
