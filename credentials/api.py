@@ -13,6 +13,7 @@ from django.utils.translation import ngettext
 from ninja import Query, Router
 
 from credentials.api_schema import (
+    BRAND,
     READER,
     SENT,
     SHOWN,
@@ -41,6 +42,7 @@ from fleetcontrol.contract import (
     not_found,
     operation,
     page,
+    page_of,
 )
 from fleetcontrol.problems import (
     CONFLICTING_RESOURCE,
@@ -60,7 +62,7 @@ CHECKS = 60  # of one client in a minute
     "/telematics-brands",
     tags=["Brands"],
     operation_id="list_brands",
-    **operation(READ, "List the catalogue of brands", {200: BrandList}),
+    **operation(READ, "List the catalogue of brands", {200: BrandList}, returns=page_of(BRAND)),
 )
 def list_brands(request: ApiRequest) -> HttpResponse:
     return answer({"items": [shown_brand(brand) for brand in catalogue().values()], "next_page_token": None})
@@ -69,7 +71,13 @@ def list_brands(request: ApiRequest) -> HttpResponse:
 @router.get(
     "/credentials",
     operation_id="list_all_credentials",
-    **operation(READ, "List credentials of all brands", {200: CredentialPage}, problems=[VALIDATION_ERROR]),
+    **operation(
+        READ,
+        "List credentials of all brands",
+        {200: CredentialPage},
+        problems=[VALIDATION_ERROR],
+        returns=page_of(SHOWN),
+    ),
 )
 def list_all_credentials(request: ApiRequest, query: Query[AllCredentialsQuery]) -> HttpResponse:
     try:
@@ -83,7 +91,11 @@ def list_all_credentials(request: ApiRequest, query: Query[AllCredentialsQuery])
     "/telematics-brands/{brand}/credentials",
     operation_id="list_credentials",
     **operation(
-        READ, "List credentials of a brand", {200: CredentialPage}, problems=[VALIDATION_ERROR, RESOURCE_NOT_FOUND]
+        READ,
+        "List credentials of a brand",
+        {200: CredentialPage},
+        problems=[VALIDATION_ERROR, RESOURCE_NOT_FOUND],
+        returns=page_of(SHOWN),
     ),
 )
 def list_credentials(request: ApiRequest, brand: str, query: Query[CredentialQuery]) -> HttpResponse:

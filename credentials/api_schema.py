@@ -29,6 +29,17 @@ SHOWN: dict[str, Any] = {
     "created_at": "2026-10-17T14:30:00Z",
     "changed_at": "2026-10-17T14:30:00Z",
 }
+BRAND = {
+    "id": "NIU",
+    "name": "NIU",
+    "kind": "shared",
+    "fields": [
+        {"key": "client_id", "role": "identifier", "required": True, "max_length": 200, "choices": []},
+        {"key": "client_secret", "role": "secret", "required": True, "max_length": 200, "choices": []},
+    ],
+    "unit_id_from_vin": False,
+    "signs_in": False,
+}
 LENT = {
     "access_token": "eyJhbGciOi…", "token_type": "bearer", "expires_in": 287, "expires_at": "2026-10-17T14:35:00Z",
 }  # fmt: skip

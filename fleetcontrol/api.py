@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from django.conf import settings
-from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
+from django.core.exceptions import DisallowedHost, RequestDataTooBig, SuspiciousOperation
 from django.core.signals import got_request_exception
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, UnreadablePostError
 from django.urls import Resolver404, URLPattern, URLResolver, path, resolve
@@ -51,7 +51,8 @@ class JsonParser(Parser):
 
     def parse_body(self, request: HttpRequest) -> Any:
         try:
-            return _storable(json.loads(request.body.decode(), parse_constant=_no_constant), request.body)
+            text = request.body.decode()
+            return _storable(json.loads(text, parse_constant=_no_constant, object_pairs_hook=_once), request.body)
         except UnicodeDecodeError as error:
             words = _("Byte %(position)s is not UTF-8.") % {"position": error.start + 1}
         except json.JSONDecodeError as error:
@@ -62,8 +63,8 @@ class JsonParser(Parser):
             }
         except RecursionError:
             words = _("The body is nested too deeply.")
-        except ValueError as error:  # a number of thousands of digits
-            words = str(error)
+        except ValueError:
+            words = _("A number has thousands of digits.")
         raise ProblemError(INVALID_JSON, words)
 
 
@@ -114,8 +115,27 @@ def invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
         "dict_type": _("Write an object in braces."),
         "list_type": _("Write a list in brackets."),
         "int_type": _("Write a whole number."),
+        "int_parsing": _("Write a whole number."),
+        "int_from_float": _("Write a whole number."),
+        "bool_parsing": _("Write true or false."),
+        "string_too_long": _("Write at most %(max_length)s characters."),
+        "string_too_short": _("Write at least %(min_length)s characters."),
+        "string_pattern_mismatch": _("This does not have the expected form."),
+        "too_long": _("Send at most %(max_length)s of these."),
+        "too_short": _("Send at least %(min_length)s of these."),
+        "greater_than_equal": _("Write a number from %(ge)s on."),
+        "less_than_equal": _("Write a number up to %(le)s."),
+        "literal_error": _("Write one of these: %(expected)s."),
+        "enum": _("Write one of these: %(expected)s."),
+        "value_error": "%(error)s",
     }
-    errors = [(_field(one["loc"]), words.get(one["type"]) or one["msg"]) for one in error.errors]
+
+    def worded(one: dict[str, Any]) -> str:
+        if one["type"].startswith("date_"):
+            return _("Write a day like 2026-10-17.")
+        return str(words.get(one["type"], "%(msg)s") % {"msg": one["msg"], **one.get("ctx", {})})
+
+    errors = [(_field(one["loc"]), worded(one)) for one in error.errors]
     return problem(request, ProblemError(VALIDATION_ERROR, errors=errors))
 
 
@@ -157,13 +177,16 @@ class ApiMiddleware:
 
     def enter(self, request: HttpRequest) -> HttpResponse:
         try:
+            request.get_host()  # raises DisallowedHost; for pages, CommonMiddleware asks
             return self.answer(request)
         except ProblemError as error:
             found = error
         except (RequestDataTooBig, UnreadablePostError):
             found = ProblemError(PAYLOAD_TOO_LARGE)
-        except SuspiciousOperation as error:
-            found = ProblemError(VALIDATION_ERROR, str(error))
+        except DisallowedHost:
+            found = ProblemError(VALIDATION_ERROR, _("FleetControl is not reached under this host name."))
+        except SuspiciousOperation:
+            found = ProblemError(VALIDATION_ERROR)
         except Exception:  # whatever it is, the client gets a problem and the log the traceback
             got_request_exception.send(sender=type(self), request=request)
             logger.exception("Internal Server Error: %s", request.path, extra={"status_code": 500, "request": request})
@@ -245,7 +268,17 @@ def _unstorable(value: Any, place: str = "") -> str | None:
     else:
         return None
     places = (_unstorable(one, where) for one, where in parts)
-    return next((found.lstrip(".") for found in places if found is not None), None)
+    return next((found.lstrip(".") or "body" for found in places if found is not None), None)
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object whose properties are all named once: which of two values is meant, nobody can know."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _value in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ProblemError(VALIDATION_ERROR, errors=[(twice[:60] or "body", _("This property stands here twice."))])
+    return found
 
 
 def _no_constant(name: str) -> NoReturn:

@@ -16,6 +16,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.defaultfilters import filesizeformat
 from django.utils.translation import gettext as _
+from gunicorn.http.errors import NoMoreData, ParseException
 from ninja import Schema
 from ninja.security import HttpBearer
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -146,7 +147,12 @@ def read_body(request: HttpRequest, most: int) -> bytes:
     chunked = "chunked" in request.headers.get("Transfer-Encoding", "").lower()
     source = request.META["wsgi.input"] if chunked and request.META.get("wsgi.input_terminated") else request
     too_long = int(request.META.get("CONTENT_LENGTH") or 0) > most
-    body = b"" if too_long else source.read(most + 1)
+    try:
+        body = b"" if too_long else source.read(most + 1)
+    except (ParseException, NoMoreData):
+        raise ProblemError(
+            VALIDATION_ERROR, errors=[("body", _("The body broke off, or its chunks are wrong."))]
+        ) from None
     if too_long or len(body) > most:
         words = _("A body may have up to %(size)s.") % {"size": filesizeformat(most)}
         raise ProblemError(PAYLOAD_TOO_LARGE, words)
@@ -179,6 +185,11 @@ def page(
     items = [reader.show(row) for row in found[: query.limit]]
     token = _pages.sign(items[-1]["id"]) if len(found) > query.limit else None
     return answer({"items": items, "next_page_token": token})
+
+
+def page_of(item: dict[str, Any]) -> dict[str, Any]:
+    """The example of a list's answer: one page with one item."""
+    return {"items": [item], "next_page_token": None}
 
 
 def etag_of(changed_at: datetime) -> str:

@@ -8,6 +8,8 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 
+from fleetcontrol.problems import PAYLOAD_TOO_LARGE, ProblemError
+
 NOT_USED = ("accelerometer", "autoplay", "camera", "display-capture", "geolocation", "gyroscope", "microphone", "midi",
             "payment", "usb", "browsing-topics")  # fmt: skip
 OWN = ("publickey-credentials-create", "publickey-credentials-get", "clipboard-write", "fullscreen")
@@ -21,10 +23,11 @@ class HeadersMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        if too_large(request):
-            response = HttpResponse(
-                _("The request is too large."), status=413, content_type="text/plain; charset=utf-8"
-            )
+        if too_large(request) and "text/html" in request.headers.get("Accept", ""):
+            words = _("The request is too large.")
+            response = HttpResponse(words, status=413, content_type="text/plain; charset=utf-8")
+        elif too_large(request):
+            response = ProblemError(PAYLOAD_TOO_LARGE).answer(getattr(request, "flow_id", ""))
         else:
             response = self.get_response(request)
         response.headers.setdefault("Permissions-Policy", PERMISSIONS_POLICY)

@@ -26,6 +26,7 @@ from fleetcontrol.contract import (
     not_found,
     operation,
     page,
+    page_of,
     read_body,
     refuse_unknown,
 )
@@ -133,7 +134,8 @@ def router(kind: str, *, read: str, write: str, change: str = "", example: str) 
     one: dict[str, Any] = {"sends": example, "returns": EXAMPLE, "takes": FILE_TYPES[0], "idempotent": True}
     about = operation(write, summary, {202: ImportOut}, problems=[*no_file, not_now], **one)
     route("POST", "", its.add, f"import_{nouns}", about)
-    about = operation(read, f"List imports of {nouns}", {200: ImportPage}, problems=[VALIDATION_ERROR])
+    listed: dict[str, Any] = {"problems": [VALIDATION_ERROR], "returns": page_of(EXAMPLE)}
+    about = operation(read, f"List imports of {nouns}", {200: ImportPage}, **listed)
     route("GET", "", its.index, f"list_{kind}_imports", about)
     gone = [RESOURCE_NOT_FOUND]
     about = operation(read, f"Read an import of {nouns}", {200: ImportOut}, problems=gone, returns=EXAMPLE)
@@ -141,7 +143,9 @@ def router(kind: str, *, read: str, write: str, change: str = "", example: str) 
     summary = f"Write what a check of {nouns} found good"
     about = operation(write, summary, {202: ImportOut}, problems=[*gone, not_now], returns=EXAMPLE)
     route("POST", "/{id}/write", its.write, f"write_{kind}_import", about)
-    about = operation(read, f"Read the refused rows of {nouns}", {200: None}, problems=gone, gives="text/csv")
+    about = operation(
+        read, f"Read the refused rows of {nouns}", {200: None}, problems=gone, gives="text/csv", returns=example
+    )
     route("GET", "/{id}/refused-rows", its.refused, f"read_refused_{nouns}", about)
     summary = f"Cancel an import of {nouns}"
     about = operation(write, summary, {200: ImportOut}, problems=[*gone, not_now], returns=EXAMPLE)

@@ -57,6 +57,10 @@ def description(api: NinjaAPI) -> dict[str, Any]:
         for path in made["paths"].values():
             for operation in path.values():
                 _finish(operation)
+        for schema in made["components"]["schemas"].values():
+            for one in schema.get("properties", {}).values():
+                # Clients made from the description would send a default, and so change what nobody named.
+                one.pop("default", None)
         made["paths"] = {TOKEN_PATH: {"post": _token()}, **made["paths"]}
         made["info"]["description"] = ABOUT
         made["servers"] = [{"url": "/"}]
@@ -85,7 +89,7 @@ def _finish(operation: dict[str, Any]) -> None:
         next(iter(operation["requestBody"]["content"].values()))["example"] = extra["sends"]
     for answer in operation["responses"].values():
         if extra["gives"]:
-            answer["content"] = {extra["gives"]: {"schema": {"type": "string"}}}
+            answer["content"] = {extra["gives"]: {"schema": {"type": "string"}, "example": extra["returns"]}}
         answer["headers"] = _header_references(["ETag"] if extra["etag"] else [])
         if linked := _LINKS.get(operation["operationId"]):
             of_brand = any(parameter.get("name") == "brand" for parameter in operation["parameters"])
@@ -162,7 +166,12 @@ def _token() -> dict[str, Any]:
             "200": {
                 "description": status_words[200],
                 "headers": _header_references([], limits=False),
-                "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Token"}}},
+                "content": {
+                    "application/json": {
+                        "schema": {"$ref": "#/components/schemas/Token"},
+                        "example": {"access_token": "eyJhbGciOi…", "token_type": "bearer", "expires_in": 900},
+                    }
+                },
             },
             **{
                 str(status): {

@@ -138,3 +138,29 @@ def test_bad_idempotency_keys_are_refused(api: Api) -> None:
 def test_the_language_of_problems_follows_the_request(api: Api) -> None:
     response = api.get("/vehicles?limit=0", Accept_Language="de")
     assert kind(response) == "validation-error"
+
+
+def test_a_property_that_stands_twice_is_refused(api: Api) -> None:
+    path = "/telematics-brands/NIU/credentials"
+    response = api.send("POST", path, b'{"name": "a", "name": "b", "client_id": "c", "client_secret": "s"}')
+    assert kind(response) == "validation-error"
+    assert response.json()["errors"] == [{"field": "name", "message": "This property stands here twice."}]
+
+
+def test_another_host_name_is_refused(api: Api) -> None:
+    response = api.get("/vehicles", Host="evil.example")
+    assert kind(response) == "validation-error" and "evil" not in response.content.decode()
+
+
+def test_what_pydantic_finds_is_told_in_the_readers_language(api: Api) -> None:
+    body = {"telematics_brand": "CLOUDBOXX", "name": "x" * 101, "operation_status": "PARKED", "tags": ["x"] * 101}
+    response = api.post("/vehicles", body, Accept_Language="de")
+    words = {error["field"]: error["message"] for error in response.json()["errors"]}
+    assert words["name"] == "Schreiben Sie höchstens 100 Zeichen."
+    assert "PARKED" not in words["operation_status"] and "OPERATING" in words["operation_status"]
+    assert words["tags"] == "Senden Sie höchstens 100 davon."
+
+
+def test_the_largest_request_is_a_problem_for_software(api: Api) -> None:
+    response = api.send("POST", "/vehicles", b"{}", Content_Length="300000000")
+    assert response.status_code == 413

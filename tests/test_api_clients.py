@@ -96,6 +96,8 @@ def test_a_client_made_from_the_description_lives_the_full_life(fleet: Fleet, li
     assert vehicle.telematics_unit_id == VIN
     changed = call("vehicles.change_vehicle", vehicle.id, body=models.VehicleChange(name="Pool 1"))
     assert changed.name == "Pool 1"
+    again = call("vehicles.change_vehicle", vehicle.id, body=models.VehicleChange(tags=["pool"]))
+    assert (again.name, again.master_data.license_plate, again.tags) == ("Pool 1", "B-MB 1234", ["pool"])
     refused = call("oem_credentials.remove_credential", "MERCEDES_BENZ", credential.id)
     assert (refused.type_, refused.status) == ("/problems/conflicting-resource", 409)
     assert call("vehicles.list_vehicles").items[0].id == vehicle.id

@@ -24,6 +24,7 @@ from fleetcontrol.contract import (
     not_found,
     operation,
     page,
+    page_of,
 )
 from fleetcontrol.problems import (
     CONFLICTING_RESOURCE,
@@ -66,7 +67,7 @@ READ, WRITE, LIFECYCLE = "vehicles.ro", "vehicles", "vehicle-lifecycle"
 @router.get(
     "/vehicles",
     operation_id="list_vehicles",
-    **operation(READ, "List vehicles", {200: VehiclePage}, problems=[VALIDATION_ERROR]),
+    **operation(READ, "List vehicles", {200: VehiclePage}, problems=[VALIDATION_ERROR], returns=page_of(EXAMPLE_SHOWN)),
 )
 def list_vehicles(request: ApiRequest, query: Query[VehicleQuery]) -> HttpResponse:
     try:
@@ -236,7 +237,15 @@ def add_one(request: ApiRequest, body: VehicleIn) -> Vehicle:
 def add_many(request: ApiRequest, bodies: list[VehicleIn]) -> list[Vehicle]:
     """All or none; what is wrong is told of all."""
     known: dict[tuple[str, str], Credential] = {}
-    many = [new_values(request, body, known, f"items.{number}.") for number, body in enumerate(bodies)]
+    many, missing = [], []
+    for number, body in enumerate(bodies):
+        try:
+            many.append(new_values(request, body, known, f"items.{number}."))
+        except ProblemError as problem:
+            missing.append(problem)
+    if missing:
+        errors = [error for problem in missing for error in problem.errors]
+        raise ProblemError(missing[0].problem, missing[0].detail, errors=errors)
     try:
         return Vehicle.objects.add_many(fleet=request.fleet, actor=request.actor, many=many)
     except Rejected as rejected:
