@@ -51,6 +51,7 @@ from fleetcontrol.problems import (
     UNIQUE_IDENTIFIER_ALREADY_EXISTS,
     VALIDATION_ERROR,
     ProblemError,
+    by_field,
 )
 
 router = Router(tags=["OEM credentials"])
@@ -166,18 +167,18 @@ def read_credential(request: ApiRequest, brand: str, id: str) -> HttpResponse:
     ),
 )
 def change_credential(request: ApiRequest, brand: str, id: str, body: CredentialChange) -> HttpResponse:
+    """The same secret again is no error and no change, so that a request can be repeated whose answer was lost."""
     changes = body.model_dump(exclude_unset=True, include={"note", "ends_on"})
+    if fixed := {"id", "name", "telematics_brand", "settings"} & (body.model_extra or {}).keys():
+        words = _("This cannot be changed. A different client ID, name or brand is a new credential.")
+        raise ProblemError(VALIDATION_ERROR, errors=[(field, words) for field in sorted(fixed)])
     values = texts(body.model_extra)
     with transaction.atomic():
         credential = credential_at(request, brand, id, lock=True)
         must_match(request, credential.changed_at)
-        fixed = {"id", "name", "telematics_brand", "settings"} & values.keys()
-        if fixed:
-            words = _("This cannot be changed. A different client ID, name or brand is a new credential.")
-            raise ProblemError(VALIDATION_ERROR, errors=[(field, words) for field in sorted(fixed)])
         try:
             if values:
-                credential.rotate(actor=request.actor, values=values)
+                rotate(request, credential, values)
             if changes:
                 credential.change(actor=request.actor, **changes)
         except ValidationError as error:
@@ -272,6 +273,14 @@ def credential_at(request: ApiRequest, brand: str, id: str, *, lock: bool = Fals
     if credential is None:
         raise not_found(_("credential"), id)
     return credential
+
+
+def rotate(request: ApiRequest, credential: Credential, values: dict[str, str]) -> None:
+    try:
+        credential.rotate(actor=request.actor, values=values)
+    except ValidationError as error:
+        if [one.code for errors in by_field(error).values() for one in errors] != ["same_secret"]:
+            raise
 
 
 def texts(values: dict[str, Any] | None) -> dict[str, str]:

@@ -170,4 +170,5 @@ class Rotatable(Checkable):
     def _refuse_same(self, secret: Mapping[str, str]) -> None:
         if set(self.secret.fingerprints) == set(fingerprints_of(secret, self.fleet_id)):
             field = self.oem.secret_fields[0].key
-            raise ValidationError({field: _("This is the secret that is in use already.")})
+            words = _("This is the secret that is in use already.")
+            raise ValidationError({field: ValidationError(words, code="same_secret")})

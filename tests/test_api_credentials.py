@@ -202,3 +202,12 @@ def test_the_catalogue_is_listed(api: Api) -> None:
     assert {"CLOUDBOXX", "NIU", "OKAI", "TESLA"} <= brands.keys()
     assert brands["CLOUDBOXX"]["kind"] == "none"
     assert [field["key"] for field in brands["NIU"]["fields"]] == ["client_id", "client_secret"]
+
+
+def test_the_same_secret_again_is_no_error_and_no_change(api: Api, fleet: Fleet) -> None:
+    credential = a_credential(fleet)
+    path = f"/telematics-brands/MERCEDES_BENZ/credentials/{credential.pk}"
+    first, second = (api.patch(path, {"client_secret": "evenmoresecret"}) for _time in range(2))
+    assert (first.status_code, second.status_code) == (200, 200)
+    assert second.json() == first.json() and second["ETag"] == first["ETag"]
+    assert AuditEvent.objects.filter(action="credential.rotate").count() == 1

@@ -237,3 +237,25 @@ def test_a_wrong_type_is_told_in_words(api: Api) -> None:
     words = {error["field"]: error["message"] for error in response.json()["errors"]}
     assert words["tags"] == "Write a list in brackets."
     assert words["master_data.year_of_production"] == "Write a whole number."
+
+
+def test_a_credential_is_not_taken_away_by_null(api: Api, fleet: Fleet) -> None:
+    vehicle = a_vehicle(fleet, a_credential(fleet))
+    assert fields(api.patch(f"/vehicles/{vehicle.pk}", {"credentials_id": None})) == ["credentials_id"]
+    boxx = a_vehicle(fleet)
+    assert api.patch(f"/vehicles/{boxx.pk}", {"credentials_id": None}).status_code == 200
+
+
+def test_a_missing_password_is_one_error(api: Api) -> None:
+    okai = {"telematics_brand": "OKAI", "telematics_unit_id": "490154203237518"}
+    assert fields(api.post("/vehicles", okai)) == ["password"]
+
+
+def test_all_items_are_told_of_that_name_no_credential(api: Api) -> None:
+    items = [{"telematics_brand": "NIU", "telematics_unit_id": f"N{n}", "credentials_id": "nope"} for n in range(2)]
+    response = api.post("/vehicles", {"items": items})
+    assert kind(response) == "referenced-resource-not-found"
+    assert [error["field"] for error in response.json()["errors"]] == [
+        "items.0.credentials_id",
+        "items.1.credentials_id",
+    ]

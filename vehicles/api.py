@@ -175,6 +175,9 @@ def change_vehicle(request: ApiRequest, id: str, body: VehicleChange) -> HttpRes
         vehicle = vehicle_at(request, id, lock=True)
         must_match(request, vehicle.changed_at)
         try:
+            if vehicle.credential_id and "credentials_id" in body.model_fields_set and credentials_id is None:
+                words = _("A vehicle’s credential cannot be taken away. Name another one.")
+                raise ValidationError({"credential": words})
             if credentials_id is not None:
                 request.caller.must_have(LIFECYCLE)
                 vehicle.move(referenced(request, credentials_id, brand=vehicle.telematics_brand), actor=request.actor)

@@ -29,6 +29,7 @@ from vehicles import vin as vins
 from vehicles.queryset import Chunks, VehicleQuerySet
 
 NO_NULL = [ProhibitNullCharactersValidator()]
+ASK = {"blank": _("Enter the ID of the telematics unit.")}
 
 
 class OperationStatus(models.TextChoices):
@@ -48,10 +49,7 @@ class Vehicle(models.Model):
     telematics_brand = models.CharField(_("telematics brand"), max_length=40)
     telematics_kind = models.CharField(max_length=10, editable=False)
     telematics_unit_id = models.CharField(
-        _("telematics unit ID"),
-        max_length=64,
-        validators=NO_NULL,
-        error_messages={"blank": _("Enter the ID of the telematics unit.")},
+        _("telematics unit ID"), max_length=64, validators=NO_NULL, error_messages=ASK
     )
     credential = models.ForeignKey(
         Credential,
@@ -286,6 +284,8 @@ class Vehicle(models.Model):
         except ValidationError as error:
             if not self.name:  # it would be the unit's id, so that a missing unit is all there is to say
                 error.error_dict.pop("name")
+            if "password" in error.error_dict:  # the rule about both is broken too, and is told at the credential
+                error.error_dict.pop("credential", None)
             raise
 
     def _locked(self) -> Vehicle:
