@@ -28,7 +28,7 @@ from vehicles import reach
 from vehicles import vin as vins
 from vehicles.queryset import Chunks, VehicleQuerySet
 
-NO_NULL = [ProhibitNullCharactersValidator()]
+NO_NUL = [ProhibitNullCharactersValidator()]
 ASK = {"blank": _("Enter the ID of the telematics unit.")}
 
 
@@ -45,12 +45,10 @@ class Vehicle(models.Model):
 
     id = models.CharField(primary_key=True, max_length=26, default=new_id, editable=False, db_collation="C")
     fleet = models.ForeignKey(Fleet, models.PROTECT, verbose_name=_("fleet"), related_name="vehicles", db_index=False)
-    name = models.CharField(_("name"), max_length=100, validators=NO_NULL)
+    name = models.CharField(_("name"), max_length=100, validators=NO_NUL)
     telematics_brand = models.CharField(_("telematics brand"), max_length=40)
     telematics_kind = models.CharField(max_length=10, editable=False)
-    telematics_unit_id = models.CharField(
-        _("telematics unit ID"), max_length=64, validators=NO_NULL, error_messages=ASK
-    )
+    telematics_unit_id = models.CharField(_("telematics unit ID"), max_length=64, validators=NO_NUL, error_messages=ASK)
     credential = models.ForeignKey(
         Credential,
         models.PROTECT,
@@ -63,16 +61,16 @@ class Vehicle(models.Model):
     unit_password = SealedTextField(null=True, editable=False)
     unit_password_fingerprint = models.CharField(max_length=64, blank=True, editable=False)
     vin = models.CharField(_("VIN"), max_length=17, blank=True, validators=[vins.FORM])
-    license_plate = models.CharField(_("licence plate"), max_length=30, blank=True, validators=NO_NULL)
-    make = models.CharField(_("make"), max_length=50, blank=True, validators=NO_NULL)
-    model = models.CharField(_("model"), max_length=50, blank=True, validators=NO_NULL)
-    custom_name = models.CharField(_("own name"), max_length=100, blank=True, validators=NO_NULL)
-    fuel_type = models.CharField(_("fuel type"), max_length=30, blank=True, validators=NO_NULL)
+    license_plate = models.CharField(_("licence plate"), max_length=30, blank=True, validators=NO_NUL)
+    make = models.CharField(_("make"), max_length=50, blank=True, validators=NO_NUL)
+    model = models.CharField(_("model"), max_length=50, blank=True, validators=NO_NUL)
+    custom_name = models.CharField(_("own name"), max_length=100, blank=True, validators=NO_NUL)
+    fuel_type = models.CharField(_("fuel type"), max_length=30, blank=True, validators=NO_NUL)
     year = models.PositiveSmallIntegerField(
         _("year"), null=True, blank=True, validators=[MinValueValidator(1900), MaxValueValidator(2100)]
     )
-    transmission = models.CharField(_("transmission"), max_length=30, blank=True, validators=NO_NULL)
-    vehicle_type = models.CharField(_("vehicle type"), max_length=30, blank=True, validators=NO_NULL)
+    transmission = models.CharField(_("transmission"), max_length=30, blank=True, validators=NO_NUL)
+    vehicle_type = models.CharField(_("vehicle type"), max_length=30, blank=True, validators=NO_NUL)
     custom_fields = models.JSONField(_("custom fields"), default=dict, blank=True)
     tags = ArrayField(models.CharField(max_length=50), verbose_name=_("tags"), default=list, blank=True)
     operation_status = models.CharField(
