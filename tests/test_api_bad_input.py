@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from django.test import Client
+from gunicorn.http.errors import InvalidChunkSize
 
 from credentials.models import Credential
 from fleetcontrol.models import Fleet
@@ -78,15 +79,21 @@ def test_a_huge_body_is_refused(api: Api) -> None:
 
 
 def test_a_body_in_chunks_is_read_and_limited(api: Api) -> None:
-    def send(body: bytes) -> Any:
+    class Broken(BytesIO):
+        def read(self, _size: int | None = None) -> bytes:
+            raise InvalidChunkSize(b"ZZ")
+
+    def send(body: bytes | BytesIO) -> Any:
         api.sign_in()
-        given: dict[str, Any] = {"wsgi.input": BytesIO(body), "wsgi.input_terminated": True, "CONTENT_LENGTH": ""}
+        source = BytesIO(body) if isinstance(body, bytes) else body
+        given: dict[str, Any] = {"wsgi.input": source, "wsgi.input_terminated": True, "CONTENT_LENGTH": ""}
         given["CONTENT_TYPE"] = "application/json"
         headers = {"Authorization": f"Bearer {api.token}", "Transfer-Encoding": "chunked"}
         return api.web.generic("POST", "/vehicles", headers=headers, **given)
 
     assert send(b'{"telematics_brand": "CLOUDBOXX", "telematics_unit_id": "0123456789ABCDEF"}').status_code == 201
     assert kind(send(b"x" * 3_000_000)) == "payload-too-large"
+    assert kind(send(Broken())) == "validation-error"
 
 
 @pytest.mark.parametrize("path", ["/vehicles/", "/vehicles/x/y", "/credentials/x", "/auth/x", "/telematics-brands/NIU"])
