@@ -133,7 +133,9 @@ def add_credential(request: ApiRequest, brand: str, body: CredentialIn) -> HttpR
             )
         except ValidationError as error:
             raise ProblemError.of(error) from None
-        return answer(shown(READER.of(credential)), status=201, etag=etag_of(credential.changed_at))
+        response = answer(shown(READER.of(credential)), status=201, etag=etag_of(credential.changed_at))
+        response.headers["Location"] = f"/telematics-brands/{credential.brand}/credentials/{credential.pk}"
+        return response
 
     return idempotently(request, work)
 

@@ -13,13 +13,14 @@ from ninja import Router
 
 from credentials.api import credential_at
 from credentials.api_schema import LENT, RELEASED, LoanOut, SecretOut
-from credentials.models import Credential, SignInFailed
+from credentials.models import Credential, SignInFailed, TooManyWait
 from fleetcontrol.contract import ApiRequest, answer, moment, not_found, operation
 from fleetcontrol.problems import (
     CONFLICTING_RESOURCE,
     INTERNAL_SERVER_ERROR,
     OEM_SIGN_IN_FAILED,
     RESOURCE_NOT_FOUND,
+    TOO_MANY_REQUESTS,
     ProblemError,
 )
 from fleetcontrol.seal import SealError
@@ -66,6 +67,9 @@ def lend(request: ApiRequest, credential: Credential, for_whom: Mapping[str, Any
         loan = credential.lend_token(actor=request.actor, for_whom=for_whom)
     except SignInFailed as error:
         raise ProblemError(OEM_SIGN_IN_FAILED if error.possible else CONFLICTING_RESOURCE, error.reason) from None
+    except TooManyWait:
+        words = _("Many requests wait for manufacturers to answer. Ask again in a moment.")
+        raise ProblemError(TOO_MANY_REQUESTS, words, headers={"Retry-After": "1"}) from None
     except ObjectDoesNotExist:  # deleted while FleetControl signed in
         raise not_found(_("credential"), credential.pk) from None
     left = int((loan.ends_at - timezone.now()).total_seconds())

@@ -22,7 +22,7 @@ from credentials.checkable import SecretRefused, Status
 from credentials.notices import Notice
 from credentials.queryset import CredentialQuerySet
 from credentials.rotatable import NothingToRevertTo, ReplacedMeanwhile, refuse_past
-from credentials.usable import Loan, OemToken, SignInFailed, Usable
+from credentials.usable import Loan, OemToken, SignInFailed, TooManyWait, Usable
 from credentials.versions import CredentialSecret
 from credentials.webhooks import Webhook
 from fleetcontrol import rules
@@ -43,6 +43,7 @@ __all__ = [
     "SecretRefused",
     "SignInFailed",
     "Status",
+    "TooManyWait",
     "Webhook",
 ]
 

@@ -23,7 +23,13 @@ from fleetcontrol.seal import SealedTextField, SealError, seal
 # An OEM that has just refused is not asked again at once, so that a busy client does not get its account locked.
 _FAILURE_HOLDS = timedelta(seconds=10)
 _LIFE_IF_UNTOLD = 60  # seconds
-_LOCKS = zlib.crc32(b"credentials.usable")
+_LOCKS = zlib.crc32(b"credentials.usable") - 2**31
+# Each that waits holds a thread of a web server and a connection: a slow OEM is not to take them all.
+MOST_WAITING = 16
+_WAITING = """
+SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND classid = (%s::bigint & 4294967295)::oid
+AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
 
 
 class SignInFailed(Exception):
@@ -32,6 +38,10 @@ class SignInFailed(Exception):
     def __init__(self, reason: str, *, possible: bool = True) -> None:
         self.reason, self.possible = reason, possible
         super().__init__(reason)
+
+
+class TooManyWait(Exception):
+    """So many wait for sign-ins already that one more is turned away; a moment later there may be a token."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +86,8 @@ class Usable(Rotatable):
     def lend_token(self, *, actor: Actor, for_whom: Mapping[str, object] | None = None) -> Loan:
         """The OEM's access token, from the last sign-in or a new one; takes up to 10 seconds then.
 
-        Raises SignInFailed, and ObjectDoesNotExist when the credential is deleted meanwhile. `for_whom` is noted in
-        the audit event, such as the vehicle.
+        Raises SignInFailed, TooManyWait, and ObjectDoesNotExist when the credential is deleted meanwhile. `for_whom`
+        is noted in the audit event, such as the vehicle.
         """
         loan = self._kept_token() or self._new_token(actor)
         with transaction.atomic():
@@ -114,7 +124,10 @@ class Usable(Rotatable):
         """Sign in, alone: whoever else wants this waits for the lock and finds the token or the failure."""
         with transaction.atomic():
             with connection.cursor() as cursor:
-                cursor.execute("SELECT pg_advisory_xact_lock(%s, hashtext(%s))", [_LOCKS - 2**31, self.pk])
+                cursor.execute(_WAITING, [_LOCKS])
+                if cursor.fetchone()[0] >= MOST_WAITING:
+                    raise TooManyWait
+                cursor.execute("SELECT pg_advisory_xact_lock(%s, hashtext(%s))", [_LOCKS, self.pk])
             if loan := self._kept_token():
                 return loan
             self.refresh_from_db()

@@ -204,6 +204,8 @@ class ApiMiddleware:
         except Resolver404:
             raise ProblemError(RESOURCE_NOT_FOUND, _("The API has no such path.")) from None
         request.resolver_match = match
+        if request.method in ("POST", "PATCH"):
+            self.refuse_body(request)
         response: HttpResponse = match.func(request, *match.args, **match.kwargs)
         if response.status_code == METHOD_NOT_ALLOWED.status:
             raise ProblemError(METHOD_NOT_ALLOWED, headers={"Allow": response["Allow"]})
@@ -219,8 +221,6 @@ class ApiMiddleware:
         if odd:
             words = _("This holds a NUL character.")
             raise ProblemError(VALIDATION_ERROR, errors=[(name.replace("\x00", "�"), words) for name in odd])
-        if request.method in ("POST", "PATCH"):
-            self.refuse_body(request)
 
     def refuse_body(self, request: HttpRequest) -> None:
         """Bodies of the wrong type or too long. A file is read where it is known who sends it."""

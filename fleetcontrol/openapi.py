@@ -61,7 +61,8 @@ def description(api: NinjaAPI) -> dict[str, Any]:
             for one in schema.get("properties", {}).values():
                 # Clients made from the description would send a default, and so change what nobody named.
                 one.pop("default", None)
-        made["paths"] = {TOKEN_PATH: {"post": _token()}, **made["paths"]}
+        paths = sorted(made["paths"].items(), key=lambda item: "/imports" in item[0])  # many at once come last
+        made["paths"] = {TOKEN_PATH: {"post": _token()}, **dict(paths)}
         made["info"]["description"] = ABOUT
         made["servers"] = [{"url": "/"}]
         made["components"]["schemas"] |= _SCHEMAS

@@ -8,8 +8,10 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
+from credentials import usable
 from credentials.demo_oem import DemoOem
 from credentials.models import Credential, OemToken
+from fleetcontrol import outbound
 from fleetcontrol.models import AuditEvent, Fleet
 from tests.api import Api, kind
 from tests.factory import SECRET, TEST, a_credential, a_fleet, a_vehicle
@@ -165,3 +167,24 @@ def test_one_sign_in_serves_everyone_who_waits(fleet: Fleet, oem: DemoOem, secre
     with ThreadPoolExecutor(6) as threads:
         assert list(threads.map(ask, range(12))) == [status] * 12
     assert len(oem.received) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_slow_oem_does_not_let_any_number_wait(fleet: Fleet, oem: DemoOem, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One signs in, one waits, and whoever comes then is turned away at once."""
+    monkeypatch.setattr(usable, "MOST_WAITING", 1)
+    monkeypatch.setattr(outbound, "SECONDS", 1.0)
+    api, credential = Api(fleet), a_tesla(fleet, "slow-1")
+    api.sign_in()
+
+    def ask(_number: int) -> tuple[int, str]:
+        try:
+            answer = api.post(path_of(credential, "access-token"))
+            return answer.status_code, answer.get("Retry-After", "")
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(6) as threads:
+        found = list(threads.map(ask, range(6)))
+    assert (429, "1") in found
+    assert 1 <= sum(status != 429 for status, _wait in found) <= 5

@@ -44,7 +44,7 @@ def test_a_vehicle_is_added_with_its_credential(api: Api, fleet: Fleet) -> None:
     assert (body["custom_fields"], body["tags"]) == ({"cost centre": "4711"}, ["pool"])
     read = api.get(f"/vehicles/{body['id']}")
     assert read.json() == {key: value for key, value in body.items() if key != "notes"}
-    assert read["ETag"] == response["ETag"]
+    assert read["ETag"] == response["ETag"] and response["Location"] == f"/vehicles/{body['id']}"
     assert AuditEvent.objects.get(action="vehicle.add").actor_id == api.client.client_id
 
 

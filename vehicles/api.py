@@ -106,7 +106,9 @@ def add_vehicle(request: ApiRequest, body: Body[OneOrMany]) -> HttpResponse:
         if isinstance(body, VehiclesIn):
             return answer({"items": [noted(one) for one in add_many(request, body.items)]}, status=201)
         vehicle = add_one(request, body)
-        return answer(noted(vehicle), status=201, etag=etag_of(vehicle.changed_at))
+        response = answer(noted(vehicle), status=201, etag=etag_of(vehicle.changed_at))
+        response.headers["Location"] = f"/vehicles/{vehicle.pk}"
+        return response
 
     return idempotently(request, work)
 
