@@ -23,10 +23,10 @@ from fleetcontrol.seal import SealedTextField, SealError, seal
 # An OEM that has just refused is not asked again at once, so that a busy client does not get its account locked.
 _FAILURE_HOLDS = timedelta(seconds=10)
 _LIFE_IF_UNTOLD = 60  # seconds
-_LOCKS = zlib.crc32(b"credentials.usable") - 2**31
+LOCKS = zlib.crc32(b"credentials.usable") - 2**31
 # Each that waits holds a thread of a web server and a connection: a slow OEM is not to take them all.
 MOST_WAITING = 16
-_WAITING = """
+WAITING = """
 SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND classid = (%s::bigint & 4294967295)::oid
 AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
 """
@@ -124,10 +124,10 @@ class Usable(Rotatable):
         """Sign in, alone: whoever else wants this waits for the lock and finds the token or the failure."""
         with transaction.atomic():
             with connection.cursor() as cursor:
-                cursor.execute(_WAITING, [_LOCKS])
+                cursor.execute(WAITING, [LOCKS])
                 if cursor.fetchone()[0] >= MOST_WAITING:
                     raise TooManyWait
-                cursor.execute("SELECT pg_advisory_xact_lock(%s, hashtext(%s))", [_LOCKS, self.pk])
+                cursor.execute("SELECT pg_advisory_xact_lock(%s, hashtext(%s))", [LOCKS, self.pk])
             if loan := self._kept_token():
                 return loan
             self.refresh_from_db()

@@ -187,7 +187,7 @@ def test_a_slow_oem_does_not_let_any_number_wait(fleet: Fleet, oem: DemoOem, mon
 
     def waiting() -> int:
         with connection.cursor() as cursor:
-            cursor.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+            cursor.execute(usable.WAITING, [usable.LOCKS])
             return int(cursor.fetchone()[0])
 
     with ThreadPoolExecutor(2) as threads:
