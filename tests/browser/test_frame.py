@@ -1,5 +1,7 @@
 """The frame around every page: menus, theme, language, shortcuts, drawer, skip link."""
 
+import re
+
 import pytest
 from playwright.sync_api import expect
 
@@ -21,7 +23,7 @@ def test_the_account_menu_stores_the_theme(open_as: Opener, alice: User, vehicle
     page.get_by_role("button", name="Dark", exact=True).click()
     expect(page.locator("html")).to_have_attribute("data-theme", "dark")
     assert page.evaluate("getComputedStyle(document.documentElement).backgroundColor") == "rgb(13, 19, 22)"
-    assert page.url.endswith(vehicles)
+    expect(page).to_have_url(re.compile(f"{vehicles}$"))
     alice.refresh_from_db()
     assert alice.theme == "dark"
 
