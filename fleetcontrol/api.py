@@ -233,6 +233,10 @@ class ApiMiddleware:
             if request.content_type not in wanted or (charset not in ("utf-8", "utf8") and not takes_file):
                 words = _("Send this body as “Content-Type: %(type)s”.") % {"type": wanted[0]}
                 raise ProblemError(UNSUPPORTED_MEDIA_TYPE, words)
+            if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+                raise ProblemError(
+                    UNSUPPORTED_MEDIA_TYPE, _("Send this body uncompressed, without “Content-Encoding”.")
+                )
 
 
 def token(request: HttpRequest) -> HttpResponse:

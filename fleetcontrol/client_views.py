@@ -10,7 +10,6 @@ from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_POST
 
 from fleetcontrol.access import FleetRequest, fleet_view, fresh_sign_in
 from fleetcontrol.client_forms import AddForm, ChangeForm, ReplaceForm
@@ -85,12 +84,15 @@ def replace(request: FleetRequest, id: str) -> HttpResponse:
     return render(request, "clients/replace.html", context, status=422 if form.is_bound else 200)
 
 
-@require_POST
 @fleet_view(Role.ADMINISTRATOR)
 def stop_former(request: FleetRequest, id: str) -> HttpResponse:
+    """End the overlap of a replaced secret. Once there is none, nothing is asked."""
     client = client_of(request, id)
-    client.stop_former(actor=request.actor)
-    messages.success(request, _("The old secret of %(client)s has stopped.") % {"client": client})
+    if request.method == "POST":
+        client.stop_former(actor=request.actor)
+        messages.success(request, _("The old secret of %(client)s has stopped.") % {"client": client})
+    elif client.former_works_until:
+        return render(request, "clients/stop_former.html", {"client": client})
     return redirect("fleetcontrol:clients", request.fleet.slug)
 
 

@@ -75,7 +75,7 @@ FLEET_PAGES = [
     Page("fleetcontrol:client_add", A, 200, 422),
     Page("fleetcontrol:client_change", A, 200, 422, "client"),
     Page("fleetcontrol:client_replace", A, 200, 422, "client"),
-    Page("fleetcontrol:client_stop_former", A, 405, 302, "client"),
+    Page("fleetcontrol:client_stop_former", A, 302, 302, "client"),
     Page("fleetcontrol:client_revoke", A, 200, 302, "client"),
     Page("fleetcontrol:audit", A, 200, 200),
     Page("fleetcontrol:audit_export", A, 200, 200, "export"),

@@ -1,5 +1,6 @@
 """Whatever is sent to the API: the right problem, never a 500, nothing written."""
 
+import gzip
 from io import BytesIO
 from typing import Any
 
@@ -65,6 +66,13 @@ def test_other_json_than_an_object_is_refused(api: Api, path: str, body: bytes) 
 def test_other_media_types_are_refused(api: Api, content_type: str) -> None:
     response = api.post(MERCEDES, b'{"name": "A"}', Content_Type=content_type)
     assert (kind(response), response.status_code) == ("unsupported-media-type", 415)
+
+
+def test_a_compressed_body_is_refused(api: Api) -> None:
+    response = api.post(MERCEDES, gzip.compress(b'{"name": "A"}'), Content_Encoding="gzip")
+    assert (kind(response), response.status_code) == ("unsupported-media-type", 415)
+    assert "uncompressed" in response.json()["detail"]
+    assert kind(api.post(MERCEDES, b"{}", Content_Encoding="identity")) == "validation-error"
 
 
 def test_a_token_is_asked_for_with_a_form(api: Api) -> None:

@@ -65,11 +65,17 @@ def test_a_taken_name_is_said_at_its_field(fleet: Fleet, as_alice: Client) -> No
 
 def test_replacing_shows_a_second_secret_and_the_list_both(fleet: Fleet, as_alice: Client) -> None:
     api = Api(fleet)
-    page = as_alice.post(url("client_replace", fleet, api.client.client_id), {"overlap": "7d"}).content.decode()
+    replace = url("client_replace", fleet, api.client.client_id)
+    page = as_alice.post(replace, {"overlap": "7d"}).content.decode()
     assert token(api.client.client_id, secret_on(page)).status_code == 200
     assert token(api.client.client_id, api.secret).status_code == 200
     assert "Old secret works until" in as_alice.get(url("clients", fleet)).content.decode()
-    as_alice.post(url("client_stop_former", fleet, api.client.client_id))
+    assert "A replaced secret still works until" in as_alice.get(replace).content.decode()
+    stop = url("client_stop_former", fleet, api.client.client_id)
+    assert "Stop the old secret of" in as_alice.get(stop).content.decode()
+    assert token(api.client.client_id, api.secret).status_code == 200
+    as_alice.post(stop)
+    assert as_alice.get(stop)["Location"] == url("clients", fleet)
     assert token(api.client.client_id, api.secret).status_code == 401
     assert "Old secret works until" not in as_alice.get(url("clients", fleet)).content.decode()
 

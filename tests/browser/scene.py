@@ -49,6 +49,7 @@ class Scene:
         self.api_client, _secret = ApiClient.add(
             fleet=self.fleet, actor=factory.TEST, name="ERP", permissions=["vehicles.ro"]
         )
+        self.api_client.replace_secret(actor=factory.TEST, overlap="24h")
         self.client = signed_in(self.alice)
         self.checked_import = self.import_file("Name;VIN\nVan 1;\nVan 2;WDB9066351S12345\nVan 2;\n")
         self.done_import = self.import_file("Name\nVan 3\n")
