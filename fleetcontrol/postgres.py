@@ -21,6 +21,7 @@ import os
 import re
 import shutil
 import stat
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -32,7 +33,7 @@ from psycopg import sql
 
 from fleetcontrol.postgres_home import MAJOR, PostgresError, Server, place, program, run
 
-__all__ = ["PostgresError", "ensure", "stop"]
+__all__ = ["PostgresError", "ensure", "stop", "stop_when_unused"]
 
 NAME = "fleetcontrol"  # of the database and of its user
 SOCKET = ".s.PGSQL.5432"  # as PostgreSQL names it after its port
@@ -95,6 +96,20 @@ def stop(folder: Path) -> None:
         os.close(descriptor)
         if not _is_held(server, "users") and _is_held(server, "server"):
             _halt(server)
+
+
+def stop_when_unused(folder: Path) -> None:
+    """Wait until no process uses the server any more, also those that were killed, and stop it.
+
+    Raises PostgresError.
+    """
+    with _plain_errors(folder):
+        server = place(folder.absolute())
+        with _lock(server, "users"):
+            pass  # it is had once all who share it are gone
+        with _lock(server, "turn"):
+            if not _is_held(server, "users") and _is_held(server, "server"):
+                _halt(server)
 
 
 def _join(server: Server, folder: Path) -> None:
@@ -267,3 +282,7 @@ def _is_held(server: Server, name: str) -> bool:
         return False
     finally:
         os.close(descriptor)
+
+
+if __name__ == "__main__":
+    stop_when_unused(Path(sys.argv[1]))

@@ -1,5 +1,6 @@
 """`manage.py quickstart` as a newcomer meets it: a fresh copy of the project, real processes, real HTTP."""
 
+import contextlib
 import http.cookiejar
 import os
 import re
@@ -65,13 +66,18 @@ def a_free_port() -> int:
 
 def processes_in(folder: Path) -> list[str]:
     """The command lines of all processes that work in the folder or on its database."""
+    return list(running_in(folder).values())
+
+
+def running_in(folder: Path) -> dict[int, str]:
+    """Number and command line of these processes."""
     home = (folder / "var" / "postgres" / "data").resolve()
-    found = []
+    found = {}
     for process in Path("/proc").glob("[0-9]*"):
         try:
             words = (process / "cmdline").read_bytes().decode().replace("\0", " ")
             if (process / "cwd").resolve() in (folder, home):
-                found.append(words)
+                found[int(process.name)] = words
         except OSError:
             continue
     return found
@@ -194,9 +200,16 @@ def test_a_program_that_dies_ends_it_with_a_sentence(folder: Path, second: Quick
     assert processes_in(folder) == []
 
 
-def test_nothing_is_left_when_it_is_killed(folder: Path, port: int) -> None:
+@pytest.mark.parametrize("also", ["nothing", "gunicorn|db_worker"])
+def test_nothing_is_left_when_it_is_killed(folder: Path, port: int, also: str) -> None:
+    """Neither when its programs are killed with it, which then do not stop the database."""
     started = Quickstart(folder, "--port", str(port))
-    started.end(signal.SIGKILL)
+    others = [number for number, words in running_in(folder).items() if re.search(also, words)]
+    started.process.kill()
+    for number in others:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(number, signal.SIGKILL)
+    started.wait()
     deadline = time.monotonic() + 60
     while processes_in(folder) and time.monotonic() < deadline:
         time.sleep(0.1)

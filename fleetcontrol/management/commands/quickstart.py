@@ -9,6 +9,7 @@ import hashlib
 import http.client
 import os
 import secrets
+import shlex
 import signal
 import socket
 import subprocess
@@ -205,7 +206,8 @@ def _write_private(path: Path, text: str) -> None:
 def _running(port: int) -> Iterator[dict[str, subprocess.Popen[bytes]]]:
     """The web server and the worker, in sessions of their own so that Ctrl-C reaches only this process.
 
-    A leash ends them also when this process is killed: a shell that waits for the end of its input.
+    A leash ends them also when this process is killed, and then the database of a trial: a shell that waits for the end
+    of its input.
     """
     python, gunicorn = sys.executable, ["--bind", f"{HOST}:{port}", "--worker-class=gthread", "--workers=2"]
     gunicorn += ["--threads=4", "--log-level=warning", "--graceful-timeout=3", "--no-control-socket"]
@@ -222,8 +224,12 @@ def _running(port: int) -> Iterator[dict[str, subprocess.Popen[bytes]]]:
             for name, command in commands.items()
         }
         numbers = [str(program.pid) for program in programs.values()]
-        leash = ["/bin/sh", "-c", 'read -r _; kill "$@"', "leash", *numbers]
-        stack.enter_context(_program(leash, stdin=subprocess.PIPE))
+        script = 'read -r _; kill "$@"'
+        if settings.TRIAL:
+            database = [sys.executable, "-m", "fleetcontrol.postgres", str(settings.VAR_DIR / "postgres")]
+            script += f"; exec {shlex.join(database)}"
+        leash = ["/bin/sh", "-c", script, "leash", *numbers]
+        stack.enter_context(_program(leash, stdin=subprocess.PIPE, cwd=settings.BASE_DIR))
         yield programs
 
 
