@@ -158,18 +158,7 @@ class Credential(Usable):
         oem = shared_brand(brand)
         credential = cls(fleet=fleet, brand=oem.id, name=name.strip(), note=note.strip(), ends_on=ends_on)
         credential.created_by = credential.changed_by = actor.label
-        errors: rules.Errors = {}
-        cleaned = brands.Cleaned()
-        try:
-            refuse_past(ends_on)
-        except ValidationError as error:
-            errors |= error.error_dict
-        try:
-            cleaned = oem.clean(values)
-            credential.identifier, credential.settings = cleaned.identifier, dict(cleaned.settings)
-            credential.ends_on = ends_on or cleaned.ends_on
-        except ValidationError as error:
-            errors |= error.error_dict
+        cleaned, errors = credential._fill(values, ends_on)
         rules.check(credential, errors)
         if check:
             if broken := rules.broken(credential):
@@ -177,12 +166,28 @@ class Credential(Usable):
             credential.settle(credential.try_secret(cleaned.secret))
         with rules.worded(credential):
             credential.save(force_insert=True)
-            secret = CredentialSecret.add(
-                credential, replace(cleaned, ends_on=credential.ends_on), version=1, actor=actor
-            )
+            cleaned = replace(cleaned, ends_on=credential.ends_on)
+            secret = CredentialSecret.add(credential, cleaned, version=1, actor=actor)
             AuditEvent.record(fleet, actor, "credential.add", credential, credential.facts())
         credential.notes = [*map(str, cleaned.notes), *credential.likenesses(secret)]
         return credential
+
+    @sensitive_variables()
+    def _fill(self, values: Mapping[str, str], ends_on: date | None) -> tuple[brands.Cleaned, rules.Errors]:
+        """Take over what the brand's fields say; gives that, with the secret, and everything that is wrong in it."""
+        cleaned = brands.Cleaned()
+        errors: rules.Errors = {}
+        try:
+            refuse_past(ends_on)
+        except ValidationError as error:
+            errors |= error.error_dict
+        try:
+            cleaned = self.oem.clean(values)
+            self.identifier, self.settings = cleaned.identifier, dict(cleaned.settings)
+            self.ends_on = ends_on or cleaned.ends_on
+        except ValidationError as error:
+            errors |= error.error_dict
+        return cleaned, errors
 
     def change(self, *, actor: Actor, **changes: Any) -> None:
         """Change the note or the end date, or give `settings` that were left empty, such as the address to sign in at.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Self
 
@@ -97,6 +98,8 @@ class Rotatable(Checkable):
             raise ValidationError({"brand": words % {"brand": self.brand}})
         cleaned = self.oem.clean(values, partial=True)
         refuse_past(ends_on)
+        if ends_on:
+            cleaned = replace(cleaned, ends_on=ends_on)
         seen = self.secret.version if over is None else over
         self._refuse_same(cleaned.secret)
         verdict = self.try_secret(cleaned.secret) if check else None
@@ -105,9 +108,6 @@ class Rotatable(Checkable):
             credential._retire(current, keep=why != "leaked")
             version = credential.secrets.order_by("-version").values_list("version", flat=True)[0] + 1
             secret = CredentialSecret.add(credential, cleaned, version=version, actor=actor)
-            if ends_on:
-                secret.ends_on = ends_on
-                secret.save(update_fields=["ends_on"])
             changes: dict[str, Any] = {"version": [current.version, secret.version]}
             if why:
                 changes["reason"] = [None, why]

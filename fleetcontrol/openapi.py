@@ -138,10 +138,6 @@ def _token() -> dict[str, Any]:
     text = {"type": "string"}
     scope = {**text, "description": "Fewer permissions than the client has, with spaces between them."}
     grant = {"type": "string", "enum": ["client_credentials"]}
-    errors = {
-        400: ["unsupported_grant_type", "invalid_scope", "invalid_request"],
-        401: ["invalid_client"],
-    }
     return {
         "operationId": "get_token",
         "summary": "Get an access token",
@@ -163,32 +159,41 @@ def _token() -> dict[str, Any]:
                 }
             },
         },
-        "responses": {
-            "200": {
-                "description": status_words[200],
+        "responses": _token_answers(),
+    }
+
+
+def _token_answers() -> dict[str, Any]:
+    """By status: the token, OAuth's own errors, and the problems of every operation."""
+    errors = {
+        400: ["unsupported_grant_type", "invalid_scope", "invalid_request"],
+        401: ["invalid_client"],
+    }
+    return {
+        "200": {
+            "description": status_words[200],
+            "headers": _header_references([], limits=False),
+            "content": {
+                "application/json": {
+                    "schema": {"$ref": "#/components/schemas/Token"},
+                    "example": {"access_token": "eyJhbGciOi…", "token_type": "bearer", "expires_in": 900},
+                }
+            },
+        },
+        **{
+            str(status): {
+                "description": f"{', '.join(names)} (RFC 6749)",
                 "headers": _header_references([], limits=False),
                 "content": {
                     "application/json": {
-                        "schema": {"$ref": "#/components/schemas/Token"},
-                        "example": {"access_token": "eyJhbGciOi…", "token_type": "bearer", "expires_in": 900},
+                        "schema": {"$ref": "#/components/schemas/TokenError"},
+                        "examples": {name: {"value": {"error": name}} for name in names},
                     }
                 },
-            },
-            **{
-                str(status): {
-                    "description": f"{', '.join(names)} (RFC 6749)",
-                    "headers": _header_references([], limits=False),
-                    "content": {
-                        "application/json": {
-                            "schema": {"$ref": "#/components/schemas/TokenError"},
-                            "examples": {name: {"value": {"error": name}} for name in names},
-                        }
-                    },
-                }
-                for status, names in errors.items()
-            },
-            **{str(status): answer for status, answer in _problems(_OF_TOKEN).items()},
+            }
+            for status, names in errors.items()
         },
+        **{str(status): answer for status, answer in _problems(_OF_TOKEN).items()},
     }
 
 

@@ -1,9 +1,7 @@
 """The life of a credential on its pages: added with a slip, mended, replaced, taken back, found, retired, exported."""
 
 import re
-from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,32 +9,19 @@ from django.core.exceptions import ValidationError
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
-from django.urls import reverse
 from django.utils import timezone
-from pytest_django import Settings
 
 from credentials.demo_oem import DemoOem
-from credentials.models import Credential, Status, Webhook
+from credentials.models import Credential, Status
 from fleetcontrol.models import AuditEvent, Fleet
 from tests import factory
+from tests.certificates import a_certificate, stellantis
+from tests.credential_pages import at, words
 from tests.factory import TEST
-from tests.test_brands import a_certificate, stellantis
-from tests.webhook_receiver import Receiver, receive
 from vehicles.models import Vehicle
 
 pytestmark = pytest.mark.django_db
 TYPED = {"name": "Tesla Europe", "client_id": "client1", "client_secret": "right-1", "region": "EU"}
-
-
-def at(name: str, fleet: Fleet, credential: Credential | None = None, **kwargs: str) -> str:
-    ids = {"id": credential.pk} if credential else {}
-    return reverse(f"credentials:{name}", kwargs={"fleet": fleet.slug} | ids | kwargs)
-
-
-def words(answer: object) -> str:
-    """The text of a page, without its markup."""
-    text = re.sub(r"<(script|style)\b.*?</\1>|<[^>]+>", " ", answer.content.decode(), flags=re.DOTALL)  # type: ignore[attr-defined]
-    return re.sub(r"\s+", " ", text.replace("&#x27;", "'"))
 
 
 @pytest.fixture
@@ -241,63 +226,6 @@ def test_a_secret_of_another_fleet_is_not_found(fleet: Fleet, as_charlie: Client
     factory.a_credential(fleet, name="Theirs")
     other = Fleet.objects.exclude(pk=fleet.pk).get()
     assert "No credential and no unit" in words(as_charlie.post(at("find_secret", other), {"value": factory.SECRET}))
-
-
-def test_credentials_are_exported_as_shown_without_secrets_and_safe_for_spreadsheets(
-    fleet: Fleet, as_vera: Client, credential: Credential
-) -> None:
-    factory.a_credential(fleet, name="=cmd()", note="@risk")
-    factory.a_vehicle(fleet, credential)
-    answer = as_vera.get(at("export", fleet))
-    text = b"".join(answer).decode()
-    header, first, second = text.splitlines()
-    assert header.startswith("name,brand,client_id,token_url,region,username,status,")
-    assert first.startswith("'=cmd(),MERCEDES_BENZ,client1,")
-    assert ",'@risk," in first
-    assert second.startswith("Tesla Europe,TESLA,client1,,EU,,WORKING,")
-    assert "right-1" not in text
-    assert factory.SECRET not in text
-    assert answer.headers["Content-Disposition"].startswith('attachment; filename="credentials-nordlicht-logistik-20')
-    only = b"".join(as_vera.get(at("export", fleet), {"q": "tesla"})).decode()
-    assert len(only.splitlines()) == 2
-
-
-def test_vehicles_are_exported_as_shown(fleet: Fleet, as_vera: Client, credential: Credential) -> None:
-    factory.a_vehicle(fleet, credential, name="Van 1", vin="WBA71EF0X0E123456", tags=["a", "b"])
-    factory.a_vehicle(fleet, name="Box 1")
-    answer = as_vera.get(reverse("vehicles:export", kwargs={"fleet": fleet.slug}), {"credential": credential.pk})
-    lines = b"".join(answer).decode().splitlines()
-    assert len(lines) == 2
-    assert lines[1].startswith("Van 1,TESLA,")
-    assert ",Tesla Europe,WBA71EF0X0E123456," in lines[1]
-
-
-def test_the_webhook_is_set_up_shown_once_tried_and_removed(
-    fleet: Fleet, as_alice: Client, hook: tuple[str, type[Receiver]]
-) -> None:
-    address, receiver = hook
-    page = at("webhook", fleet)
-    answer = as_alice.post(page, {"what": "set_up", "url": "http://a.example"})
-    assert answer.status_code == 422
-    answer = as_alice.post(page, {"what": "set_up", "url": address})
-    key = re.search(r"fcw_[\w-]+", answer.content.decode())
-    assert key is not None
-    assert key[0] not in as_alice.get(page).content.decode()
-    assert "localhost took the test." in words(as_alice.post(page, {"what": "test"}, follow=True))
-    assert receiver.bodies()[0]["type"] == "test"
-    receiver.status = 503
-    assert "It answered with HTTP 503." in words(as_alice.post(page, {"what": "test"}, follow=True))
-    as_alice.post(page, {"what": "remove"})
-    assert not Webhook.objects.exists()
-
-
-@pytest.fixture
-def hook(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, type[Receiver]]]:
-    yield from receive(settings, tmp_path, monkeypatch)
-
-
-def test_only_administrators_set_up_the_webhook(fleet: Fleet, as_bob: Client) -> None:
-    assert as_bob.get(at("webhook", fleet)).status_code == 403
 
 
 def test_a_certificate_is_shown_by_subject_and_end(fleet: Fleet, as_bob: Client, vera: object) -> None:

@@ -1,13 +1,9 @@
-"""Signing in to OEMs: the forms they want, the ways they fail, and where FleetControl does not go."""
+"""Signing in to OEMs: the forms they want, and the ways they fail."""
 
-import ipaddress
 import os
-import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import httpx2
@@ -16,13 +12,13 @@ from django.utils import translation
 from django.views.debug import ExceptionReporter
 from pytest_django.fixtures import Settings
 
-from credentials import brand_file, brands
+from credentials import brand_file
 from credentials.brands import find
 from credentials.demo_oem import DemoOem
 from credentials.sign_in import REASONS, Outcome, Verdict, sign_in
 from fleetcontrol import outbound
+from tests.certificates import a_certificate
 from tests.oem import play
-from tests.test_brands import a_certificate
 
 SECRET = "right-Zx81-supersecret"
 SETTINGS = {
@@ -177,57 +173,10 @@ def test_mutual_tls_shows_the_client_certificate(settings: Settings, tmp_path: P
         assert len(oem.received) == 1
 
 
-@pytest.mark.parametrize(
-    "address",
-    [
-        "127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0", "224.0.0.1",
-        "255.255.255.255", "::1", "::", "fe80::1", "fe80::1%eth0", "fc00::1", "ff02::1", "::ffff:127.0.0.1",
-        "::ffff:10.0.0.1", "64:ff9b::a00:1", "2002:7f00:1::", "fec0::1", "192.0.2.1", "2001:db8::1",
-    ],
-)  # fmt: skip
-def test_an_address_inside_is_not_public(address: str) -> None:
-    assert not outbound.is_public(address)
-
-
-@pytest.mark.parametrize("address", ["1.1.1.1", "2606:4700:4700::1111", "::ffff:1.1.1.1", "64:ff9b::101:101"])
-def test_an_address_out_in_the_world_is_public(address: str) -> None:
-    assert outbound.is_public(address)
-
-
-def test_a_name_that_leads_inside_is_refused_after_resolution(monkeypatch: pytest.MonkeyPatch) -> None:
-    with names({"auth.tesla.com": ["1.1.1.1", "127.0.0.1"]}, monkeypatch):
-        verdict = ask("TESLA")
-    assert (verdict.outcome, verdict.code) == (Outcome.NO_ANSWER, "private")
-
-
-def test_a_name_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    with names({}, monkeypatch):
-        assert ask("TESLA").code == "name"
-
-
-def test_the_name_is_resolved_once_and_the_checked_address_is_used(
-    oem: DemoOem, settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A name server that answers differently the second time gains nothing: there is no second time."""
-    monkeypatch.setattr(outbound, "is_public", lambda address: ipaddress.ip_address(address).is_loopback)
-    port = int(oem.address.rsplit(":", 1)[1])
-    with names({"auth.tesla.com": ["127.0.0.1"]}, monkeypatch) as asked:
-        trust = outbound.new_trust()
-        trust.load_verify_locations(oem.ca_file)
-        answer = outbound.post(f"https://auth.tesla.com:{port}/", headers={}, content=b"", trust=trust)
-    assert answer.status == 404
-    assert asked == ["auth.tesla.com"]
-
-
 def test_proxies_of_the_environment_are_ignored(oem: DemoOem, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     assert ask("TESLA").outcome is Outcome.WORKS
-
-
-def test_only_https_leaves_the_house() -> None:
-    with pytest.raises(ValueError, match="Only https"):
-        outbound.post("http://auth.tesla.com/", headers={}, content=b"")
 
 
 def test_every_reason_is_a_whole_sentence_in_the_readers_language() -> None:
@@ -257,23 +206,6 @@ def test_the_demo_oem_cannot_be_left_on_in_production(variables: dict[str, str],
 
 def ask(brand: str, settings: dict[str, str] | None = None, secret: str = SECRET) -> Verdict:
     return sign_in(find(brand), "client1", SETTINGS[brand] if settings is None else settings, {"client_secret": secret})
-
-
-@contextmanager
-def names(known: dict[str, list[str]], monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """A name server at the network's edge that knows these names; gives the names it was asked for."""
-    asked = []
-
-    def getaddrinfo(host: str, port: int, **_kwargs: object) -> list[tuple[object, ...]]:
-        asked.append(host)
-        if host not in known:
-            raise socket.gaierror("unknown")
-        return [(socket.AF_INET, socket.SOCK_STREAM, 0, "", (address, port)) for address in known[host]]
-
-    with monkeypatch.context() as patch:
-        patch.setattr(socket, "getaddrinfo", getaddrinfo)
-        yield asked
-    assert brands.catalogue()
 
 
 def test_an_error_of_our_own_shows_nothing_of_the_secret(oem: DemoOem, monkeypatch: pytest.MonkeyPatch) -> None:
