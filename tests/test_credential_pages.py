@@ -1,4 +1,4 @@
-"""The life of a credential on its pages: added with a slip, mended, replaced, taken back, found, retired, exported."""
+"""The life of a credential on its pages: added with a slip, mended, replaced, taken back, found, retired."""
 
 import re
 from datetime import timedelta
