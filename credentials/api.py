@@ -36,7 +36,6 @@ from fleetcontrol.contract import (
     answer,
     etag_of,
     idempotently,
-    moment,
     must_match,
     no_content,
     not_found,
@@ -245,7 +244,7 @@ def check_credential(request: ApiRequest, brand: str, id: str) -> HttpResponse:
                 "outcome": verdict.outcome,
                 "reason": verdict.reason,
                 "status": credential.status,
-                "checked_at": moment(credential.checked_at),
+                "checked_at": credential.checked_at,
             }
         )
 

@@ -10,7 +10,7 @@ from pydantic import ConfigDict, Field
 from credentials.brands import Brand, Role, catalogue
 from credentials.models import Credential, Status
 from credentials.sign_in import Outcome
-from fleetcontrol.contract import Day, JsonBody, PageQuery, moment
+from fleetcontrol.contract import Day, JsonBody, PageQuery
 from fleetcontrol.reading import Reader, Row, from_json
 
 SENT = {"name": "Mercedes-Benz fleet Berlin", "client_id": "client1", "client_secret": "supersecret"}
@@ -179,11 +179,11 @@ def shown(row: Row) -> dict[str, Any]:
         "note": note,
         "ends_on": ends_on,
         "status": status,
-        "checked_at": moment(checked_at),
-        "last_worked_at": moment(last_worked_at),
-        "last_used_at": moment(last_used_at),
-        "created_at": moment(created_at),
-        "changed_at": moment(changed_at),
+        "checked_at": checked_at,
+        "last_worked_at": last_worked_at,
+        "last_used_at": last_used_at,
+        "created_at": created_at,
+        "changed_at": changed_at,
     }
 
 

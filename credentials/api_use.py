@@ -14,7 +14,7 @@ from ninja import Router
 from credentials.api import credential_at
 from credentials.api_schema import LENT, RELEASED, LoanOut, SecretOut
 from credentials.models import Credential, SignInFailed, TooManyWait
-from fleetcontrol.contract import ApiRequest, answer, moment, not_found, operation
+from fleetcontrol.contract import ApiRequest, answer, not_found, operation
 from fleetcontrol.problems import (
     CONFLICTING_RESOURCE,
     INTERNAL_SERVER_ERROR,
@@ -74,7 +74,7 @@ def lend(request: ApiRequest, credential: Credential, for_whom: Mapping[str, Any
         raise not_found(_("credential"), credential.pk) from None
     left = int((loan.ends_at - timezone.now()).total_seconds())
     body = {"access_token": loan.token.reveal(), "token_type": "bearer", "expires_in": max(0, left)}
-    return answer(body | {"expires_at": moment(loan.ends_at)}, private=True)
+    return answer(body | {"expires_at": loan.ends_at}, private=True)
 
 
 def release(request: ApiRequest, credential: Credential, for_whom: Mapping[str, Any] | None = None) -> HttpResponse:

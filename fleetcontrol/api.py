@@ -6,7 +6,6 @@ Requests of the API have no session, no cookie and no form, so they do not pass 
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable
 from typing import Any, NoReturn
@@ -20,7 +19,6 @@ from django.utils import translation
 from django.utils.translation import gettext as _
 from ninja import NinjaAPI
 from ninja.errors import HttpError, ValidationError
-from ninja.parser import Parser
 
 import credentials.api
 import credentials.api_use
@@ -28,11 +26,12 @@ import vehicles.api
 import vehicles.api_use
 from fleetcontrol import import_api, oauth
 from fleetcontrol.contract import read_body
+from fleetcontrol.headers import too_large
 from fleetcontrol.import_api import FILE_TYPES
+from fleetcontrol.json_body import JsonParser
 from fleetcontrol.openapi import TOKEN_PATH
 from fleetcontrol.problems import (
     INTERNAL_SERVER_ERROR,
-    INVALID_JSON,
     METHOD_NOT_ALLOWED,
     PAYLOAD_TOO_LARGE,
     RESOURCE_NOT_FOUND,
@@ -42,33 +41,26 @@ from fleetcontrol.problems import (
 )
 
 FORM = "application/x-www-form-urlencoded"
+# An answer is data for the program that asked, and for no page and no cache.
+HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
 ROOMS = {"auth", "telematics-brands", "credentials", "vehicles"}  # the first parts of the API's paths
 logger = logging.getLogger("django.request")
 
 
-class JsonParser(Parser):
-    """Reads a body strictly: UTF-8, no NaN, no text that a database cannot keep."""
+class Api(NinjaAPI):
+    """ninja's API without the response that it makes for each request in case the operation makes none: ours all do."""
 
-    def parse_body(self, request: HttpRequest) -> Any:
-        try:
-            text = request.body.decode()
-            return _storable(json.loads(text, parse_constant=_no_constant, object_pairs_hook=_once), request.body)
-        except UnicodeDecodeError as error:
-            words = _("Byte %(position)s is not UTF-8.") % {"position": error.start + 1}
-        except json.JSONDecodeError as error:
-            words = _("Line %(line)s, column %(column)s: %(reason)s.") % {
-                "line": error.lineno,
-                "column": error.colno,
-                "reason": error.msg,
-            }
-        except RecursionError:
-            words = _("The body is nested too deeply.")
-        except ValueError:
-            words = _("A number has thousands of digits.")
-        raise ProblemError(INVALID_JSON, words)
+    _none = HttpResponse()
+
+    def create_temporal_response(self, request: HttpRequest) -> HttpResponse:
+        return self._none
 
 
-api = NinjaAPI(
+api = Api(
     title="FleetControl",
     version="1.0",
     docs_url=None,
@@ -163,21 +155,21 @@ class ApiMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         if request.path_info.split("/", 2)[1] not in ROOMS:
             return self.get_response(request)
-        language = translation.get_language_from_request(request) if "Accept-Language" in request.headers else "en"
-        with translation.override(language):
+        asks = "HTTP_ACCEPT_LANGUAGE" in request.META
+        with translation.override(translation.get_language_from_request(request) if asks else "en"):
             response = self.enter(request)
         limit = getattr(request, "rate_limit", None)
-        response.headers.setdefault("Cache-Control", "no-store")
+        for name, value in (HEADERS if limit is None else HEADERS | limit.headers()).items():
+            response.headers.setdefault(name, value)
         if response.status_code != 204:
             response.headers.setdefault("Content-Length", str(len(response.content)))
-        if limit is not None:
-            for name, value in limit.headers().items():
-                response.headers.setdefault(name, value)
         return response
 
     def enter(self, request: HttpRequest) -> HttpResponse:
         try:
             request.get_host()  # raises DisallowedHost; for pages, CommonMiddleware asks
+            if too_large(request):
+                raise ProblemError(PAYLOAD_TOO_LARGE)
             return self.answer(request)
         except ProblemError as error:
             found = error
@@ -249,44 +241,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(TOKEN_PATH.lstrip("/"), token, name="token"),
     path("", api.urls),
 ]
-
-
-def _storable(value: Any, body: bytes) -> Any:
-    """The value, if no text in it has a character that PostgreSQL cannot keep. JSON can write those only as \\u…."""
-    if b"\\u" in body:
-        field = _unstorable(value)
-        if field is not None:
-            words = _("A text holds a NUL or half a surrogate pair.")
-            raise ProblemError(VALIDATION_ERROR, errors=[(field, words)])
-    return value
-
-
-def _unstorable(value: Any, place: str = "") -> str | None:
-    """Where the first such character is, None when there is none."""
-    if isinstance(value, str):
-        return place if any(char == "\x00" or "\ud800" <= char <= "\udfff" for char in value) else None
-    if isinstance(value, dict):
-        parts = [*((key, place) for key in value), *((one, f"{place}.{key}") for key, one in value.items())]
-    elif isinstance(value, list):
-        parts = [(one, f"{place}.{number}") for number, one in enumerate(value)]
-    else:
-        return None
-    places = (_unstorable(one, where) for one, where in parts)
-    return next((found.lstrip(".") or "body" for found in places if found is not None), None)
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object whose properties are all named once: which of two values is meant, nobody can know."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _value in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ProblemError(VALIDATION_ERROR, errors=[(twice[:60] or "body", _("This property stands here twice."))])
-    return found
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ProblemError(INVALID_JSON, _("%(name)s is not JSON.") % {"name": name})
 
 
 def _field(loc: tuple[Any, ...]) -> str:

@@ -6,16 +6,17 @@ them tamper-evident is added afterwards, see `fleetcontrol.audit_seal`.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from django.core.validators import RegexValidator
-from django.db import connection, models
+from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from ulid import ULID
+
+from fleetcontrol.writing import insert
 
 if TYPE_CHECKING:
     from fleetcontrol.models import Fleet, User
@@ -139,23 +140,9 @@ class AuditEvent(models.Model):
     ) -> AuditEvent:
         """Write one event; the caller's transaction carries it together with the change it tells of."""
         event = cls.about(fleet, actor, action, target, changes)
-        with connection.cursor() as cursor:
-            cursor.execute(_INSERT, [*(getattr(event, name) for name in _COLUMNS), json.dumps(event.changes)])
-            event.pk = cursor.fetchone()[0]
-        event._state.adding, event._state.db = False, connection.alias
+        insert(event)
         return event
 
     @classmethod
     def record_many(cls, events: Iterable[AuditEvent]) -> None:
         cls._default_manager.bulk_create(events, batch_size=1000)
-
-
-# Every verb writes one event. A fixed statement takes a third of what the ORM takes to make the same one each time.
-_COLUMNS = (
-    "fleet_id", "time", "actor_kind", "actor_id", "actor_label", "action", "target_kind", "target_id", "target_label",
-    "flow_id", "address",
-)  # fmt: skip
-_INSERT = (
-    f"INSERT INTO fleetcontrol_auditevent ({', '.join(_COLUMNS)}, changes)"  # noqa: S608 - texts of this code
-    f" VALUES ({', '.join(['%s'] * (len(_COLUMNS) + 1))}) RETURNING id"
-)

@@ -9,7 +9,6 @@ from ninja import Schema
 from pydantic import Field
 
 from fleetcontrol.bulk_importer import OnDuplicate, OnError
-from fleetcontrol.contract import moment
 from fleetcontrol.import_runs import ImportRun, Stage
 from fleetcontrol.reading import Reader, Row, from_json
 
@@ -127,8 +126,8 @@ def shown(row: Row) -> dict[str, Any]:
         "failure": failure,
         "progress": {"step": step, "done": done, "total": total},
         "created_by": created_by,
-        "created_at": moment(created_at),
-        "ended_at": moment(ended_at),
+        "created_at": created_at,
+        "ended_at": ended_at,
     }
 
 

@@ -107,7 +107,7 @@ def token(request: HttpRequest) -> HttpResponse:
 
 
 def _bearer(request: HttpRequest) -> str:
-    header = request.headers.get("Authorization", "")
+    header: str = request.META.get("HTTP_AUTHORIZATION", "")
     if not header:
         raise ProblemError(MISSING_CREDENTIALS, headers={"WWW-Authenticate": "Bearer"})
     scheme, _space, token = header.partition(" ")

@@ -231,7 +231,8 @@ class FlowIdMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        wanted = request.headers.get("X-INVERS-Flow-ID") or request.headers.get("X-Flow-ID") or ""
+        sent = request.META
+        wanted = sent.get("HTTP_X_INVERS_FLOW_ID") or sent.get("HTTP_X_FLOW_ID") or ""
         flow_id = wanted if _VALID_FLOW_ID.fullmatch(wanted) else str(ULID())
         request.flow_id = flow_id  # type: ignore[attr-defined]  # read through FleetRequest
         response = self.get_response(request)

@@ -32,6 +32,14 @@ def test_a_page_carries_the_headers_that_protect_it(as_bob: Client, fleet: Fleet
     assert "no-store" in answer["Cache-Control"]
 
 
+def test_an_answer_of_the_api_is_for_no_page_and_no_cache(client: Client) -> None:
+    answer = client.get("/vehicles")
+    assert answer["Content-Security-Policy"] == "default-src 'none'; frame-ancestors 'none'"
+    assert answer["X-Content-Type-Options"] == "nosniff"
+    assert answer["Cross-Origin-Resource-Policy"] == "same-origin"
+    assert answer["Cache-Control"] == "no-store"
+
+
 def test_cookies_are_closed_to_scripts_and_other_sites(client: Client) -> None:
     cookie = client.get("/accounts/login/").cookies["csrftoken"]
     assert (cookie["httponly"], cookie["samesite"]) == (True, "Lax")
@@ -49,6 +57,8 @@ def test_a_post_without_its_token_is_refused(fleet: Fleet) -> None:
 @pytest.mark.parametrize("length", [str(10**12), "-1", "many"])
 def test_a_body_that_is_too_large_is_not_read(client: Client, length: str) -> None:
     assert client.post("/accounts/login/", CONTENT_LENGTH=length).status_code == 413
+    problem = client.post("/vehicles", CONTENT_LENGTH=length)
+    assert (problem.status_code, problem.json()["type"]) == (413, "/problems/payload-too-large")
 
 
 def production(**changes: str) -> dict[str, str]:

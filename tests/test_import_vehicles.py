@@ -173,7 +173,7 @@ def test_an_imported_vehicle_equals_one_added_by_hand(fleet: Fleet, tmp_path: Pa
         "tags": ["a", 'b"\\'], "custom_fields": {"x": None}, "fuel_type": "=electric",
     }  # fmt: skip
     by_hand = Vehicle.add(fleet=fleet, actor=TEST, telematics_brand="MERCEDES_BENZ", credential=credential, **values)
-    first = by_hand.__dict__ | {}
+    first = Vehicle.objects.get().__dict__
     event = AuditEvent.objects.get(action="vehicle.add")
     by_hand.remove(actor=TEST)
     row = values | {"telematics_brand": "MERCEDES_BENZ", "credential": "Berlin"}

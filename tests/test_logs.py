@@ -48,6 +48,15 @@ def test_a_line_is_json_with_the_flow_id(lines: StringIO) -> None:
     }
 
 
+def test_what_looks_like_a_secret_is_hidden_in_every_value_of_a_line(lines: StringIO) -> None:
+    extra = {"head": "password: hunter2", "tail": 'say "hi"'}
+    logging.getLogger("fleetcontrol.example").warning("Sent client_secret=%s", "hunter2", extra=extra)
+    line = json.loads(lines.getvalue())
+    assert "hunter2" not in lines.getvalue()
+    assert (line["message"], line["head"]) == ("Sent client_secret=[hidden]", "password: [hidden]")
+    assert line["tail"] == 'say "hi"'
+
+
 def test_a_request_is_one_line_without_what_its_address_holds(lines: StringIO, client: Client, db: None) -> None:
     client.get("/invitations/the-token-of-a-link/", headers={"X-Flow-ID": FLOW_ID})
     line = json.loads(lines.getvalue().splitlines()[-1])

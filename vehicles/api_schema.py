@@ -8,7 +8,7 @@ from django.utils.translation import gettext as _
 from ninja import Schema
 from pydantic import Discriminator, Field, Tag
 
-from fleetcontrol.contract import MOST_ITEMS, JsonBody, PageQuery, moment
+from fleetcontrol.contract import MOST_ITEMS, JsonBody, PageQuery
 from fleetcontrol.reading import Reader, Row, from_json
 from vehicles import vin as vins
 from vehicles.models import OperationStatus, Vehicle
@@ -210,8 +210,8 @@ def shown(row: Row) -> dict[str, Any]:
         "custom_fields": from_json(custom_fields),
         "tags": tags,
         "operation_status": status,
-        "created_at": moment(created_at),
-        "changed_at": moment(changed_at),
+        "created_at": created_at,
+        "changed_at": changed_at,
     }
 
 

@@ -24,6 +24,7 @@ from credentials.models import Credential
 from fleetcontrol import rules
 from fleetcontrol.models import Actor, AuditEvent, Fleet, new_id
 from fleetcontrol.seal import SealedTextField, fingerprint, seal
+from fleetcontrol.writing import insert
 from vehicles import reach
 from vehicles import vin as vins
 from vehicles.queryset import Chunks, VehicleQuerySet
@@ -177,7 +178,7 @@ class Vehicle(models.Model):
         """A new vehicle, see `draft`. Raises ValidationError by field."""
         vehicle = cls.draft(fleet=fleet, actor=actor, **values)
         with rules.worded(vehicle):
-            vehicle.save(force_insert=True)
+            insert(vehicle)
             AuditEvent.record(fleet, actor, "vehicle.add", vehicle, vehicle.facts())
         return vehicle
 
