@@ -18,7 +18,7 @@ from credentials.api_schema import (
     SENT,
     SHOWN,
     AllCredentialsQuery,
-    BrandList,
+    BrandPage,
     CredentialChange,
     CredentialIn,
     CredentialOut,
@@ -33,6 +33,7 @@ from credentials.models import Credential, CredentialInUse
 from fleetcontrol.contract import (
     BODY_PROBLEMS,
     ApiRequest,
+    PageQuery,
     answer,
     etag_of,
     idempotently,
@@ -42,6 +43,7 @@ from fleetcontrol.contract import (
     operation,
     page,
     page_of,
+    page_of_few,
 )
 from fleetcontrol.problems import (
     CONFLICTING_RESOURCE,
@@ -62,10 +64,10 @@ CHECKS = 60  # of one client in a minute
     "/telematics-brands",
     tags=["Brands"],
     operation_id="list_brands",
-    **operation(READ, "List the catalogue of brands", {200: BrandList}, returns=page_of(BRAND)),
+    **operation(READ, "List the catalogue of brands", {200: BrandPage}, query=PageQuery, returns=page_of(BRAND)),
 )
-def list_brands(request: ApiRequest) -> HttpResponse:
-    return answer({"items": [shown_brand(brand) for brand in catalogue().values()], "next_page_token": None})
+def list_brands(request: ApiRequest, query: Query[PageQuery]) -> HttpResponse:
+    return page_of_few([shown_brand(brand) for brand in catalogue().values()], query)
 
 
 @router.get(
@@ -75,7 +77,7 @@ def list_brands(request: ApiRequest) -> HttpResponse:
         READ,
         "List credentials of all brands",
         {200: CredentialPage},
-        problems=[VALIDATION_ERROR],
+        query=AllCredentialsQuery,
         returns=page_of(SHOWN),
     ),
 )
@@ -94,7 +96,8 @@ def list_all_credentials(request: ApiRequest, query: Query[AllCredentialsQuery])
         READ,
         "List credentials of a brand",
         {200: CredentialPage},
-        problems=[VALIDATION_ERROR, RESOURCE_NOT_FOUND],
+        query=CredentialQuery,
+        problems=[RESOURCE_NOT_FOUND],
         returns=page_of(SHOWN),
     ),
 )

@@ -159,9 +159,9 @@ class BrandOut(Schema):
     signs_in: bool = Field(description="Whether FleetControl can sign in, to check a credential or get a token.")
 
 
-class BrandList(Schema):
+class BrandPage(Schema):
     items: list[BrandOut]
-    next_page_token: None
+    next_page_token: str | None
 
 
 def shown(row: Row) -> dict[str, Any]:

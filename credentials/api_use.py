@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -66,7 +67,10 @@ def lend(request: ApiRequest, credential: Credential, for_whom: Mapping[str, Any
     try:
         loan = credential.lend_token(actor=request.actor, for_whom=for_whom)
     except SignInFailed as error:
-        raise ProblemError(OEM_SIGN_IN_FAILED if error.possible else CONFLICTING_RESOURCE, error.reason) from None
+        if error.until is None:
+            raise ProblemError(CONFLICTING_RESOURCE, error.reason) from None
+        wait = max(1, math.ceil((error.until - timezone.now()).total_seconds()))
+        raise ProblemError(OEM_SIGN_IN_FAILED, error.reason, headers={"Retry-After": str(wait)}) from None
     except TooManyWait:
         words = _("Many requests wait for manufacturers to answer. Ask again in a moment.")
         raise ProblemError(TOO_MANY_REQUESTS, words, headers={"Retry-After": "1"}) from None

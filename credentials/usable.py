@@ -20,8 +20,10 @@ from credentials.sign_in import Outcome, SecretToken, Verdict
 from fleetcontrol.models import Actor, AuditEvent
 from fleetcontrol.seal import SealedTextField, SealError, seal
 
-# An OEM that has just refused is not asked again at once, so that a busy client does not get its account locked.
+# An OEM that has just refused is not asked again at once, so that a busy client does not get its account locked; one
+# that names a time is left alone that long, within reason.
 _FAILURE_HOLDS = timedelta(seconds=10)
+_FAILURE_HOLDS_AT_MOST = timedelta(minutes=10)
 _LIFE_IF_UNTOLD = 60  # seconds
 LOCKS = zlib.crc32(b"credentials.usable") - 2**31
 # Each that waits holds a thread of a web server and a connection: a slow OEM is not to take them all.
@@ -33,10 +35,10 @@ AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
 
 
 class SignInFailed(Exception):
-    """The OEM gave no token. `possible` is False where FleetControl cannot sign in at all."""
+    """The OEM gave no token and is not asked again before `until`, which is None where FleetControl cannot sign in."""
 
-    def __init__(self, reason: str, *, possible: bool = True) -> None:
-        self.reason, self.possible = reason, possible
+    def __init__(self, reason: str, until: datetime | None) -> None:
+        self.reason, self.until = reason, until
         super().__init__(reason)
 
 
@@ -131,16 +133,24 @@ class Usable(Rotatable):
             if loan := self._kept_token():
                 return loan
             self.refresh_from_db()
-            just_now = self.checked_at is not None and self.checked_at > timezone.now() - _FAILURE_HOLDS
-            if just_now and self.status_reason != "works":
-                failure = SignInFailed(self.status_detail)
+            until = self._failed_until()
+            if until and until > timezone.now():
+                failure = SignInFailed(self.status_detail, until)
             else:
                 version = self.secret.version
                 verdict = self.check(actor=actor)
                 if verdict.token is not None:
                     return self._keep_token(verdict, verdict.token, version)
-                failure = SignInFailed(verdict.reason, possible=verdict.outcome is not Outcome.CANNOT_CHECK)
+                cannot = verdict.outcome is Outcome.CANNOT_CHECK
+                failure = SignInFailed(verdict.reason, None if cannot else self._failed_until() or timezone.now())
         raise failure  # outside of the transaction: what the check found is kept
+
+    def _failed_until(self) -> datetime | None:
+        """Until when the last sign-in's failure stands for the next ones; None when it did not fail."""
+        if self.checked_at is None or self.status_reason == "works":
+            return None
+        asked = timedelta(seconds=int(self.status_details.get("retry_after", 0)))
+        return self.checked_at + min(max(_FAILURE_HOLDS, asked), _FAILURE_HOLDS_AT_MOST)
 
     @sensitive_variables()
     def _keep_token(self, verdict: Verdict, token: SecretToken, version: int) -> Loan:

@@ -7,8 +7,9 @@ stands in the OpenAPI description, together with every problem it can answer (se
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import date, datetime
+from operator import itemgetter
 from typing import Annotated, Any
 
 import orjson
@@ -68,16 +69,26 @@ class PageQuery(Schema):
 
 
 class Bearer(HttpBearer):
-    """The access token in the Authorization header, of a client with the permission that the operation needs."""
+    """The access token in the Authorization header, of a client with the permission that the operation needs.
 
-    def __init__(self, permission: str) -> None:
+    Who may ask is told then what the operation does not take: a parameter that it does not know, a body.
+    """
+
+    def __init__(self, permission: str, parameters: Collection[str], *, takes_body: bool) -> None:
         super().__init__()
-        self.permission = permission
+        self.permission, self.parameters, self.takes_body = permission, parameters, takes_body
 
     def __call__(self, request: HttpRequest) -> oauth.Caller:
         caller = oauth.check(request)
         if self.permission:
             caller.must_have(self.permission)
+        if unknown := [name for name in request.GET if name not in self.parameters]:
+            words = _("There is no such parameter.")
+            if self.parameters:
+                words += " " + _("The parameters are: %(names)s.") % {"names": ", ".join(self.parameters)}
+            raise ProblemError(VALIDATION_ERROR, errors=[(name, words) for name in unknown])
+        if request.method == "POST" and not self.takes_body and request.body.strip() not in (b"", b"{}"):
+            raise ProblemError(VALIDATION_ERROR, errors=[("body", _("This takes no body."))])
         vars(request).update(caller=caller, fleet=caller.fleet, actor=caller.actor)  # it is an ApiRequest from here on
         return caller
 
@@ -91,6 +102,7 @@ def operation(
     answers: Mapping[int, Any],
     *,
     problems: Iterable[Problem] = (),
+    query: type[BaseModel] | None = None,
     sends: Any = None,
     returns: Any = None,
     etag: bool = False,
@@ -101,11 +113,11 @@ def operation(
 ) -> dict[str, Any]:
     """The keyword arguments of a router's decorator.
 
-    `sends` is an example of a body, `returns` of its answer; `problems` are those that not every operation has. A body
-    or an answer that is a file has its media type in `takes` or `gives`.
+    `query` has the parameters in the address. `sends` is an example of a body, `returns` of its answer; `problems` are
+    those that not every operation has. A body or an answer that is a file has its media type in `takes` or `gives`.
     """
     return {
-        "auth": Bearer(permission),
+        "auth": Bearer(permission, query.model_fields if query else (), takes_body=sends is not None),
         "summary": summary,
         "response": dict(answers),
         "openapi_extra": {
@@ -163,14 +175,6 @@ def read_body(request: HttpRequest, most: int) -> bytes:
     return bytes(body)
 
 
-def refuse_unknown(request: HttpRequest, query: type[BaseModel]) -> None:
-    """Raises ProblemError for a parameter in the address that the operation does not have."""
-    known = query.model_fields.keys()
-    if unknown := [name for name in request.GET if name not in known]:
-        words = _("There is no such parameter. The parameters are: %(names)s.") % {"names": ", ".join(known)}
-        raise ProblemError(VALIDATION_ERROR, errors=[(name, words) for name in unknown])
-
-
 def page(
     request: ApiRequest, query: PageQuery, reader: Reader, *, rows: QuerySet[Any] | None = None, **filters: Any
 ) -> HttpResponse:
@@ -178,15 +182,19 @@ def page(
 
     Of all rows for which the filters hold, or of `rows` if they are given.
     """
-    refuse_unknown(request, type(query))
     after = _after(query.page_token) if query.page_token else ""
     if rows is not None:
         found = reader.among(rows, after, query.limit + 1)
     else:
         found = reader.after(request.fleet.pk, after, query.limit + 1, **filters)
-    items = [reader.show(row) for row in found[: query.limit]]
-    token = _pages.sign(items[-1]["id"]) if len(found) > query.limit else None
-    return answer({"items": items, "next_page_token": token})
+    return _page([reader.show(row) for row in found[: query.limit]], more=len(found) > query.limit)
+
+
+def page_of_few(items: Iterable[dict[str, Any]], query: PageQuery) -> HttpResponse:
+    """One page of a list that is at hand, in the order of the ids."""
+    after = _after(query.page_token) if query.page_token else ""
+    found = sorted((one for one in items if one["id"] > after), key=itemgetter("id"))
+    return _page(found[: query.limit], more=len(found) > query.limit)
 
 
 def page_of(item: dict[str, Any]) -> dict[str, Any]:
@@ -215,6 +223,10 @@ def not_found(noun: str, pk: str) -> ProblemError:
     """The problem of an id in the path that this fleet has not."""
     words = _("This fleet has no %(noun)s “%(id)s”.") % {"noun": noun, "id": pk[:60]}
     return ProblemError(RESOURCE_NOT_FOUND, words)
+
+
+def _page(items: list[dict[str, Any]], *, more: bool) -> HttpResponse:
+    return answer({"items": items, "next_page_token": _pages.sign(items[-1]["id"]) if more else None})
 
 
 def _after(token: str) -> str:

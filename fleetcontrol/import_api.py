@@ -28,7 +28,6 @@ from fleetcontrol.contract import (
     page,
     page_of,
     read_body,
-    refuse_unknown,
 )
 from fleetcontrol.import_api_schema import EXAMPLE, READER, ImportOut, ImportPage, ImportQuery, shown
 from fleetcontrol.import_runs import LARGEST_UPLOAD, ImportRun, NotNow, Stage
@@ -66,7 +65,6 @@ class Operations:
         `done`, `checked` or `failed`. With `on_error=stop` a file with a wrong row stays `checked`: nothing of it was
         written, and `problems` tell why.
         """
-        refuse_unknown(request, ImportQuery)
         request.caller.use_up("import", IMPORTS)
         self.must_be_allowed(request, query.on_duplicate)
         data = read_body(request, LARGEST_UPLOAD)
@@ -132,9 +130,9 @@ def router(kind: str, *, read: str, write: str, change: str = "", example: str) 
     no_file, not_now = [VALIDATION_ERROR, PAYLOAD_TOO_LARGE, UNSUPPORTED_MEDIA_TYPE], CONFLICTING_RESOURCE
     summary = f"Import a file of {nouns}"
     one: dict[str, Any] = {"sends": example, "returns": EXAMPLE, "takes": FILE_TYPES[0], "idempotent": True}
-    about = operation(write, summary, {202: ImportOut}, problems=[*no_file, not_now], **one)
+    about = operation(write, summary, {202: ImportOut}, problems=[*no_file, not_now], query=ImportQuery, **one)
     route("POST", "", its.add, f"import_{nouns}", about)
-    listed: dict[str, Any] = {"problems": [VALIDATION_ERROR], "returns": page_of(EXAMPLE)}
+    listed: dict[str, Any] = {"query": PageQuery, "returns": page_of(EXAMPLE)}
     about = operation(read, f"List imports of {nouns}", {200: ImportPage}, **listed)
     route("GET", "", its.index, f"list_{kind}_imports", about)
     gone = [RESOURCE_NOT_FOUND]

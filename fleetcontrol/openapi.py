@@ -18,13 +18,19 @@ from fleetcontrol.problems import (
     INVALID_CREDENTIALS,
     MISSING_CREDENTIALS,
     MISSING_PERMISSIONS,
+    OEM_SIGN_IN_FAILED,
     TOO_MANY_REQUESTS,
+    VALIDATION_ERROR,
     Problem,
 )
 
 TOKEN_PATH = "/auth/oauth/token"  # noqa: S105 - a path
 FLOW_ID = "01JAE4S8W5X3RZ6VQF0N6B7C8D"
-_EVERYWHERE = (MISSING_CREDENTIALS, INVALID_CREDENTIALS, MISSING_PERMISSIONS, TOO_MANY_REQUESTS, INTERNAL_SERVER_ERROR)
+_EVERYWHERE = (
+    VALIDATION_ERROR, MISSING_CREDENTIALS, INVALID_CREDENTIALS, MISSING_PERMISSIONS, TOO_MANY_REQUESTS,
+    INTERNAL_SERVER_ERROR,
+)  # fmt: skip
+_WITH_WAIT = (TOO_MANY_REQUESTS.status, OEM_SIGN_IN_FAILED.status)  # answers that may name a time
 _PARAMETERS = {
     "brand": ("ID of a brand, in any case, with hyphens or underscores.", "MERCEDES_BENZ"),
     "id": ("ID that FleetControl gave, 26 characters.", "01F62857KMPG2NE2GK1W2N3QYS"),
@@ -112,7 +118,7 @@ def _problems(names: Iterable[str]) -> dict[int, Any]:
     return {
         status: {
             "description": " ".join(str(problem.meaning) for problem in problems),
-            "headers": _header_references(["Retry-After"] if status == TOO_MANY_REQUESTS.status else []),
+            "headers": _header_references(["Retry-After"] if status in _WITH_WAIT else []),
             "content": {
                 "application/problem+json": {
                     "schema": {"$ref": "#/components/schemas/Problem"},

@@ -9,8 +9,11 @@ from django.test import Client
 from gunicorn.http.errors import InvalidChunkSize
 
 from credentials.models import Credential
+from fleetcontrol.api import api as fleet_api
 from fleetcontrol.models import Fleet
+from fleetcontrol.openapi import TOKEN_PATH, description
 from tests.api import Api, kind
+from tests.factory import a_credential
 from vehicles.models import Vehicle
 
 MERCEDES = "/telematics-brands/MERCEDES_BENZ/credentials"
@@ -107,6 +110,31 @@ def test_a_body_in_chunks_is_read_and_limited(api: Api) -> None:
 @pytest.mark.parametrize("path", ["/vehicles/", "/vehicles/x/y", "/credentials/x", "/auth/x", "/telematics-brands/NIU"])
 def test_other_paths_are_problems_too(api: Api, path: str) -> None:
     assert kind(api.get(path)) == "resource-not-found"
+
+
+def test_no_operation_takes_a_parameter_that_it_does_not_name(api: Api) -> None:
+    operations = [
+        (method.upper(), path.format(brand="MERCEDES_BENZ", id="01F62857KMPG2NE2GK1W2N3QYS"), operation)
+        for path, methods in description(fleet_api)["paths"].items()
+        for method, operation in methods.items()
+        if path != TOKEN_PATH
+    ]
+    for method, path, operation in operations:
+        answer = api.send(method, f"{path}?verbose=true")
+        (error,) = answer.json()["errors"]
+        assert (kind(answer), error["field"]) == ("validation-error", "verbose"), (method, path)
+        assert error["message"].startswith("There is no such parameter.")
+        known = {one["name"] for one in operation["parameters"] if one.get("in") == "query"}
+        told = error["message"].partition("parameters are: ")[2].rstrip(".")
+        assert set(filter(None, told.split(", "))) == known, (method, path)
+
+
+@pytest.mark.parametrize("what", ["check", "access-token"])
+def test_a_body_where_none_is_taken_is_refused(api: Api, fleet: Fleet, what: str) -> None:
+    path = f"/telematics-brands/NIU/credentials/{a_credential(fleet, brand='NIU').pk}/{what}"
+    refused = api.post(path, b'{"client_secret": "x"}')
+    assert (kind(refused), refused.json()["errors"][0]["field"]) == ("validation-error", "body")
+    assert "body" not in api.post(path, b"{}").content.decode()
 
 
 def test_odd_ids_are_not_found(api: Api) -> None:

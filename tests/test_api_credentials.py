@@ -202,6 +202,14 @@ def test_the_catalogue_is_listed(api: Api) -> None:
     assert {"CLOUDBOXX", "NIU", "OKAI", "TESLA"} <= brands.keys()
     assert brands["CLOUDBOXX"]["kind"] == "none"
     assert [field["key"] for field in brands["NIU"]["fields"]] == ["client_id", "client_secret"]
+    paged: list[str] = []
+    token: str | None = ""
+    while token is not None:
+        page = api.get(f"/telematics-brands?limit=4&page_token={token}").json()
+        assert len(page["items"]) == 4 or page["next_page_token"] is None
+        paged += [brand["id"] for brand in page["items"]]
+        token = page["next_page_token"]
+    assert paged == sorted(brands)
 
 
 def test_the_same_secret_again_is_no_error_and_no_change(api: Api, fleet: Fleet) -> None:

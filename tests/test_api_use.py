@@ -93,7 +93,22 @@ def test_a_refusal_is_told_and_the_oem_left_alone_for_a_moment(api: Api, fleet: 
     assert [(kind(one), one.status_code) for one in refused] == [("oem-sign-in-failed", 502)] * 3
     assert "Tesla refused these details" in refused[0].json()["detail"]
     assert len(oem.received) == 1
+    assert all(0 < int(one["Retry-After"]) <= 10 for one in refused)
     assert api.get(path_of(credential, "")[:-1]).json()["status"] == "REJECTED"
+
+
+def test_an_oem_that_names_a_time_is_left_alone_that_long(api: Api, fleet: Fleet, oem: DemoOem) -> None:
+    credential = a_tesla(fleet, "busy-1")
+    first = api.post(path_of(credential, "access-token"))
+    assert (kind(first), first.status_code) == ("oem-sign-in-failed", 502)
+    assert 50 < int(first["Retry-After"]) <= 60
+    Credential.objects.update(checked_at=timezone.now() - timedelta(seconds=20))
+    again = api.post(path_of(credential, "access-token"))
+    assert 30 < int(again["Retry-After"]) <= 40
+    assert len(oem.received) == 1
+    Credential.objects.update(checked_at=timezone.now() - timedelta(seconds=61))
+    api.post(path_of(credential, "access-token"))
+    assert len(oem.received) == 2
 
 
 def test_a_brand_without_public_sign_in_says_so(api: Api, fleet: Fleet) -> None:

@@ -67,7 +67,7 @@ READ, WRITE, LIFECYCLE = "vehicles.ro", "vehicles", "vehicle-lifecycle"
 @router.get(
     "/vehicles",
     operation_id="list_vehicles",
-    **operation(READ, "List vehicles", {200: VehiclePage}, problems=[VALIDATION_ERROR], returns=page_of(EXAMPLE_SHOWN)),
+    **operation(READ, "List vehicles", {200: VehiclePage}, query=VehicleQuery, returns=page_of(EXAMPLE_SHOWN)),
 )
 def list_vehicles(request: ApiRequest, query: Query[VehicleQuery]) -> HttpResponse:
     try:
