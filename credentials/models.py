@@ -27,6 +27,7 @@ from credentials.versions import CredentialSecret
 from credentials.webhooks import Webhook
 from fleetcontrol import rules
 from fleetcontrol.models import Actor, AuditEvent, Fleet, new_id
+from fleetcontrol.writing import insert
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
@@ -165,7 +166,7 @@ class Credential(Usable):
                 raise ValidationError(dict(broken))
             credential.settle(credential.try_secret(cleaned.secret))
         with rules.worded(credential):
-            credential.save(force_insert=True)
+            insert(credential)
             cleaned = replace(cleaned, ends_on=credential.ends_on)
             secret = CredentialSecret.add(credential, cleaned, version=1, actor=actor)
             AuditEvent.record(fleet, actor, "credential.add", credential, credential.facts())

@@ -14,6 +14,7 @@ from credentials.models import Credential
 from fleetcontrol import rules
 from fleetcontrol.models import Actor, AuditEvent, Fleet
 from fleetcontrol.seal import fingerprint
+from fleetcontrol.writing import insert
 
 if TYPE_CHECKING:
     from vehicles.models import Vehicle
@@ -154,7 +155,7 @@ class VehicleQuerySet(models.QuerySet["Vehicle"]):
                 vehicle._state.adding = True
                 try:
                     with rules.worded(vehicle):
-                        vehicle.save(force_insert=True)
+                        insert(vehicle)
                 except ValidationError as error:
                     errors[number] = error
             transaction.set_rollback(True)
