@@ -10,6 +10,7 @@ from django.http import QueryDict
 from credentials import brands
 from fleetcontrol.models import Fleet
 from fleetcontrol.paging import CAP, Page, capped_count, page_of
+from vehicles import vin as vins
 from vehicles.models import Vehicle
 from vehicles.queryset import VehicleQuerySet, has_whole_chunk
 
@@ -50,6 +51,12 @@ class Listing:
     @property
     def is_filtered(self) -> bool:
         return bool(self.q or self.brand or self.credential)
+
+    @property
+    def named(self) -> Vehicle | None:
+        """The vehicle whose whole VIN was searched for."""
+        vin = vins.clean(self.q)
+        return next((one for one in self.page.rows if one.vin and one.vin == vin), None)
 
     @property
     def brands(self) -> list[brands.Brand]:

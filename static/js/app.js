@@ -86,6 +86,14 @@ document.addEventListener("input", (event) => {
   if (list) all("a", list).forEach((link) => { link.hidden = !link.textContent.toLowerCase().includes(event.target.value.trim().toLowerCase()); });
 });
 
+/* A whole VIN in the search field: the vehicle is found, and Enter opens it. */
+document.addEventListener("keydown", (event) => {
+  const open = event.key === "Enter" && event.target.matches("[type=search]") && find("[data-enter]");
+  if (!open || event.target.value.toUpperCase().replace(/[\s-]/g, "") !== open.dataset.enter) return;
+  event.preventDefault();
+  open.click();
+});
+
 /* Menus: the first entry has the focus, arrows move. Esc and a click outside are the platform's. */
 document.addEventListener("toggle", (event) => {
   const opened = event.target;

@@ -145,6 +145,20 @@ def test_the_export_holds_what_the_list_shows(open_as: Opener, vera: User, vehic
     assert lines[1].startswith("Golf 03;")
 
 
+def test_a_whole_vin_is_opened_by_enter(open_as: Opener, bob: User, fleet: Fleet, vehicles: str) -> None:
+    factory.a_vehicle(fleet, name="Van 1", vin="WBA71EF0X0E123456")
+    factory.a_vehicle(fleet, name="Van 2", vin="WBA71EF0X0E123457")
+    page = open_as(bob, vehicles)
+    search = page.get_by_role("searchbox")
+    search.type("wba71ef0x 0e12345", delay=5)
+    expect(page.locator("tbody tr")).to_have_count(2)
+    expect(page.get_by_role("link", name="Open Van")).to_have_count(0)
+    search.type("7", delay=5)
+    expect(page.get_by_role("link", name="Open Van 2")).to_be_visible()
+    search.press("Enter")
+    expect(page.get_by_role("heading", name="Van 2")).to_be_visible()
+
+
 def test_nothing_moves_after_the_page_is_there(open_as: Opener, bob: User, vehicles: str) -> None:
     page = open_as(bob, vehicles)
     moved = page.evaluate(MOVED)
