@@ -17,6 +17,7 @@ from django.views.decorators.debug import sensitive_variables
 
 from credentials.rotatable import Rotatable
 from credentials.sign_in import Outcome, SecretToken, Verdict
+from credentials.verdict import NOT_ASKED
 from fleetcontrol.models import Actor, AuditEvent
 from fleetcontrol.seal import SealedTextField, SealError, seal
 
@@ -146,8 +147,8 @@ class Usable(Rotatable):
         raise failure  # outside of the transaction: what the check found is kept
 
     def _failed_until(self) -> datetime | None:
-        """Until when the last sign-in's failure stands for the next ones; None when it did not fail."""
-        if self.checked_at is None or self.status_reason == "works":
+        """Until when the failure of the last sign-in stands for the next ones; None when there was none."""
+        if self.checked_at is None or self.status_reason in {"works", *NOT_ASKED}:
             return None
         asked = timedelta(seconds=int(self.status_details.get("retry_after", 0)))
         return self.checked_at + min(max(_FAILURE_HOLDS, asked), _FAILURE_HOLDS_AT_MOST)

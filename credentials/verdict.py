@@ -53,6 +53,8 @@ REASONS: Mapping[str, StrOrPromise] = {
     "setting_missing": _("FleetControl cannot check this credential without “%(setting)s”."),
     "sealed": _("The stored secret cannot be opened. Replace it."),
 }
+# Those of CANNOT_CHECK: the OEM was not asked.
+NOT_ASKED = frozenset({"no_public_sign_in", "no_credential", "setting_missing", "sealed"})
 
 
 class SecretToken:

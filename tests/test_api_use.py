@@ -117,6 +117,20 @@ def test_a_brand_without_public_sign_in_says_so(api: Api, fleet: Fleet) -> None:
     assert "how to sign in is not public" in response.json()["detail"]
 
 
+def test_what_keeps_fleetcontrol_from_signing_in_is_told_alike_each_time(
+    api: Api, fleet: Fleet, oem: DemoOem, settings: Any
+) -> None:
+    credential = a_tesla(fleet)
+    assert api.post(path_of(credential, "access-token")).status_code == 200
+    OemToken.objects.all().delete()
+    settings.FERNET_KEYS = ["another key"]
+    told = [api.post(path_of(credential, "access-token")) for _time in range(2)]
+    assert [(kind(one), one.status_code, one.has_header("Retry-After")) for one in told] == [
+        ("conflicting-resource", 409, False)
+    ] * 2
+    assert len(oem.received) == 1
+
+
 def test_a_secret_is_released_by_permission_with_an_event_each_time(api: Api, fleet: Fleet) -> None:
     credential = a_credential(fleet)
     responses = [api.get(path_of(credential, "secret")) for _time in range(2)]
