@@ -9,6 +9,7 @@ from functools import cache
 from typing import Any
 
 from django.db import connection, models
+from psycopg import sql
 
 # Values of these go to the driver as they are; those of others are turned into what it takes, such as JSON.
 AS_THEY_ARE = {
@@ -20,7 +21,8 @@ AS_THEY_ARE = {
 def insert(instance: models.Model) -> None:
     """Save a new instance and set its primary key where the database gives it. Raises IntegrityError.
 
-    No signals are sent; what the database generates besides the key is read when it is asked for.
+    No signals are sent, and fields that would set themselves on saving (auto_now) are not. What the database generates
+    besides the key is read when it is asked for.
     """
     statement, plain, others, given = _statement(type(instance))
     values = [getattr(instance, name) for name in plain]
@@ -36,10 +38,16 @@ def insert(instance: models.Model) -> None:
 def _statement(model: type[models.Model]) -> tuple[str, list[str], list[models.Field[Any, Any]], bool]:
     """The INSERT of a model, what its values are: attributes, then fields; and whether the database gives the key."""
     meta = model._meta
-    given = isinstance(meta.pk, models.AutoField | models.BigAutoField)
+    given = isinstance(meta.pk, models.AutoField)
     fields = [field for field in meta.concrete_fields if not field.generated and not (given and field.primary_key)]
     fields.sort(key=lambda field: type(field) not in AS_THEY_ARE)
-    columns, places = ", ".join(f'"{field.column}"' for field in fields), ", ".join(["%s"] * len(fields))
-    statement = f'INSERT INTO "{meta.db_table}" ({columns}) VALUES ({places})'  # noqa: S608 - names of models
     plain = [field.attname for field in fields if type(field) in AS_THEY_ARE]
-    return f'{statement} RETURNING "{meta.pk.column}"' if given else statement, plain, fields[len(plain) :], given
+    columns = [sql.Identifier(str(field.column)) for field in fields]
+    statement = sql.SQL("INSERT INTO {} ({}) VALUES ({})").format(
+        sql.Identifier(meta.db_table),
+        sql.SQL(", ").join(columns),
+        sql.SQL(", ").join([sql.Placeholder()] * len(columns)),
+    )
+    if given:
+        statement += sql.SQL(" RETURNING {}").format(sql.Identifier(str(meta.pk.column)))
+    return statement.as_string(), plain, fields[len(plain) :], given

@@ -6,6 +6,7 @@ from django.urls import reverse
 
 from credentials.models import Credential
 from fleetcontrol.models import Fleet
+from tests.api import Answer
 
 
 def at(name: str, fleet: Fleet, credential: Credential | None = None, **kwargs: str) -> str:
@@ -13,7 +14,7 @@ def at(name: str, fleet: Fleet, credential: Credential | None = None, **kwargs: 
     return reverse(f"credentials:{name}", kwargs={"fleet": fleet.slug} | ids | kwargs)
 
 
-def words(answer: object) -> str:
+def words(answer: Answer) -> str:
     """The text of a page, without its markup."""
-    text = re.sub(r"<(script|style)\b.*?</\1>|<[^>]+>", " ", answer.content.decode(), flags=re.DOTALL)  # type: ignore[attr-defined]
+    text = re.sub(r"<(script|style)\b.*?</\1>|<[^>]+>", " ", answer.content.decode(), flags=re.DOTALL)
     return re.sub(r"\s+", " ", text.replace("&#x27;", "'"))
