@@ -224,7 +224,7 @@ def remove_credential(request: ApiRequest, brand: str, id: str) -> HttpResponse:
         WRITE,
         "Sign in with the stored secret",
         {200: VerdictOut},
-        problems=[RESOURCE_NOT_FOUND, VALIDATION_ERROR, CONFLICTING_RESOURCE],
+        problems=[RESOURCE_NOT_FOUND, CONFLICTING_RESOURCE],
         returns={
             "outcome": "works", "reason": "The connection works.", "status": "WORKING",
             "checked_at": "2026-10-17T14:30:00Z",

@@ -39,7 +39,7 @@ from fleetcontrol.problems import (
 from fleetcontrol.reading import Reader
 
 MOST_ITEMS = 1000
-BODY_PROBLEMS = (VALIDATION_ERROR, INVALID_JSON, PAYLOAD_TOO_LARGE, UNSUPPORTED_MEDIA_TYPE)
+BODY_PROBLEMS = (INVALID_JSON, PAYLOAD_TOO_LARGE, UNSUPPORTED_MEDIA_TYPE)
 _TIMES = orjson.OPT_UTC_Z | orjson.OPT_OMIT_MICROSECONDS  # as the API writes them: UTC, to the second
 _pages = signing.Signer(salt="page token")
 

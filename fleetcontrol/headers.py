@@ -1,4 +1,4 @@
-"""Headers of every answer that Django has no setting for, and the largest body that is read."""
+"""Headers of pages that Django has no setting for, and the largest body that is read."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from collections.abc import Callable
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
-
-from fleetcontrol.problems import PAYLOAD_TOO_LARGE, ProblemError
 
 NOT_USED = ("accelerometer", "autoplay", "camera", "display-capture", "geolocation", "gyroscope", "microphone", "midi",
             "payment", "usb", "browsing-topics")  # fmt: skip
@@ -23,11 +21,9 @@ class HeadersMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        if too_large(request) and "text/html" in request.headers.get("Accept", ""):
+        if too_large(request):
             words = _("The request is too large.")
             response = HttpResponse(words, status=413, content_type="text/plain; charset=utf-8")
-        elif too_large(request):
-            response = ProblemError(PAYLOAD_TOO_LARGE).answer(getattr(request, "flow_id", ""))
         else:
             response = self.get_response(request)
         response.headers.setdefault("Permissions-Policy", PERMISSIONS_POLICY)

@@ -127,7 +127,7 @@ def router(kind: str, *, read: str, write: str, change: str = "", example: str) 
 
         made.add_api_operation(path, [method], function, operation_id=id, **about)
 
-    no_file, not_now = [VALIDATION_ERROR, PAYLOAD_TOO_LARGE, UNSUPPORTED_MEDIA_TYPE], CONFLICTING_RESOURCE
+    no_file, not_now = [PAYLOAD_TOO_LARGE, UNSUPPORTED_MEDIA_TYPE], CONFLICTING_RESOURCE
     summary = f"Import a file of {nouns}"
     one: dict[str, Any] = {"sends": example, "returns": EXAMPLE, "takes": FILE_TYPES[0], "idempotent": True}
     about = operation(write, summary, {202: ImportOut}, problems=[*no_file, not_now], query=ImportQuery, **one)

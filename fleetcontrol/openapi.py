@@ -106,7 +106,7 @@ def _finish(operation: dict[str, Any]) -> None:
         for content in answer.get("content", {}).values():
             if extra["returns"] is not None:
                 content["example"] = extra["returns"]
-    operation["responses"] |= _problems([*extra["problems"], *(problem.name for problem in _EVERYWHERE)])
+    operation["responses"] |= _problems([*(problem.name for problem in _EVERYWHERE), *extra["problems"]])
     operation["responses"] = {str(status): answer for status, answer in operation["responses"].items()}
 
 
