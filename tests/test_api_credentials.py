@@ -197,6 +197,17 @@ def test_nothing_of_a_kept_answer_is_in_clear(api: Api) -> None:
         assert "client1" not in cursor.fetchone()[0]
 
 
+def test_a_brand_in_the_path_is_spelled_in_any_way(api: Api) -> None:
+    body = {"name": "High", "client_id": "c", "client_secret": "s"}
+    made = api.post("/telematics-brands/high-mobility/credentials", body).json()
+    assert made["telematics_brand"] == "HIGH_MOBILITY"
+    path = "/telematics-brands/{}/credentials/" + made["id"]
+    assert [api.get(path.format(one)).status_code for one in ("HIGH_MOBILITY", "High-Mobility")] == [200, 200]
+    assert api.patch(path.format("high_mobility"), {"note": "x"}).status_code == 200
+    assert api.delete(path.format("HIGH-mobility")).status_code == 204
+    assert kind(api.get(path.format("high-mobility"))) == "resource-not-found"
+
+
 def test_the_catalogue_is_listed(api: Api) -> None:
     brands = {brand["id"]: brand for brand in api.get("/telematics-brands").json()["items"]}
     assert {"CLOUDBOXX", "NIU", "OKAI", "TESLA"} <= brands.keys()
