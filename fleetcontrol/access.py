@@ -59,7 +59,7 @@ def fleet_view[**P](
         def inner(request: FleetRequest, fleet: str, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
             enter(request, fleet)
             if request.fleet.require_second_factor and not has_second_factor(request.user):
-                return redirect("fleetcontrol:second_factor_needed", request.fleet.slug)
+                return redirect("people:second_factor_needed", request.fleet.slug)
             if not request.membership.may(role):
                 return forbidden(request, role)
             return view(request, *args, **kwargs)

@@ -98,7 +98,7 @@ def index(request: FleetRequest) -> HttpResponse:
         for name in ("after", "before"):
             query.pop(name, None)
     context = {"form": form, "page": page, "exports": {kind: query.urlencode() for kind, query in exports}}
-    return render(request, "audit/index.html", context)
+    return render(request, "history/index.html", context)
 
 
 @fleet_view(Role.ADMINISTRATOR)

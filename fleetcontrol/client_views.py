@@ -22,7 +22,7 @@ from fleetcontrol.once import kept
 def index(request: FleetRequest) -> HttpResponse:
     """All clients, revoked ones last."""
     clients = request.fleet.api_clients.order_by(F("revoked_at").asc(nulls_first=True), "name")
-    return render(request, "clients/index.html", {"clients": clients})
+    return render(request, "api/clients/index.html", {"clients": clients})
 
 
 @fleet_view(Role.ADMINISTRATOR)
@@ -45,7 +45,7 @@ def add(request: FleetRequest) -> HttpResponse:
             add_errors(form, error)
         else:
             return shown_once(request, client, secret)
-    return render(request, "clients/add.html", {"form": form}, status=422 if form.is_bound else 200)
+    return render(request, "api/clients/add.html", {"form": form}, status=422 if form.is_bound else 200)
 
 
 @fleet_view(Role.ADMINISTRATOR)
@@ -61,9 +61,9 @@ def change(request: FleetRequest, id: str) -> HttpResponse:
             add_errors(form, error)
         else:
             messages.success(request, _("%(client)s saved. Its tokens follow at once.") % {"client": client})
-            return redirect("fleetcontrol:clients", request.fleet.slug)
+            return redirect("clients:index", request.fleet.slug)
     context = {"form": form, "client": client}
-    return render(request, "clients/change.html", context, status=422 if form.is_bound else 200)
+    return render(request, "api/clients/change.html", context, status=422 if form.is_bound else 200)
 
 
 @fleet_view(Role.ADMINISTRATOR)
@@ -81,7 +81,7 @@ def replace(request: FleetRequest, id: str) -> HttpResponse:
         else:
             return shown_once(request, client, secret)
     context = {"form": form, "client": client}
-    return render(request, "clients/replace.html", context, status=422 if form.is_bound else 200)
+    return render(request, "api/clients/replace_secret.html", context, status=422 if form.is_bound else 200)
 
 
 @fleet_view(Role.ADMINISTRATOR)
@@ -92,8 +92,8 @@ def stop_former(request: FleetRequest, id: str) -> HttpResponse:
         client.stop_former(actor=request.actor)
         messages.success(request, _("The old secret of %(client)s has stopped.") % {"client": client})
     elif client.former_works_until:
-        return render(request, "clients/stop_former.html", {"client": client})
-    return redirect("fleetcontrol:clients", request.fleet.slug)
+        return render(request, "api/clients/stop_former.html", {"client": client})
+    return redirect("clients:index", request.fleet.slug)
 
 
 @fleet_view(Role.ADMINISTRATOR)
@@ -102,8 +102,8 @@ def revoke(request: FleetRequest, id: str) -> HttpResponse:
     if request.method == "POST":
         client.revoke(actor=request.actor)
         messages.success(request, _("%(client)s is revoked. Its tokens have stopped.") % {"client": client})
-        return redirect("fleetcontrol:clients", request.fleet.slug)
-    return render(request, "clients/revoke.html", {"client": client})
+        return redirect("clients:index", request.fleet.slug)
+    return render(request, "api/clients/revoke.html", {"client": client})
 
 
 def client_of(request: FleetRequest, id: str) -> ApiClient:
@@ -112,7 +112,7 @@ def client_of(request: FleetRequest, id: str) -> ApiClient:
 
 def shown_once(request: FleetRequest, client: ApiClient, secret: str) -> HttpResponse:
     """The only page that ever shows a secret; `never_cache` keeps it from being kept."""
-    return render(request, "clients/secret.html", {"client": client, "secret": secret})
+    return render(request, "api/clients/secret.html", {"client": client, "secret": secret})
 
 
 def add_errors(form: forms.Form, error: ValidationError) -> None:

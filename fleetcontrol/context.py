@@ -79,7 +79,7 @@ def navigation(request: HttpRequest, membership: Membership) -> list[Group]:
         for label, name, icon, key, role in wanted:
             url = address(name, membership.fleet)
             if url and membership.may(role):
-                current = "page" if at == name else "true" if section_of(at) == section_of(name) else ""
+                current = "page" if at == name else "true" if here and here.namespace == name.partition(":")[0] else ""
                 badge = attention(membership.fleet) if name == "credentials:index" else 0
                 busy = name == "imports:index" and imports_run(membership.fleet)
                 yield Entry(label, url, icon, key, current, badge, busy)
@@ -99,21 +99,15 @@ def navigation(request: HttpRequest, membership: Membership) -> list[Group]:
             list(
                 entries(
                     (_("OEM Credentials"), "credentials:index", "key-round", "gc", Role.VIEWER),
-                    (_("API Clients"), "fleetcontrol:clients", "plug-zap", "", Role.ADMINISTRATOR),
-                    (_("Members"), "fleetcontrol:members", "users", "gm", Role.ADMINISTRATOR),
-                    (_("Audit history"), "fleetcontrol:audit", "history", "ga", Role.ADMINISTRATOR),
-                    (_("Fleet settings"), "fleetcontrol:settings", "settings", "", Role.ADMINISTRATOR),
+                    (_("API Clients"), "clients:index", "plug-zap", "", Role.ADMINISTRATOR),
+                    (_("Members"), "members:index", "users", "gm", Role.ADMINISTRATOR),
+                    (_("Audit history"), "history:index", "history", "ga", Role.ADMINISTRATOR),
+                    (_("Fleet settings"), "fleets:change", "settings", "", Role.ADMINISTRATOR),
                 )
             ),
         ),
     ]
     return [group for group in groups if group.entries]
-
-
-def section_of(view_name: str) -> str:
-    """The part of a view's name that its section shares: the namespace, or in ours the noun before the first "_"."""
-    namespace, _colon, name = view_name.rpartition(":")
-    return f"{namespace}:{name.rstrip('s').split('_')[0].rstrip('s')}" if namespace == "fleetcontrol" else namespace
 
 
 def address(name: str, fleet: Fleet) -> str:

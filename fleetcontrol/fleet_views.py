@@ -23,8 +23,8 @@ def settings(request: FleetRequest) -> HttpResponse:
         else:
             request.fleet.change(actor=request.actor, **form.cleaned_data)
             messages.success(request, _("Settings saved."))
-            return redirect("fleetcontrol:settings", request.fleet.slug)
-    return render(request, "fleets/settings.html", {"form": form}, status=422 if form.is_bound else 200)
+            return redirect("fleets:change", request.fleet.slug)
+    return render(request, "people/fleets/change.html", {"form": form}, status=422 if form.is_bound else 200)
 
 
 @fleet_view(Role.ADMINISTRATOR)
@@ -39,7 +39,7 @@ def remove(request: FleetRequest) -> HttpResponse:
         return redirect("fleetcontrol:home")
     counts = {"vehicles": request.fleet.vehicles.count(), "credentials": request.fleet.credentials.count()}
     context = {"form": form, **counts}
-    return render(request, "fleets/remove.html", context, status=422 if form.is_bound else 200)
+    return render(request, "people/fleets/remove.html", context, status=422 if form.is_bound else 200)
 
 
 def add(request: HttpRequest) -> HttpResponse:
@@ -55,8 +55,8 @@ def add(request: HttpRequest) -> HttpResponse:
             form.add_error(None, error)
         else:
             messages.success(request, _("The fleet %(name)s is there. Invite its members.") % {"name": fleet})
-            return redirect("fleetcontrol:members", fleet.slug)
-    return render(request, "fleets/add.html", {"form": form}, status=422 if form.is_bound else 200)
+            return redirect("members:index", fleet.slug)
+    return render(request, "people/fleets/add.html", {"form": form}, status=422 if form.is_bound else 200)
 
 
 def second_factor_needed(request: HttpRequest, fleet: str) -> HttpResponse:
@@ -64,4 +64,4 @@ def second_factor_needed(request: HttpRequest, fleet: str) -> HttpResponse:
     found = get_object_or_404(Fleet, slug=fleet, memberships__user=request.user)
     if not found.require_second_factor or has_second_factor(request.user):  # type: ignore[arg-type]  # signed in
         return redirect("vehicles:index", found.slug)
-    return render(request, "fleets/second_factor_needed.html", {"fleet": found}, status=403)
+    return render(request, "people/second_factor_needed.html", {"fleet": found}, status=403)

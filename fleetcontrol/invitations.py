@@ -104,13 +104,13 @@ class Invitation(models.Model):
     @property
     def link(self) -> str:
         token = signing.dumps([self.pk, self.sent_at.isoformat()], salt=_SALT)
-        return f"{settings.PUBLIC_URL}{reverse('fleetcontrol:invitation_accept', args=[token])}"
+        return f"{settings.PUBLIC_URL}{reverse('invitations:accept', args=[token])}"
 
     def send(self) -> None:
         """Email the link, in the language that is active. Raises OSError when the mail server refuses or is away."""
         context = {"invitation": self, "link": self.link}
         subject = _("Invitation to %(fleet)s on FleetControl") % {"fleet": " ".join(self.fleet.name.split())}
-        send_mail(subject, render_to_string("members/invitation.txt", context), None, [self.email])
+        send_mail(subject, render_to_string("people/invitations/email.txt", context), None, [self.email])
 
     def resend(self, *, actor: Actor) -> None:
         """Make a new link that is valid from now; earlier ones no longer work. The caller sends it."""

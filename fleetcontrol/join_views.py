@@ -27,27 +27,27 @@ def accept(request: HttpRequest, token: str) -> HttpResponse:
     """Join as who is signed in, sign in first, or make an account. Who holds the link owns the address."""
     invitation = Invitation.of_token(token)
     if invitation is None:
-        return render(request, "members/invitation_gone.html", status=404)
+        return render(request, "people/invitations/gone.html", status=404)
     user = User.objects.filter(email__iexact=invitation.email).first()
     if user is None:
         return join_as_new(request, invitation)
     if request.user != user:
         sign_in = reverse("account_login", query={"next": request.path})
         context = {"invitation": invitation, "sign_in": sign_in}
-        return render(request, "members/accept_sign_in.html", context)
+        return render(request, "people/invitations/accept_sign_in.html", context)
     if request.method == "POST":
         invitation.accept(user, actor=actor_for(request, user))
         return welcome(request, invitation)
-    return render(request, "members/accept.html", {"invitation": invitation})
+    return render(request, "people/invitations/accept.html", {"invitation": invitation})
 
 
 def join_as_new(request: HttpRequest, invitation: Invitation) -> HttpResponse:
     form = JoinForm(request.POST or None, email=invitation.email)
     if request.user.is_authenticated:
-        return render(request, "members/accept_sign_in.html", {"invitation": invitation, "new": True})
+        return render(request, "people/invitations/accept_sign_in.html", {"invitation": invitation, "new": True})
     if request.method != "POST" or not form.is_valid():
         status = 422 if form.is_bound else 200
-        return render(request, "members/join.html", {"form": form, "invitation": invitation}, status=status)
+        return render(request, "people/invitations/join.html", {"form": form, "invitation": invitation}, status=status)
     with transaction.atomic():
         user = new_person(email=invitation.email, **form.cleaned_data)
         invitation.accept(user, actor=actor_for(request, user))

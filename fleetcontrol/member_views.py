@@ -24,7 +24,7 @@ from fleetcontrol.people_forms import InviteForm, RoleForm
 def index(request: FleetRequest) -> HttpResponse:
     """All members and open invitations."""
     context = {"members": listed(request.fleet), "invitations": request.fleet.invitations.order_by("email")}
-    return render(request, "members/index.html", context)
+    return render(request, "people/members/index.html", context)
 
 
 @fleet_view(Role.ADMINISTRATOR)
@@ -41,9 +41,9 @@ def invite(request: FleetRequest) -> HttpResponse:
             form.add_error("emails", error.messages)
         else:
             send(request, invitations)
-            return redirect("fleetcontrol:members", request.fleet.slug)
+            return redirect("members:index", request.fleet.slug)
     status = 422 if form.is_bound else 200
-    return render(request, "members/invite.html", {"form": form}, status=status)
+    return render(request, "people/members/invite.html", {"form": form}, status=status)
 
 
 @fleet_view(Role.ADMINISTRATOR)
@@ -57,7 +57,7 @@ def change(request: FleetRequest, pk: int) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         role = form.cleaned_data["role"]
         if own and role != membership.role and "confirmed" not in request.POST:
-            return render(request, "members/step_down.html", {**context, "role": role})
+            return render(request, "people/members/step_down.html", {**context, "role": role})
         try:
             membership.change(role=role, actor=request.actor)
         except LastAdministrator:
@@ -65,10 +65,8 @@ def change(request: FleetRequest, pk: int) -> HttpResponse:
         else:
             words = _("%(name)s now has the role %(role)s.") % {"name": membership, "role": role.label}
             messages.success(request, words)
-            return redirect(
-                "fleetcontrol:home" if own else "fleetcontrol:members", *([] if own else [request.fleet.slug])
-            )
-    return render(request, "members/change.html", context, status=422 if form.is_bound else 200)
+            return redirect("fleetcontrol:home" if own else "members:index", *([] if own else [request.fleet.slug]))
+    return render(request, "people/members/change.html", context, status=422 if form.is_bound else 200)
 
 
 @fleet_view(Role.ADMINISTRATOR)
@@ -81,10 +79,10 @@ def remove(request: FleetRequest, pk: int) -> HttpResponse:
             membership.remove(actor=request.actor)
         except LastAdministrator:
             messages.error(request, last_administrator())
-            return redirect("fleetcontrol:members", request.fleet.slug)
+            return redirect("members:index", request.fleet.slug)
         messages.success(request, _("%(name)s is no longer a member.") % {"name": membership})
-        return redirect("fleetcontrol:home") if own else redirect("fleetcontrol:members", request.fleet.slug)
-    return render(request, "members/remove.html", {"member": membership, "own": own})
+        return redirect("fleetcontrol:home") if own else redirect("members:index", request.fleet.slug)
+    return render(request, "people/members/remove.html", {"member": membership, "own": own})
 
 
 @require_POST
@@ -94,7 +92,7 @@ def resend(request: FleetRequest, pk: str) -> HttpResponse:
     invitation = get_object_or_404(request.fleet.invitations, pk=pk)
     invitation.resend(actor=request.actor)
     send(request, [invitation])
-    return redirect("fleetcontrol:members", request.fleet.slug)
+    return redirect("members:index", request.fleet.slug)
 
 
 @fleet_view(Role.ADMINISTRATOR)
@@ -104,8 +102,8 @@ def revoke(request: FleetRequest, pk: str) -> HttpResponse:
     if request.method == "POST":
         invitation.revoke(actor=request.actor)
         messages.success(request, _("The invitation of %(email)s is revoked.") % {"email": invitation.email})
-        return redirect("fleetcontrol:members", request.fleet.slug)
-    return render(request, "members/revoke.html", {"invitation": invitation})
+        return redirect("members:index", request.fleet.slug)
+    return render(request, "people/invitations/revoke.html", {"invitation": invitation})
 
 
 def listed(fleet: Fleet) -> QuerySet[Membership]:

@@ -22,7 +22,7 @@ def home(request: HttpRequest) -> HttpResponse:
     assert isinstance(request.user, User)  # noqa: S101 - LoginRequiredMiddleware
     membership = Membership.objects.filter(user=request.user).select_related("fleet").order_by("fleet__name").first()
     if membership is None:
-        return render(request, "no_fleet.html")
+        return render(request, "people/no_fleet.html")
     return redirect("credentials:index", fleet=membership.fleet.slug)
 
 
@@ -68,8 +68,8 @@ def profile(request: HttpRequest) -> HttpResponse:
         form.save()
         AuditEvent.record(None, actor_of(request), "user.change", person, {"name": ["", "replaced"]})
         messages.success(request, _("Your name is saved."))
-        return redirect("fleetcontrol:profile")
-    return render(request, "account/profile.html", {"form": form}, status=422 if form.is_bound else 200)
+        return redirect("people:profile")
+    return render(request, "people/profile.html", {"form": form}, status=422 if form.is_bound else 200)
 
 
 @login_not_required

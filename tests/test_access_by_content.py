@@ -18,16 +18,16 @@ __all__ = ["addresses"]  # a fixture
 pytestmark = pytest.mark.django_db
 # What gives power asks; what takes it away, such as revoking a client, is quick.
 FRESH = {
-    "fleetcontrol:member_invite",
-    "fleetcontrol:member_change",
-    "fleetcontrol:member_remove",
-    "fleetcontrol:invitation_resend",
-    "fleetcontrol:invitation_revoke",
-    "fleetcontrol:settings",
-    "fleetcontrol:settings_remove",
-    "fleetcontrol:client_add",
-    "fleetcontrol:client_change",
-    "fleetcontrol:client_replace",
+    "members:invite",
+    "members:change",
+    "members:remove",
+    "invitations:resend",
+    "invitations:revoke",
+    "fleets:change",
+    "fleets:remove",
+    "clients:add",
+    "clients:change",
+    "clients:replace_secret",
 }
 
 
@@ -115,7 +115,7 @@ def test_a_leaked_secret_is_not_looked_for_in_another_fleet(as_bob: Client, flee
 def test_the_history_of_another_fleets_people_is_not_filtered_for(
     as_alice: Client, fleet: Fleet, charlie: User
 ) -> None:
-    page = as_alice.get(reverse("fleetcontrol:audit", args=[fleet.slug]), {"who": f"user:{charlie.pk}"})
+    page = as_alice.get(reverse("history:index", args=[fleet.slug]), {"who": f"user:{charlie.pk}"})
     assert "<details>" not in page.content.decode()
 
 

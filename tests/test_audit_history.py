@@ -26,7 +26,7 @@ KINDS = "access|audit|client|credential|fleet|invitation|member|secret|user|vehi
 
 @pytest.fixture
 def page(fleet: Fleet) -> str:
-    return reverse("fleetcontrol:audit", args=[fleet.slug])
+    return reverse("history:index", args=[fleet.slug])
 
 
 def test_an_entry_says_who_did_what(as_alice: Client, alice: User, fleet: Fleet, page: str) -> None:
@@ -94,7 +94,7 @@ def test_another_fleets_history_is_not_shown(as_charlie: Client, as_alice: Clien
 
 def test_the_export_holds_what_the_filters_show(as_alice: Client, fleet: Fleet) -> None:
     factory.a_vehicle(fleet, name="=HYPERLINK(1)")
-    address = reverse("fleetcontrol:audit_export", args=[fleet.slug, "csv"])
+    address = reverse("history:export", args=[fleet.slug, "csv"])
     text = b"".join(as_alice.get(address, {"area": "vehicle"}).streaming_content).decode()  # type: ignore[attr-defined]
     (row,) = csv.DictReader(io.StringIO(text))
     assert row["action"] == "vehicle.add"
@@ -104,7 +104,7 @@ def test_the_export_holds_what_the_filters_show(as_alice: Client, fleet: Fleet) 
 
 
 def test_json_lines_hold_one_event_each(as_alice: Client, fleet: Fleet) -> None:
-    address = reverse("fleetcontrol:audit_export", args=[fleet.slug, "jsonl"])
+    address = reverse("history:export", args=[fleet.slug, "jsonl"])
     lines = b"".join(as_alice.get(address).streaming_content).decode().splitlines()  # type: ignore[attr-defined]
     assert [json.loads(line)["action"] for line in lines][-1] == "fleet.add"
 

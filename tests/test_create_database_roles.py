@@ -94,7 +94,7 @@ def test_a_version_goes_only_with_its_credential(as_web: Client) -> None:
 
 def test_the_web_process_does_its_work_under_the_role(as_web: Client, alice: User) -> None:
     fleet, credential = Fleet.objects.get(), Credential.objects.get()
-    for name in ("credentials:index", "vehicles:index", "fleetcontrol:members", "fleetcontrol:audit"):
+    for name in ("credentials:index", "vehicles:index", "members:index", "history:index"):
         assert as_web.get(reverse(name, args=[fleet.slug])).status_code == 200
     credential.rotate(actor=factory.TEST, values={"client_secret": "another"})
     credential.revert(actor=factory.TEST)
@@ -103,14 +103,12 @@ def test_the_web_process_does_its_work_under_the_role(as_web: Client, alice: Use
     vehicle.remove(actor=factory.TEST)
     credential.remove(actor=factory.TEST)
     invite = {"emails": "nina@example.com", "role": "viewer"}
-    assert as_web.post(reverse("fleetcontrol:member_invite", args=[fleet.slug]), invite).status_code == 302
+    assert as_web.post(reverse("members:invite", args=[fleet.slug]), invite).status_code == 302
     browser = Client()
     browser.post("/accounts/login/", {"login": alice.email, "password": "pw-of-tests"})
     assert "_auth_user_id" in browser.session
     assert AuditEvent.objects.filter(action="user.sign_in").exists()
-    assert (
-        as_web.post(reverse("fleetcontrol:settings_remove", args=[fleet.slug]), {"name": fleet.name}).status_code == 302
-    )
+    assert as_web.post(reverse("fleets:remove", args=[fleet.slug]), {"name": fleet.name}).status_code == 302
     assert not Membership.objects.exists()
 
 

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.django_db
 
 
 def test_the_name_is_changed_and_the_address_stays(as_alice: Client, fleet: Fleet) -> None:
-    as_alice.post(reverse("fleetcontrol:settings", args=[fleet.slug]), {"name": "Südlicht"})
+    as_alice.post(reverse("fleets:change", args=[fleet.slug]), {"name": "Südlicht"})
     fleet.refresh_from_db()
     assert (fleet.name, fleet.slug) == ("Südlicht", "nordlicht-logistik")
     assert AuditEvent.objects.filter(action="fleet.change").exists()
@@ -22,7 +22,7 @@ def test_the_name_is_changed_and_the_address_stays(as_alice: Client, fleet: Flee
 
 def test_a_second_factor_is_required_only_by_somebody_who_has_one(as_alice: Client, alice: User, fleet: Fleet) -> None:
     page, wanted = (
-        reverse("fleetcontrol:settings", args=[fleet.slug]),
+        reverse("fleets:change", args=[fleet.slug]),
         {"name": fleet.name, "require_second_factor": "on"},
     )
     assert "Set up a second factor for yourself first" in as_alice.post(page, wanted).content.decode()
@@ -49,7 +49,7 @@ def test_recovery_codes_alone_are_no_second_factor(as_bob: Client, bob: User, fl
 
 def test_a_fleet_is_deleted_by_typing_its_name(as_alice: Client, fleet: Fleet) -> None:
     factory.a_vehicle(fleet, factory.a_credential(fleet))
-    page = reverse("fleetcontrol:settings_remove", args=[fleet.slug])
+    page = reverse("fleets:remove", args=[fleet.slug])
     assert as_alice.post(page, {"name": "something"}).status_code == 422
     assert as_alice.post(page, {"name": fleet.name}).status_code == 302
     assert not Fleet.objects.filter(pk=fleet.pk).exists()
@@ -57,7 +57,7 @@ def test_a_fleet_is_deleted_by_typing_its_name(as_alice: Client, fleet: Fleet) -
 
 
 def test_superusers_make_new_fleets_and_nobody_else(as_alice: Client) -> None:
-    page = reverse("fleetcontrol:fleet_add")
+    page = reverse("fleets:add")
     assert as_alice.get(page).status_code == 404
     root = factory.a_user("Root", is_superuser=True)
     browser = signed_in(root)
@@ -68,6 +68,6 @@ def test_superusers_make_new_fleets_and_nobody_else(as_alice: Client) -> None:
 
 
 def test_a_person_changes_their_name(as_bob: Client, bob: User) -> None:
-    as_bob.post(reverse("fleetcontrol:profile"), {"name": "Robert"})
+    as_bob.post(reverse("people:profile"), {"name": "Robert"})
     bob.refresh_from_db()
     assert bob.name == "Robert"

@@ -22,12 +22,12 @@ NEW = {"name": "Nina", "password": "quite-long-and-odd-7"}
 
 
 def url(name: str, fleet: Fleet, *args: object) -> str:
-    return reverse(f"fleetcontrol:{name}", args=[fleet.slug, *args])
+    return reverse(name, args=[fleet.slug, *args])
 
 
 def invited(as_alice: Client, fleet: Fleet, emails: str = "nina@example.com", role: str = "manager") -> list[str]:
     """Invites through the page; the links of the emails."""
-    answer = as_alice.post(url("member_invite", fleet), {"emails": emails, "role": role})
+    answer = as_alice.post(url("members:invite", fleet), {"emails": emails, "role": role})
     assert answer.status_code == 302, answer.content.decode()
     return [re.findall(r"http://localhost:8000(\S+)", str(message.body))[0] for message in mail.outbox]
 
@@ -36,7 +36,7 @@ def test_several_people_are_invited_at_once(as_alice: Client, fleet: Fleet) -> N
     links = invited(as_alice, fleet, "nina@example.com, olaf@example.com\npia@example.com")
     assert len(set(links)) == 3
     assert "invites you to the fleet Nordlicht Logistik" in str(mail.outbox[0].body)
-    page = as_alice.get(url("members", fleet)).content.decode()
+    page = as_alice.get(url("members:index", fleet)).content.decode()
     assert "olaf@example.com" in page
 
 
@@ -45,7 +45,7 @@ def test_several_people_are_invited_at_once(as_alice: Client, fleet: Fleet) -> N
     [("nonsense", "Not an email address"), ("bob@example.com", "Members of this fleet already"), ("", "at least one")],
 )
 def test_a_wrong_invitation_invites_nobody(as_alice: Client, bob: User, fleet: Fleet, emails: str, words: str) -> None:
-    answer = as_alice.post(url("member_invite", fleet), {"emails": f"{emails}", "role": "viewer"})
+    answer = as_alice.post(url("members:invite", fleet), {"emails": f"{emails}", "role": "viewer"})
     assert answer.status_code == 422
     assert words in answer.content.decode()
     assert not Invitation.objects.exists()
@@ -87,7 +87,7 @@ def test_an_invitation_is_for_its_address_only(as_alice: Client, as_charlie: Cli
 def test_a_resent_invitation_makes_the_earlier_link_useless(as_alice: Client, fleet: Fleet, client: Client) -> None:
     invited(as_alice, fleet)
     invitation = Invitation.objects.get()
-    as_alice.post(url("invitation_resend", fleet, invitation.pk))
+    as_alice.post(url("invitations:resend", fleet, invitation.pk))
     first, second = (re.findall(r"http://localhost:8000(\S+)", str(message.body))[0] for message in mail.outbox)
     assert client.get(first).status_code == 404
     assert client.get(second).status_code == 200
@@ -95,7 +95,7 @@ def test_a_resent_invitation_makes_the_earlier_link_useless(as_alice: Client, fl
 
 def test_a_revoked_invitation_is_gone(as_alice: Client, fleet: Fleet, client: Client) -> None:
     (link,) = invited(as_alice, fleet)
-    as_alice.post(url("invitation_revoke", fleet, Invitation.objects.get().pk))
+    as_alice.post(url("invitations:revoke", fleet, Invitation.objects.get().pk))
     assert client.get(link).status_code == 404
 
 
@@ -108,7 +108,7 @@ def test_an_old_link_and_a_forged_one_are_refused(as_alice: Client, fleet: Fleet
 
 def test_a_role_is_changed(as_alice: Client, bob: User, fleet: Fleet) -> None:
     membership = bob.memberships.get()
-    as_alice.post(url("member_change", fleet, membership.pk), {"role": "viewer"})
+    as_alice.post(url("members:change", fleet, membership.pk), {"role": "viewer"})
     membership.refresh_from_db()
     assert membership.role == "viewer"
     assert AuditEvent.objects.filter(action="member.change", changes={"role": ["manager", "viewer"]}).exists()
@@ -117,20 +117,20 @@ def test_a_role_is_changed(as_alice: Client, bob: User, fleet: Fleet) -> None:
 def test_ones_own_role_is_given_up_only_after_a_confirmation(as_alice: Client, alice: User, fleet: Fleet) -> None:
     factory.a_member(fleet, Role.ADMINISTRATOR, name="Ada")
     membership = alice.memberships.get()
-    answer = as_alice.post(url("member_change", fleet, membership.pk), {"role": "viewer"})
+    answer = as_alice.post(url("members:change", fleet, membership.pk), {"role": "viewer"})
     assert "Give up your role?" in answer.content.decode()
     membership.refresh_from_db()
     assert membership.role == "administrator"
-    as_alice.post(url("member_change", fleet, membership.pk), {"role": "viewer", "confirmed": "yes"})
+    as_alice.post(url("members:change", fleet, membership.pk), {"role": "viewer", "confirmed": "yes"})
     membership.refresh_from_db()
     assert membership.role == "viewer"
 
 
 def test_the_last_administrator_stays(as_alice: Client, alice: User, bob: User, fleet: Fleet) -> None:
     membership = alice.memberships.get()
-    answer = as_alice.post(url("member_change", fleet, membership.pk), {"role": "viewer", "confirmed": "yes"})
+    answer = as_alice.post(url("members:change", fleet, membership.pk), {"role": "viewer", "confirmed": "yes"})
     assert "Make someone else an administrator first" in answer.content.decode()
-    as_alice.post(url("member_remove", fleet, membership.pk))
+    as_alice.post(url("members:remove", fleet, membership.pk))
     assert alice.memberships.filter(role="administrator").exists()
 
 
@@ -141,12 +141,12 @@ def test_a_blocked_administrator_does_not_count(alice: User, fleet: Fleet) -> No
 
 
 def test_a_removed_member_is_out_at_once(as_alice: Client, as_bob: Client, bob: User, fleet: Fleet) -> None:
-    as_alice.post(url("member_remove", fleet, bob.memberships.get().pk))
+    as_alice.post(url("members:remove", fleet, bob.memberships.get().pk))
     assert as_bob.get(reverse("vehicles:index", args=[fleet.slug])).status_code == 404
 
 
 def test_members_are_changed_only_after_a_fresh_sign_in(alice: User, bob: User, fleet: Fleet) -> None:
-    stale, target = signed_in(alice, fresh=False), url("member_remove", fleet, bob.memberships.get().pk)
+    stale, target = signed_in(alice, fresh=False), url("members:remove", fleet, bob.memberships.get().pk)
     answer = stale.post(target)
     assert answer.url.startswith(reverse("account_reauthenticate"))  # type: ignore[attr-defined]
     assert bob.memberships.exists()
@@ -159,9 +159,9 @@ def test_the_members_page_takes_the_same_queries_for_many(
 ) -> None:
     for number in range(12):
         factory.a_member(fleet, Role.VIEWER, name=f"Person {number}")
-    as_alice.get(url("members", fleet))  # the first one notes where she is signed in
+    as_alice.get(url("members:index", fleet))  # the first one notes where she is signed in
     with django_assert_max_num_queries(14):  # type: ignore[attr-defined]
-        assert as_alice.get(url("members", fleet)).status_code == 200
+        assert as_alice.get(url("members:index", fleet)).status_code == 200
 
 
 def two_at_once(*acts: Callable[[], None]) -> list[BaseException]:

@@ -98,8 +98,8 @@ def test_no_page_and_no_admin_form_shows_the_secret(said: list[Any], root: Clien
         *(at(fleet, f"credentials:{name}", id=credential.pk) for name in ("detail", "change", "rotate", "remove")),
         *(at(fleet, f"vehicles:{name}") for name in ("index", "export")),
         *(at(fleet, f"vehicles:{name}", id=vehicle.pk) for name in ("detail", "change", "remove")),
-        at(fleet, "fleetcontrol:audit"),
-        at(fleet, "fleetcontrol:audit_export", kind="csv"),
+        at(fleet, "history:index"),
+        at(fleet, "history:export", kind="csv"),
     ]
     for kind, row in (("credentials_credential", credential), ("vehicles_vehicle", vehicle)):
         addresses.append(reverse(f"admin:{kind}_changelist"))
