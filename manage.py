@@ -13,6 +13,8 @@ if sys.version_info < (3, 12):  # noqa: UP036 - this is the check itself
 
 def main():  # type: ignore[no-untyped-def]  # an annotation would be new syntax to an old Python
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "fleetcontrol.settings")
+    if sys.argv[1:2] == ["quickstart"]:
+        os.environ.setdefault("MAKE_KEYS", "true")  # settings.py reads it
     try:
         from django.core.management import execute_from_command_line
     except ImportError:
@@ -22,11 +24,18 @@ def main():  # type: ignore[no-untyped-def]  # an annotation would be new syntax
         )
     from django.core.exceptions import ImproperlyConfigured
     from django.db import OperationalError, ProgrammingError
+    from django.db.migrations.exceptions import InconsistentMigrationHistory
 
     try:
         execute_from_command_line(sys.argv)
     except ImproperlyConfigured as error:  # what settings.py found missing or wrong, in one sentence
         sys.exit(str(error))
+    except InconsistentMigrationHistory:
+        sys.exit(
+            "This database was made by a FleetControl before its first release, and its tables cannot be taken over. "
+            "To begin anew, delete the folder var/ and, if you started it as root, the folder that var/postgres/data "
+            "leads to; with DATABASE_URL, name an empty database."
+        )
     except OperationalError as error:
         if "--traceback" in sys.argv:
             raise

@@ -23,8 +23,9 @@ from django.conf import settings
 
 from benchmarks.database import connection, own_database
 from credentials.models import Credential
-from fleetcontrol.clients import PERMISSIONS, ApiClient
-from fleetcontrol.models import Actor, Fleet
+from fleetcontrol.api.models import PERMISSIONS, ApiClient
+from fleetcontrol.audit.models import Actor
+from fleetcontrol.people.models import Fleet
 from vehicles.models import Vehicle
 
 ACTOR = Actor.command("benchmark")

@@ -32,13 +32,13 @@ def answer(content: bytes) -> HttpResponse:
 
 
 def credential(request: HttpRequest, id: str) -> HttpResponse:
-    rows("SELECT * FROM fleetcontrol_apiclient LIMIT 1")
+    rows("SELECT * FROM api_apiclient LIMIT 1")
     rows("SELECT * FROM credentials_credential WHERE id = %s", id)
     return answer(CREDENTIAL)
 
 
 def vehicles(request: HttpRequest) -> HttpResponse:
-    rows("SELECT * FROM fleetcontrol_apiclient LIMIT 1")
+    rows("SELECT * FROM api_apiclient LIMIT 1")
     rows("SELECT * FROM vehicles_vehicle ORDER BY id LIMIT 50")
     return answer(VEHICLES)
 
@@ -46,7 +46,7 @@ def vehicles(request: HttpRequest) -> HttpResponse:
 def add(request: HttpRequest) -> HttpResponse:
     """The rows are copies of rows that are there, with what must be unique made new."""
     len(request.body)
-    rows("SELECT * FROM fleetcontrol_apiclient LIMIT 1")
+    rows("SELECT * FROM api_apiclient LIMIT 1")
     ((credential_id, fleet_id),) = rows("SELECT id, fleet_id FROM credentials_credential LIMIT 1")
     id = str(ULID())
     with transaction.atomic(), connection.cursor() as cursor:
@@ -59,7 +59,7 @@ def add(request: HttpRequest) -> HttpResponse:
             [id, fleet_id, id, id, credential_id],
         )
         cursor.execute(
-            "INSERT INTO fleetcontrol_auditevent (fleet_id, time, actor_kind, actor_id, actor_label, action,"
+            "INSERT INTO audit_auditevent (fleet_id, time, actor_kind, actor_id, actor_label, action,"
             " target_kind, target_id, target_label, changes, flow_id) VALUES (%s, now(), 'client', 'bare', 'bare',"
             ' \'vehicle.add\', \'vehicle\', %s, %s, \'{"name": [null, "x"], "make": [null, "NIU"]}\', %s)',
             [fleet_id, id, id, id],

@@ -32,8 +32,8 @@ def empty(*tables: str) -> None:
     """Take all rows out of tables and settle what is left to do for them, so that runs start alike."""
     with connection.cursor() as cursor:
         for table in tables:
-            if table == "fleetcontrol_auditevent":
-                cursor.execute("ALTER TABLE fleetcontrol_auditevent DISABLE TRIGGER USER")
+            if table == "audit_auditevent":
+                cursor.execute("ALTER TABLE audit_auditevent DISABLE TRIGGER USER")
         cursor.execute("TRUNCATE " + ", ".join(tables) + " CASCADE")
         cursor.execute("CHECKPOINT")
 

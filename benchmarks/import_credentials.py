@@ -18,18 +18,21 @@ from django.db import transaction
 from benchmarks import files
 from benchmarks.database import copy, empty, own_database, rows_of
 from credentials.imports import CredentialImporter
-from credentials.versions import CredentialSecret
-from fleetcontrol import bulk_columns, tabular
-from fleetcontrol.bulk import bulk_import
-from fleetcontrol.bulk_importer import Options
-from fleetcontrol.models import Actor, Fleet, new_id
+from credentials.models import CredentialSecret
+from fleetcontrol import tabular
+from fleetcontrol.audit.models import Actor
+from fleetcontrol.db.ids import new_id
+from fleetcontrol.imports import columns as bulk_columns
+from fleetcontrol.imports.importer import Options
+from fleetcontrol.imports.load import bulk_import
+from fleetcontrol.people.models import Fleet
 
 ACTOR = Actor.command("benchmark")
 TIMES = 3
 TABLES = {
     "credentials_credential": "true",
     "credentials_credentialsecret": "true",
-    "fleetcontrol_auditevent": "action = 'credential.add'",
+    "audit_auditevent": "action = 'credential.add'",
 }
 
 

@@ -7,7 +7,7 @@ import tablib
 from import_export import fields, resources, widgets
 
 from credentials.models import Credential
-from fleetcontrol.models import Fleet
+from fleetcontrol.people.models import Fleet
 from vehicles.models import Vehicle
 
 

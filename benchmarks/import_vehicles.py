@@ -15,16 +15,18 @@ from benchmarks import files
 from benchmarks.database import connection, copy, empty, own_database, own_peak, peak_of, rows_of
 from benchmarks.import_export import run as run_import_export
 from credentials.models import Credential
-from fleetcontrol import bulk_columns, tabular
-from fleetcontrol.bulk import Report, bulk_import
-from fleetcontrol.bulk_importer import Options
-from fleetcontrol.models import Actor, Fleet
+from fleetcontrol import tabular
+from fleetcontrol.audit.models import Actor
+from fleetcontrol.imports import columns as bulk_columns
+from fleetcontrol.imports.importer import Options
+from fleetcontrol.imports.load import Report, bulk_import
+from fleetcontrol.people.models import Fleet
 from vehicles.imports import VehicleImporter
 
 ACTOR = Actor.command("benchmark")
 TIMES = 3
 ROWS_OF_IMPORT_EXPORT = 2_000
-_TABLES = ("vehicles_vehicle", "fleetcontrol_auditevent")
+_TABLES = ("vehicles_vehicle", "audit_auditevent")
 
 
 def run(path: Path, fleet: Fleet, *, dry_run: bool = False) -> Report:

@@ -18,8 +18,8 @@ from django.urls import reverse
 
 from benchmarks.database import connection, own_database
 from credentials.models import Credential
-from fleetcontrol.models import Fleet, Role, User
-from fleetcontrol.session_cookie import cookie_of
+from fleetcontrol.people.models import Fleet, Role, User
+from fleetcontrol.web.session_cookie import cookie_of
 from tests import factory
 
 PLAIN_FILES = {"staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}}
@@ -70,7 +70,7 @@ def main(vehicles: int) -> None:
             "admin: vehicles, last page": reverse("admin:vehicles_vehicle_changelist") + "?p=200",
             "admin: credentials": reverse("admin:credentials_credential_changelist"),
             "admin: delete refused": reverse("admin:credentials_credential_delete", args=[used[0].pk]),
-            "admin: audit events": reverse("admin:fleetcontrol_auditevent_changelist"),
+            "admin: audit events": reverse("admin:audit_auditevent_changelist"),
         }
         client = administrator()
         page = client.get(addresses["vehicles"]).context["listing"].page

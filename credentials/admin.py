@@ -14,10 +14,11 @@ from django.utils.translation import gettext_lazy, ngettext
 from credentials import brands
 from credentials.forms import form_field
 from credentials.models import Credential, CredentialInUse
-from credentials.sign_in import Outcome
-from fleetcontrol.access import actor_of
-from fleetcontrol.admin_site import FleetFilter, VerbAdmin, VerbForm, first_step
-from fleetcontrol.models import Fleet
+from credentials.oem.sign_in import Outcome
+from fleetcontrol.audit.models import actor_of
+from fleetcontrol.pages.admin_site import VerbAdmin, VerbForm
+from fleetcontrol.people.admin import FleetFilter, first_step
+from fleetcontrol.people.models import Fleet
 
 NAMED_VEHICLES = 10
 CHECKED_AT_ONCE = 5

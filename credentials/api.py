@@ -30,7 +30,7 @@ from credentials.api_schema import (
 )
 from credentials.brands import Brand, UnknownBrand, catalogue, find
 from credentials.models import Credential, CredentialInUse
-from fleetcontrol.contract import (
+from fleetcontrol.api.operations import (
     BODY_PROBLEMS,
     ApiRequest,
     PageQuery,
@@ -45,7 +45,7 @@ from fleetcontrol.contract import (
     page_of,
     page_of_few,
 )
-from fleetcontrol.problems import (
+from fleetcontrol.api.problems import (
     CONFLICTING_RESOURCE,
     RESOURCE_MODIFIED,
     RESOURCE_NOT_FOUND,
@@ -54,9 +54,16 @@ from fleetcontrol.problems import (
     ProblemError,
     by_field,
 )
+from fleetcontrol.imports.api import router as import_router
 
 router = Router(tags=["OEM credentials"])
 READ, WRITE = "telematics-credentials.ro", "telematics-credentials"
+imports = import_router(
+    "credential",
+    read=READ,
+    write=WRITE,
+    example="name,brand,client_id,client_secret\nNIU Hamburg,NIU,client1,supersecret\n",
+)
 CHECKS = 60  # of one client in a minute
 
 

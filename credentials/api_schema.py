@@ -9,9 +9,9 @@ from pydantic import ConfigDict, Field
 
 from credentials.brands import Brand, Role, catalogue
 from credentials.models import Credential, Status
-from credentials.sign_in import Outcome
-from fleetcontrol.contract import Day, JsonBody, PageQuery
-from fleetcontrol.reading import Reader, Row, from_json
+from credentials.oem.sign_in import Outcome
+from fleetcontrol.api.operations import Day, JsonBody, PageQuery
+from fleetcontrol.db.reading import Reader, Row, from_json
 
 SENT = {"name": "Mercedes-Benz fleet Berlin", "client_id": "client1", "client_secret": "supersecret"}
 SHOWN: dict[str, Any] = {

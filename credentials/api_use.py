@@ -15,8 +15,8 @@ from ninja import Router
 from credentials.api import credential_at
 from credentials.api_schema import LENT, RELEASED, LoanOut, SecretOut
 from credentials.models import Credential, SignInFailed, TooManyWait
-from fleetcontrol.contract import ApiRequest, answer, not_found, operation
-from fleetcontrol.problems import (
+from fleetcontrol.api.operations import ApiRequest, answer, not_found, operation
+from fleetcontrol.api.problems import (
     CONFLICTING_RESOURCE,
     INTERNAL_SERVER_ERROR,
     OEM_SIGN_IN_FAILED,

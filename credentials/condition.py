@@ -11,9 +11,8 @@ from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from credentials.models import Credential, Status
-from credentials.queryset import ATTENTION_BEFORE_END
-from fleetcontrol.templatetags.when import at, when
+from credentials.models import ATTENTION_BEFORE_END, Credential, Status
+from fleetcontrol.pages.templatetags.when import at, when
 
 if TYPE_CHECKING:
     from django.utils.safestring import SafeString

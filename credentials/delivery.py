@@ -17,9 +17,8 @@ from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from credentials.notices import Notice
-from credentials.webhooks import Webhook
-from fleetcontrol.models import Fleet, Role, User
+from credentials.models import Notice, Webhook
+from fleetcontrol.people.models import Fleet, Role, User
 
 logger = logging.getLogger(__name__)
 

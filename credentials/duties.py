@@ -3,31 +3,25 @@
 from django.utils import timezone
 
 from credentials import delivery, reminders, rounds
-from credentials.usable import OemToken
-from credentials.versions import CredentialSecret
-from fleetcontrol.duties import duty
-from fleetcontrol.models import Actor
+from credentials.models import CredentialSecret, OemToken
+from fleetcontrol.audit.models import Actor
 
 
-@duty
 def erase_former_secrets() -> str:
     erased = CredentialSecret.objects.all().erase_due(actor=Actor.system())
     return f"{erased} erased" if erased else ""
 
 
-@duty
 def erase_oem_tokens() -> str:
     erased = OemToken.erase_ended()
     return f"{erased} erased" if erased else ""
 
 
-@duty
 def check_credentials() -> str:
     checked = rounds.check_due()
     return f"{checked} checked" if checked else ""
 
 
-@duty
 def send_notices() -> str:
     new = reminders.note_ends(timezone.localdate()) + reminders.note_statuses()
     emails, posts = delivery.email_notices(), delivery.post_notices()

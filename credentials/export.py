@@ -12,9 +12,9 @@ from django.utils import translation
 from credentials import brands
 from credentials.listing import ids, vehicle_counts
 from credentials.models import Credential, CredentialSecret
-from fleetcontrol.access import FleetRequest, fleet_view
-from fleetcontrol.models import Fleet, Role
-from fleetcontrol.tabular.download import download
+from fleetcontrol.pages.download import download
+from fleetcontrol.people.access import FleetRequest, fleet_view
+from fleetcontrol.people.models import Fleet, Role
 
 _LAST = (
     *("status", "status_since", "reason", "checked_at", "last_worked_at", "last_used_at"),
@@ -26,7 +26,7 @@ _LAST = (
 def export(request: FleetRequest) -> StreamingHttpResponse:
     chosen = ids(request.fleet, request.GET)
     language = translation.get_language() or "en"
-    return download(request, "credentials", header(), rows(request.fleet, chosen, language))
+    return download(request, f"credentials-{request.fleet.slug}", header(), rows(request.fleet, chosen, language))
 
 
 def header() -> list[str]:

@@ -11,9 +11,9 @@ from django.utils.translation import gettext_lazy as _
 
 from credentials.brands import Brand, Field, Kind
 from credentials.models import Credential
-from credentials.sign_in import Verdict
-from fleetcontrol.forms import Choice, Text, VerbForm
-from fleetcontrol.widgets import ChoiceCards, SecretInput, SecretText
+from credentials.oem.sign_in import Verdict
+from fleetcontrol.pages.forms import Choice, Text, VerbForm
+from fleetcontrol.pages.widgets import ChoiceCards, SecretInput, SecretText
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise

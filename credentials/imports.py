@@ -16,13 +16,13 @@ from django.views.decorators.debug import sensitive_variables
 
 from credentials import brands
 from credentials import imports_sql as sql
-from credentials.models import Credential, CredentialSecret, shared_brand
-from credentials.versions import fingerprints_of
-from fleetcontrol.bulk_checks import AUDIT, NEW, Key
-from fleetcontrol.bulk_columns import Field
-from fleetcontrol.bulk_ids import Ids
-from fleetcontrol.bulk_importer import Importer, OnDuplicate, Options, Say
-from fleetcontrol.models import Actor, Fleet
+from credentials.models import Credential, CredentialSecret, fingerprints_of, shared_brand
+from fleetcontrol.audit.models import Actor
+from fleetcontrol.db.ids import Ids
+from fleetcontrol.imports.checks import AUDIT, NEW
+from fleetcontrol.imports.columns import Field
+from fleetcontrol.imports.importer import Importer, Key, OnDuplicate, Options, Say
+from fleetcontrol.people.models import Fleet
 from fleetcontrol.seal import Sealed
 
 _OWN = (

@@ -36,7 +36,7 @@ SELECT r.id, 1, r.value, r.fingerprints, coalesce(r.ends_on, r.secret_ends_on), 
 FROM import_row r WHERE {new}
 """
 INSERT_EVENTS = """
-INSERT INTO fleetcontrol_auditevent ({audit_columns})
+INSERT INTO audit_auditevent ({audit_columns})
 SELECT {audit_values}, 'credential.add', 'credential', r.id, r.name, jsonb_build_object(
     'brand', jsonb_build_array(NULL, r.brand), 'identifier', jsonb_build_array(NULL, coalesce(r.identifier, '')),
     'settings', jsonb_build_array(NULL, coalesce(r.settings, '{{}}')),

@@ -21,9 +21,8 @@ from credentials import brands
 from credentials.attention import Alarm, alarms
 from credentials.condition import Condition, condition
 from credentials.coverage import Coverage
-from credentials.models import Credential, CredentialSecret
-from credentials.queryset import ATTENTION_BEFORE_END, IDLE_AFTER, TROUBLED
-from fleetcontrol.models import Fleet
+from credentials.models import ATTENTION_BEFORE_END, IDLE_AFTER, TROUBLED, Credential, CredentialSecret
+from fleetcontrol.people.models import Fleet
 
 SIZE = 50
 FILTERS = ("", "attention", "unused")

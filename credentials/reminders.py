@@ -7,9 +7,7 @@ from typing import Any
 
 from django.db import models
 
-from credentials.models import Credential, Status
-from credentials.notices import Kind, Notice
-from credentials.queryset import TROUBLED
+from credentials.models import TROUBLED, Credential, Notice, NoticeKind, Status
 
 REMIND_BEFORE = (30, 7, 1, 0)  # days
 
@@ -23,19 +21,19 @@ def note_ends(today: date) -> int:
         days = (credential.ends_on - today).days
         step = min((step for step in REMIND_BEFORE if days <= step), default=0)
         facts = {"ends_on": credential.ends_on.isoformat(), "days": days}
-        notices.append(_notice(Kind.EXPIRES, credential, f"{credential.ends_on}:{step}", facts))
+        notices.append(_notice(NoticeKind.EXPIRES, credential, f"{credential.ends_on}:{step}", facts))
     return _make(notices)
 
 
 def note_statuses() -> int:
     """Make a notice for each status that became bad, or good again, since the last one; returns how many are new."""
-    latest = Notice.objects.filter(credential=models.OuterRef("pk"), kind__in=[Kind.FAILS, Kind.RECOVERED])
+    latest = Notice.objects.filter(credential=models.OuterRef("pk"), kind__in=[NoticeKind.FAILS, NoticeKind.RECOVERED])
     told = models.Subquery(latest.order_by("-id").values("kind")[:1])
     known = Credential.objects.annotate(told=told)
     failing = known.filter(status__in=TROUBLED)
-    recovered = known.filter(status=Status.WORKING, told=Kind.FAILS)
+    recovered = known.filter(status=Status.WORKING, told=NoticeKind.FAILS)
     notices = []
-    for kind, credentials in ((Kind.FAILS, failing), (Kind.RECOVERED, recovered)):
+    for kind, credentials in ((NoticeKind.FAILS, failing), (NoticeKind.RECOVERED, recovered)):
         for credential in credentials:
             facts = {"status": credential.status, "reason": credential.status_reason}
             since = credential.status_since.isoformat(timespec="milliseconds")
@@ -43,7 +41,7 @@ def note_statuses() -> int:
     return _make(notices)
 
 
-def _notice(kind: Kind, credential: Credential, what: str, facts: dict[str, Any]) -> Notice:
+def _notice(kind: NoticeKind, credential: Credential, what: str, facts: dict[str, Any]) -> Notice:
     about = {"name": credential.name, "brand": credential.brand}
     key = f"{kind}:{credential.pk}:{what}"
     return Notice(fleet_id=credential.fleet_id, credential=credential, kind=kind, key=key, facts=about | facts)

@@ -18,8 +18,8 @@ from django.utils import timezone
 
 from credentials.brands import catalogue
 from credentials.models import Credential
-from credentials.sign_in import Outcome, Verdict
-from fleetcontrol.models import Actor
+from credentials.oem.sign_in import Outcome, Verdict
+from fleetcontrol.audit.models import Actor
 
 AGAIN_AFTER = timedelta(hours=6)
 SECONDS_A_ROUND = 200.0  # `tend` comes every five minutes

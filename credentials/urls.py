@@ -1,7 +1,11 @@
 from django.urls import path
 
-import fleetcontrol.converters  # noqa: F401 - registers <ulid:…>
-from credentials import export, move_views, secret_views, views, webhook_views
+import fleetcontrol.pages.converters  # noqa: F401 - registers <ulid:…>
+from credentials import export
+from credentials.views import credentials as views
+from credentials.views import move as move_views
+from credentials.views import secrets as secret_views
+from credentials.views import webhook as webhook_views
 
 app_name = "credentials"
 urlpatterns = [

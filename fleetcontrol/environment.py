@@ -18,6 +18,8 @@ import environ
 from django.core.exceptions import ImproperlyConfigured
 from environ.fileaware_mapping import FileAwareMapping
 
+from fleetcontrol.postgres.server import NAME
+
 _TRUE, _FALSE = ("true", "on", "yes", "1"), ("false", "off", "no", "0", "")
 
 
@@ -63,7 +65,28 @@ def database(env: Environment, variable: str, url: str) -> dict[str, Any]:
         ) from None
     # A socket's folder comes as an option, but dbshell looks for it as the host.
     config["HOST"] = config.get("OPTIONS", {}).pop("host", config["HOST"])
-    # Connections a process keeps open: wsgi.py asks for some, a command needs one and no pool.
+    return _with_pool(env, config)
+
+
+def embedded_database(env: Environment, folder: Path, *, durable: bool = True) -> dict[str, Any]:
+    """Django's settings of the embedded PostgreSQL in this folder, which starts with the first connection.
+
+    Without `durable` a crash of the machine may lose the data, and writing is faster.
+    """
+    return _with_pool(
+        env,
+        {
+            "ENGINE": "fleetcontrol.postgres.backend",
+            "NAME": NAME,
+            "USER": NAME,
+            "PORT": "5432",
+            "EMBEDDED": {"folder": folder, "durable": durable},
+        },
+    )
+
+
+def _with_pool(env: Environment, config: dict[str, Any]) -> dict[str, Any]:
+    """The same with a pool of the connections that a process keeps open: wsgi.py asks for some, a command for none."""
     if size := env.int("DATABASE_POOL", default=0):
         config["OPTIONS"] = {**config.get("OPTIONS", {}), "pool": {"min_size": 1, "max_size": size, "timeout": 10}}
     return {**config, "CONN_HEALTH_CHECKS": True}

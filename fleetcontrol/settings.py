@@ -5,19 +5,26 @@ FleetControl starts its own PostgreSQL and keeps keys it makes itself in var/key
 """
 
 import re
-import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from django.utils.csp import CSP
 from django.utils.translation import gettext_lazy as _
 
-from fleetcontrol import postgres
-from fleetcontrol.environment import Environment, Keys, database, mailer, openid_connect, origin_of, stop, time_zone
+from fleetcontrol.environment import (
+    Environment,
+    Keys,
+    database,
+    embedded_database,
+    mailer,
+    openid_connect,
+    origin_of,
+    stop,
+    time_zone,
+)
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 VAR_DIR = BASE_DIR / "var"
-TESTING = "pytest" in sys.modules
 env = Environment()
 
 
@@ -26,16 +33,11 @@ env = Environment()
 TRIAL = not env.str("DATABASE_URL", default="")
 
 
-try:
-    if not TRIAL:
-        database_url = env.str("DATABASE_URL")
-    elif TESTING:
-        database_url = postgres.ensure(VAR_DIR / "postgres-test", durable=False)
-    else:
-        database_url = postgres.ensure(VAR_DIR / "postgres")
-except postgres.PostgresError as error:
-    raise stop(str(error)) from None
-DATABASES = {"default": database(env, "DATABASE_URL", database_url)}
+DATABASES = {
+    "default": embedded_database(env, VAR_DIR / "postgres")
+    if TRIAL
+    else database(env, "DATABASE_URL", env.str("DATABASE_URL"))
+}
 EXPORT_DATABASE = "default"  # exports read here: they are long, and may be seconds behind
 if replica_url := env.str("DATABASE_REPLICA_URL", default=""):
     EXPORT_DATABASE = "replica"
@@ -46,8 +48,8 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # Keys
 
 KEYS_DIR = VAR_DIR / "keys"
-# Where keys may be made: a trial, and quickstart on a server that is named.
-key = Keys(env, KEYS_DIR, may_make=TRIAL or sys.argv[1:2] == ["quickstart"])
+# Where keys may be made: a trial, and quickstart on a server that is named (manage.py sets MAKE_KEYS for it).
+key = Keys(env, KEYS_DIR, may_make=TRIAL or env.bool("MAKE_KEYS", default=False))
 
 
 SECRET_KEY = key("SECRET_KEY", "the key that signs sessions")
@@ -68,12 +70,14 @@ if not re.fullmatch(r"https?://[^/?#\s\[\]@]+", PUBLIC_URL):
     raise stop("PUBLIC_URL must be the address people use, such as https://fleet.example.com.")
 public = urlsplit(PUBLIC_URL)
 DEBUG = env.bool("DEBUG", default=False)
+STYLEGUIDE = DEBUG  # the page /styleguide/
 HTTPS = public.scheme == "https"
 ALLOWED_HOSTS = [public.hostname, *env.list("ALLOWED_HOSTS", default=[])]
 if not HTTPS:
     ALLOWED_HOSTS += ["localhost", "127.0.0.1", "[::1]"]
 CSRF_TRUSTED_ORIGINS = [f"{public.scheme}://{public.netloc}"]
 ROOT_URLCONF = "fleetcontrol.urls"
+API_URLCONF = "fleetcontrol.api_urls"
 WSGI_APPLICATION = "fleetcontrol.wsgi.application"
 BEHIND_PROXY = env.bool("BEHIND_PROXY", default=False)
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if BEHIND_PROXY else None
@@ -82,10 +86,16 @@ SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if BEHIND_PROXY el
 # Applications
 
 INSTALLED_APPS = [
-    "fleetcontrol",
+    "fleetcontrol.audit",
+    "fleetcontrol.people",
+    "fleetcontrol.api",
+    "fleetcontrol.imports",
     "credentials",
     "vehicles",
-    "fleetcontrol.apps.AdminConfig",
+    "fleetcontrol.history",
+    "fleetcontrol.pages",
+    "fleetcontrol",
+    "fleetcontrol.pages.apps.AdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -106,24 +116,24 @@ INSTALLED_APPS = [
     "allauth.usersessions",
 ]
 MIDDLEWARE = [
-    "fleetcontrol.access.AddressMiddleware",
-    "fleetcontrol.problems.FlowIdMiddleware",
-    "fleetcontrol.logs.RequestMiddleware",
+    "fleetcontrol.web.address.AddressMiddleware",
+    "fleetcontrol.web.logs.FlowIdMiddleware",
+    "fleetcontrol.web.logs.RequestMiddleware",
     "django.middleware.security.SecurityMiddleware",
-    "fleetcontrol.api.ApiMiddleware",
-    "fleetcontrol.headers.HeadersMiddleware",
+    "fleetcontrol.api.middleware.ApiMiddleware",
+    "fleetcontrol.web.headers.HeadersMiddleware",
     "django.middleware.csp.ContentSecurityPolicyMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "fleetcontrol.session_cookie.SignedSessionMiddleware",
+    "fleetcontrol.web.session_cookie.SignedSessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "fleetcontrol.access.LanguageMiddleware",
-    "fleetcontrol.once.KeepInputMiddleware",
+    "fleetcontrol.people.middleware.LanguageMiddleware",
+    "fleetcontrol.pages.once.KeepInputMiddleware",
     "allauth.account.middleware.AccountMiddleware",
-    "fleetcontrol.access.LastSeenMiddleware",
+    "fleetcontrol.people.middleware.LastSeenMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
-    "fleetcontrol.once.OnceMiddleware",
+    "fleetcontrol.pages.once.OnceMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
 ]
@@ -137,9 +147,9 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
-                "fleetcontrol.context.frame",
+                "fleetcontrol.navigation.frame",
             ],
-            "libraries": {"lucide": "fleetcontrol.templatetags.icons"},
+            "libraries": {"lucide": "fleetcontrol.pages.templatetags.icons"},
         },
     }
 ]
@@ -171,10 +181,10 @@ if FLEETCONTROL_DEMO_OEM:
 
 # People
 
-AUTH_USER_MODEL = "fleetcontrol.User"
+AUTH_USER_MODEL = "people.User"
 SILENCED_SYSTEM_CHECKS = [
     "auth.W004",  # emails are unique without regard to case: user_email_unique
-    "templates.W003",  # fleetcontrol.templatetags.icons stands in the place of lucide's own library on purpose
+    "templates.W003",  # fleetcontrol.pages.templatetags.icons stands in the place of lucide's own library on purpose
 ]
 AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
 PASSWORD_HASHERS = [
@@ -196,7 +206,7 @@ ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
 ACCOUNT_EMAIL_VERIFICATION = "none"
-ACCOUNT_ADAPTER = "fleetcontrol.accounts.AccountAdapter"
+ACCOUNT_ADAPTER = "fleetcontrol.people.accounts.AccountAdapter"
 ACCOUNT_LOGOUT_ON_GET = False
 ACCOUNT_SESSION_REMEMBER = None
 ACCOUNT_REAUTHENTICATION_TIMEOUT = 600
@@ -204,9 +214,9 @@ ACCOUNT_RATE_LIMITS = {"login": "30/m/ip", "login_failed": "10/m/ip,5/5m/key", "
 ACCOUNT_EMAIL_NOTIFICATIONS = True
 ACCOUNT_EMAIL_SUBJECT_PREFIX = "FleetControl: "
 ACCOUNT_DEFAULT_HTTP_PROTOCOL = public.scheme
-CACHES = {"default": {"BACKEND": "fleetcontrol.throttle.TableCache"}}
+CACHES = {"default": {"BACKEND": "fleetcontrol.web.throttle.TableCache"}}
 
-MFA_ADAPTER = "fleetcontrol.accounts.MfaAdapter"
+MFA_ADAPTER = "fleetcontrol.people.accounts.MfaAdapter"
 MFA_SUPPORTED_TYPES = ["totp", "recovery_codes", "webauthn"]
 MFA_PASSKEY_LOGIN_ENABLED = True
 MFA_TOTP_TOLERANCE = 1
@@ -214,7 +224,7 @@ MFA_TOTP_TOLERANCE = 1
 MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not HTTPS
 USERSESSIONS_TRACK_ACTIVITY = True
 
-SOCIALACCOUNT_ADAPTER = "fleetcontrol.accounts.SocialAccountAdapter"
+SOCIALACCOUNT_ADAPTER = "fleetcontrol.people.accounts.SocialAccountAdapter"
 SOCIALACCOUNT_LOGIN_ON_GET = False
 OIDC = openid_connect(env)
 SOCIALACCOUNT_PROVIDERS = {"openid_connect": {"APPS": [OIDC] if OIDC else []}}
@@ -239,7 +249,7 @@ STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {
         "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
-        if TESTING or DEBUG
+        if DEBUG
         else "whitenoise.storage.CompressedManifestStaticFilesStorage"
     },
 }
@@ -272,7 +282,7 @@ SECURE_HSTS_SECONDS = 365 * 24 * 3600 if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
-DEFAULT_EXCEPTION_REPORTER_FILTER = "fleetcontrol.error_report.NoValues"
+DEFAULT_EXCEPTION_REPORTER_FILTER = "fleetcontrol.web.error_report.NoValues"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
 DATA_UPLOAD_MAX_NUMBER_FILES = 5
 MAX_UPLOAD_MB = env.int("MAX_UPLOAD_MB", default=200)
@@ -284,8 +294,8 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {
-        "json": {"()": "fleetcontrol.logs.JsonLines"},
-        "plain": {"()": "fleetcontrol.logs.Plain", "format": "%(levelname)s %(name)s: %(message)s"},
+        "json": {"()": "fleetcontrol.web.logs.JsonLines"},
+        "plain": {"()": "fleetcontrol.web.logs.Plain", "format": "%(levelname)s %(name)s: %(message)s"},
     },
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain" if TRIAL else "json"}},
     "root": {"handlers": ["stderr"], "level": "INFO"},

@@ -10,8 +10,8 @@ from urllib.parse import urlencode
 
 from django.test import Client
 
-from fleetcontrol.clients import PERMISSIONS, ApiClient
-from fleetcontrol.models import Fleet
+from fleetcontrol.api.models import PERMISSIONS, ApiClient
+from fleetcontrol.people.models import Fleet
 from tests.factory import TEST
 
 type Answer = Any  # what the test client gives: an HttpResponse with json()

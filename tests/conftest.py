@@ -12,9 +12,9 @@ from django.db import connection
 from django.test import Client
 from pytest_django.fixtures import Settings
 
-from credentials.demo_oem import DemoOem
-from fleetcontrol.models import Fleet, Role, User
-from fleetcontrol.session_cookie import cookie_of, session_key_of
+from credentials.oem.demo import DemoOem
+from fleetcontrol.people.models import Fleet, Role, User
+from fleetcontrol.web.session_cookie import cookie_of, session_key_of
 from tests import factory
 from tests.oem import play
 
@@ -23,7 +23,7 @@ from tests.oem import play
 def django_db_setup(django_db_setup: None, django_db_blocker: pytest.FixtureRequest) -> None:
     """Lets tests with real commits empty their tables: in production a trigger keeps the audit trail from TRUNCATE."""
     with django_db_blocker.unblock(), connection.cursor() as cursor:  # type: ignore[attr-defined]
-        cursor.execute("ALTER TABLE fleetcontrol_auditevent DISABLE TRIGGER audit_event_is_for_good_truncate")
+        cursor.execute("ALTER TABLE audit_auditevent DISABLE TRIGGER audit_event_is_for_good_truncate")
 
 
 @pytest.fixture(autouse=True)

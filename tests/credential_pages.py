@@ -5,7 +5,7 @@ import re
 from django.urls import reverse
 
 from credentials.models import Credential
-from fleetcontrol.models import Fleet
+from fleetcontrol.people.models import Fleet
 from tests.api import Answer
 
 

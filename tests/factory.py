@@ -6,7 +6,8 @@ from typing import Any
 from django.utils.text import slugify
 
 from credentials.models import Credential
-from fleetcontrol.models import Actor, Fleet, Membership, Role, User
+from fleetcontrol.audit.models import Actor
+from fleetcontrol.people.models import Fleet, Membership, Role, User
 from vehicles.models import Vehicle
 
 TEST = Actor("command", "test", "test")

@@ -6,7 +6,7 @@ from typing import Any
 
 from pytest_django.fixtures import Settings
 
-from credentials.demo_oem import DemoOem
+from credentials.oem.demo import DemoOem
 
 
 def play(settings: Settings, folder: Path, **options: Any) -> Iterator[DemoOem]:

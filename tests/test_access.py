@@ -14,9 +14,9 @@ from django.http import HttpResponse
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
-from fleetcontrol.clients import ApiClient
-from fleetcontrol.invitations import Invitation
-from fleetcontrol.models import Fleet, ImportRun, Membership, Role, User
+from fleetcontrol.api.models import ApiClient
+from fleetcontrol.imports.models import ImportRun
+from fleetcontrol.people.models import Fleet, Invitation, Membership, Role, User
 from tests import factory
 from tests.conftest import signed_in
 

@@ -8,7 +8,7 @@ from django.test import Client
 from django.urls import get_resolver, reverse
 
 from credentials.models import Credential
-from fleetcontrol.models import Fleet, User
+from fleetcontrol.people.models import Fleet, User
 from tests import factory
 from tests.conftest import signed_in
 from tests.test_access import FLEET_PAGES, Page, addresses, ask, every_address

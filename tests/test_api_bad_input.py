@@ -9,9 +9,9 @@ from django.test import Client
 from gunicorn.http.errors import InvalidChunkSize
 
 from credentials.models import Credential
-from fleetcontrol.api import api as fleet_api
-from fleetcontrol.models import Fleet
-from fleetcontrol.openapi import TOKEN_PATH, description
+from fleetcontrol.api.openapi import TOKEN_PATH, description
+from fleetcontrol.api_urls import api as fleet_api
+from fleetcontrol.people.models import Fleet
 from tests.api import Api, kind
 from tests.factory import a_credential
 from vehicles.models import Vehicle

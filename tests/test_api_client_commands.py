@@ -5,7 +5,8 @@ from io import StringIO
 import pytest
 from django.core.management import CommandError, call_command
 
-from fleetcontrol.models import ApiClient, Fleet
+from fleetcontrol.api.models import ApiClient
+from fleetcontrol.people.models import Fleet
 from tests.api import Api, token
 
 

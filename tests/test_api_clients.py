@@ -13,7 +13,8 @@ import pytest
 from authlib.integrations.requests_client import OAuth2Session
 from django.test import Client
 
-from fleetcontrol.models import AuditEvent, Fleet
+from fleetcontrol.audit.models import AuditEvent
+from fleetcontrol.people.models import Fleet
 from tests.api import Api
 
 VIN = "W1K2060421F123456"

@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from credentials.api_schema import SHOWN
-from credentials.demo_oem import DemoOem
 from credentials.models import Credential
-from fleetcontrol import import_api
-from fleetcontrol.models import AuditEvent, Fleet
+from credentials.oem.demo import DemoOem
+from fleetcontrol.audit.models import AuditEvent
+from fleetcontrol.imports import api as import_api
+from fleetcontrol.people.models import Fleet
 from tests.api import Api
 from tests.factory import a_credential, a_fleet, a_vehicle
 from tests.schemathesis_hooks import MOVE_TO, OF_SCOOTERS
@@ -44,8 +45,8 @@ def test_the_api_keeps_its_contract(fleet: Fleet, live_server: Any, tmp_path: Pa
         headers = {{ Authorization = "Basic {basic}" }}
     """
     run(live_server.url, tmp_path, token, "--header", f"Authorization:Bearer {api.sign_in()}")
-    assert AuditEvent.objects.filter(fleet=fleet, actor_kind="client").exists()
-    assert not AuditEvent.objects.filter(fleet=untouched, actor_kind="client").exists()
+    assert AuditEvent.objects.filter(fleet_id=fleet.pk, actor_kind="client").exists()
+    assert not AuditEvent.objects.filter(fleet_id=untouched.pk, actor_kind="client").exists()
     assert Credential.objects.filter(fleet=untouched).count() == 1
 
 

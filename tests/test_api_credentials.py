@@ -7,7 +7,8 @@ import pytest
 from django.db import connection
 
 from credentials.models import Credential, CredentialSecret
-from fleetcontrol.models import AuditEvent, Fleet
+from fleetcontrol.audit.models import AuditEvent
+from fleetcontrol.people.models import Fleet
 from tests.api import Api, kind
 from tests.factory import SECRET, a_credential, a_fleet, a_vehicle
 
@@ -193,7 +194,7 @@ def test_the_same_request_with_the_same_key_is_done_once(api: Api) -> None:
 def test_nothing_of_a_kept_answer_is_in_clear(api: Api) -> None:
     api.post(MERCEDES, DOCUMENTED, Idempotency_Key="k1")
     with connection.cursor() as cursor:
-        cursor.execute("SELECT kept::text FROM fleetcontrol_keptanswer kept")
+        cursor.execute("SELECT kept::text FROM api_keptanswer kept")
         assert "client1" not in cursor.fetchone()[0]
 
 

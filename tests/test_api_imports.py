@@ -7,9 +7,10 @@ import pytest
 from django.db import connection
 
 from credentials.models import Credential
-from fleetcontrol import import_work
-from fleetcontrol.import_runs import LARGEST_UPLOAD, ImportPiece, ImportRun, Stage
-from fleetcontrol.models import AuditEvent, Fleet
+from fleetcontrol.audit.models import AuditEvent
+from fleetcontrol.imports import work as import_work
+from fleetcontrol.imports.models import LARGEST_UPLOAD, ImportPiece, ImportRun, Stage
+from fleetcontrol.people.models import Fleet
 from tests.api import Api, kind
 from tests.factory import SECRET, a_credential, a_fleet, a_vehicle
 from tests.test_import_vehicles import in_form
@@ -105,7 +106,7 @@ def test_secrets_are_sealed_on_arrival_and_shown_nowhere(api: Api, fleet: Fleet)
     body = response.json()
     assert body["stage"] == "checked" and SECRET not in response.content.decode()
     with connection.cursor() as cursor:
-        cursor.execute("SELECT string_agg(convert_from(content, 'LATIN1'), '') FROM fleetcontrol_importpiece")
+        cursor.execute("SELECT string_agg(convert_from(content, 'LATIN1'), '') FROM imports_importpiece")
         assert SECRET not in cursor.fetchone()[0]
     address = f"/credentials/imports/{body['id']}"
     assert SECRET not in api.get(f"{address}/refused-rows").content.decode()

@@ -9,8 +9,9 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from fleetcontrol.clients import ApiClient
-from fleetcontrol.models import AuditEvent, Fleet, Tally
+from fleetcontrol.api.models import ApiClient, Tally
+from fleetcontrol.audit.models import AuditEvent
+from fleetcontrol.people.models import Fleet
 from tests.api import Api, kind, post_form, token
 from tests.factory import TEST
 

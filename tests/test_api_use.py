@@ -9,11 +9,11 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from credentials import usable
-from credentials.demo_oem import DemoOem
-from credentials.models import Credential, OemToken
+from credentials.models import Credential, OemToken, usable
+from credentials.oem.demo import DemoOem
 from fleetcontrol import outbound
-from fleetcontrol.models import AuditEvent, Fleet
+from fleetcontrol.audit.models import AuditEvent
+from fleetcontrol.people.models import Fleet
 from tests.api import Api, kind
 from tests.factory import SECRET, TEST, a_credential, a_fleet, a_vehicle
 

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from fleetcontrol.models import AuditEvent, Fleet
+from fleetcontrol.audit.models import AuditEvent
+from fleetcontrol.people.models import Fleet
 from tests.api import Api, kind
 from tests.factory import a_credential, a_fleet, a_vehicle
 from vehicles.models import Vehicle

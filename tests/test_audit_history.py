@@ -15,8 +15,9 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from fleetcontrol.audit_phrases import PHRASES
-from fleetcontrol.models import Actor, AuditEvent, Fleet, User
+from fleetcontrol.audit import words
+from fleetcontrol.audit.models import Actor, AuditEvent
+from fleetcontrol.people.models import Fleet, User
 from tests import factory
 
 pytestmark = pytest.mark.django_db
@@ -83,7 +84,7 @@ def test_pages_follow_each_other_without_gap(as_alice: Client, fleet: Fleet, pag
         found = re.search(r'href="(\?[^"]*)" rel="next"', shown)
         address = page + found[1].replace("&amp;", "&") if found else ""
     assert [int(pk) for pk in ids] == list(
-        AuditEvent.objects.filter(fleet=fleet).order_by("-id").values_list("pk", flat=True)
+        AuditEvent.objects.filter(fleet_id=fleet.pk).order_by("-id").values_list("pk", flat=True)
     )
 
 
@@ -139,4 +140,4 @@ def test_every_action_has_words() -> None:
         if re.fullmatch(rf"({KINDS})\.[a-z_]+", node.value)
     }
     assert "credential.add" in said
-    assert said - NOTICES <= set(PHRASES)
+    assert said - NOTICES <= set(words.phrases())

@@ -3,8 +3,9 @@
 import pytest
 from django.utils import translation
 
-from fleetcontrol import audit_words
-from fleetcontrol.models import AuditEvent, Fleet
+from fleetcontrol.audit import words as audit_words
+from fleetcontrol.audit.models import AuditEvent
+from fleetcontrol.people.models import Fleet
 from tests import factory
 from tests.factory import TEST
 

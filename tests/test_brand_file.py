@@ -7,8 +7,9 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.utils import translation
 
-from credentials import brand_file, brands
+from credentials import brands
 from credentials.brands import Brand, Role, find
+from credentials.brands import file as brand_file
 from tests.test_brands import refusals
 
 OWN = """

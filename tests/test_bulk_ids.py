@@ -2,8 +2,7 @@
 
 from ulid import ULID
 
-from fleetcontrol.bulk_ids import Ids
-from fleetcontrol.models import new_id
+from fleetcontrol.db.ids import Ids, new_id
 
 
 def test_many_ids_are_ulids_in_order_and_never_the_same() -> None:

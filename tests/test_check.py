@@ -4,10 +4,11 @@ from typing import Any
 
 import pytest
 
-from credentials.demo_oem import DemoOem
 from credentials.models import Credential, SecretRefused, Status
-from credentials.sign_in import Outcome
-from fleetcontrol.models import Actor, AuditEvent, Fleet
+from credentials.oem.demo import DemoOem
+from credentials.oem.sign_in import Outcome
+from fleetcontrol.audit.models import Actor, AuditEvent
+from fleetcontrol.people.models import Fleet
 from tests import factory
 from tests.factory import TEST
 

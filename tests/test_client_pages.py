@@ -8,8 +8,9 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from fleetcontrol.clients import ApiClient
-from fleetcontrol.models import AuditEvent, Fleet
+from fleetcontrol.api.models import ApiClient
+from fleetcontrol.audit.models import AuditEvent
+from fleetcontrol.people.models import Fleet
 from tests.api import Api, token
 from tests.factory import TEST
 

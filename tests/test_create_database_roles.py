@@ -12,8 +12,9 @@ from django.urls import reverse
 from psycopg.errors import InsufficientPrivilege
 
 from credentials.models import Credential
-from fleetcontrol.audit_seal import seal_events
-from fleetcontrol.models import AuditEvent, Fleet, Membership, Role, User
+from fleetcontrol.audit.chain import seal_events
+from fleetcontrol.audit.models import AuditEvent
+from fleetcontrol.people.models import Fleet, Membership, Role, User
 from tests import factory
 from tests.conftest import signed_in
 
@@ -52,26 +53,26 @@ def as_web(alice: User) -> Iterator[Client]:
 @pytest.mark.parametrize(
     "statement",
     [
-        "UPDATE fleetcontrol_auditevent SET actor_label = 'x'",
-        "DELETE FROM fleetcontrol_auditevent",
-        "TRUNCATE fleetcontrol_auditevent",
-        "ALTER TABLE fleetcontrol_auditevent DISABLE TRIGGER ALL",
-        "DROP TABLE fleetcontrol_auditevent",
+        "UPDATE audit_auditevent SET actor_label = 'x'",
+        "DELETE FROM audit_auditevent",
+        "TRUNCATE audit_auditevent",
+        "ALTER TABLE audit_auditevent DISABLE TRIGGER ALL",
+        "DROP TABLE audit_auditevent",
         "SET session_replication_role = replica",
-        "INSERT INTO fleetcontrol_auditseal (number) VALUES (99)",
-        "UPDATE fleetcontrol_auditseal SET retired_at = now()",
-        "DELETE FROM fleetcontrol_auditseal",
-        "INSERT INTO fleetcontrol_pseudonym (text, digest) VALUES ('x', 'y')",
+        "INSERT INTO audit_auditseal (number) VALUES (99)",
+        "UPDATE audit_auditseal SET retired_at = now()",
+        "DELETE FROM audit_auditseal",
+        "INSERT INTO audit_pseudonym (text, digest) VALUES ('x', 'y')",
         "UPDATE credentials_credentialsecret SET added_by = 'x'",
         "UPDATE credentials_credentialsecret SET version = 7",
         "UPDATE credentials_credentialsecret SET fingerprints = '{}'",
         "TRUNCATE credentials_credentialsecret CASCADE",
-        "DELETE FROM fleetcontrol_user",
+        "DELETE FROM people_user",
         "CREATE TABLE mine (id int)",
         "ALTER TABLE vehicles_vehicle ADD COLUMN mine int",
         "DROP TRIGGER credential_identity_is_fixed ON credentials_credential",
         "CREATE FUNCTION mine() RETURNS int LANGUAGE sql AS 'SELECT 1'",
-        "COPY fleetcontrol_user TO PROGRAM 'cat'",
+        "COPY people_user TO PROGRAM 'cat'",
         "SELECT pg_read_file('/etc/passwd')",
         "CREATE ROLE mine",
         "DELETE FROM django_migrations",
@@ -115,7 +116,7 @@ def test_the_web_process_does_its_work_under_the_role(as_web: Client, alice: Use
 def test_a_dry_run_prints_the_sql_and_changes_nothing(db: None) -> None:
     out = StringIO()
     call_command("create_database_roles", "--name", "nobody_yet", "--dry-run", stdout=out)
-    assert 'GRANT SELECT, INSERT ON "fleetcontrol_auditevent" TO "nobody_yet";' in out.getvalue()
+    assert 'GRANT SELECT, INSERT ON "audit_auditevent" TO "nobody_yet";' in out.getvalue()
     with connection.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM pg_roles WHERE rolname = 'nobody_yet'")
         assert cursor.fetchone() == (0,)

@@ -8,7 +8,8 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.test import Client
 
-from fleetcontrol.models import AuditEvent, Fleet, User
+from fleetcontrol.audit.models import AuditEvent
+from fleetcontrol.people.models import Fleet, User
 from tests import factory
 
 pytestmark = pytest.mark.django_db

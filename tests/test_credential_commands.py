@@ -9,9 +9,10 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 from django.urls import reverse
 
-from credentials.demo_oem import DemoOem
 from credentials.models import Credential, Status
-from fleetcontrol.models import AuditEvent, Fleet, User
+from credentials.oem.demo import DemoOem
+from fleetcontrol.audit.models import AuditEvent
+from fleetcontrol.people.models import Fleet, User
 from tests import factory
 from tests.conftest import signed_in
 from tests.factory import TEST

@@ -11,9 +11,10 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from credentials.demo_oem import DemoOem
 from credentials.models import Credential, Status
-from fleetcontrol.models import AuditEvent, Fleet
+from credentials.oem.demo import DemoOem
+from fleetcontrol.audit.models import AuditEvent
+from fleetcontrol.people.models import Fleet
 from tests import factory
 from tests.certificates import a_certificate, stellantis
 from tests.credential_pages import at, words

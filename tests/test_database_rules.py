@@ -7,7 +7,8 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 
 from credentials.models import Credential
-from fleetcontrol.models import AuditEvent, Fleet
+from fleetcontrol.audit.models import AuditEvent
+from fleetcontrol.people.models import Fleet
 from tests import factory
 
 pytestmark = pytest.mark.django_db
@@ -80,12 +81,12 @@ def test_a_changed_identity_of_a_credential_is_refused(fleet: Fleet, column: str
 @pytest.mark.parametrize(
     "sql",
     [
-        "UPDATE fleetcontrol_auditevent SET actor_label = 'somebody else'",
-        "DELETE FROM fleetcontrol_auditevent",
+        "UPDATE audit_auditevent SET actor_label = 'somebody else'",
+        "DELETE FROM audit_auditevent",
     ],
 )
 def test_a_changed_or_deleted_audit_event_is_refused(fleet: Fleet, sql: str) -> None:
-    assert AuditEvent.objects.filter(fleet=fleet).exists()
+    assert AuditEvent.objects.filter(fleet_id=fleet.pk).exists()
     refused_by("audit_event_is_for_good", sql)
 
 

@@ -5,7 +5,7 @@ from django.db.models import Count
 
 from credentials.models import Credential
 from fleetcontrol.management import demo
-from fleetcontrol.models import Fleet, Membership, User
+from fleetcontrol.people.models import Fleet, Membership, User
 from vehicles.models import Vehicle
 from vehicles.vin import check_digit_is_wrong
 

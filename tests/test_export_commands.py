@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from django.core.management import CommandError, call_command
 
-from fleetcontrol.models import Fleet
+from fleetcontrol.people.models import Fleet
 from tests.factory import SECRET, a_credential, a_vehicle
 
 pytestmark = pytest.mark.django_db

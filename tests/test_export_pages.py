@@ -4,8 +4,8 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from credentials.demo_oem import DemoOem
-from fleetcontrol.models import Fleet
+from credentials.oem.demo import DemoOem
+from fleetcontrol.people.models import Fleet
 from tests import factory
 from tests.credential_pages import at
 

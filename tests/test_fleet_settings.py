@@ -6,7 +6,8 @@ from allauth.mfa.totp.internal.auth import TOTP, generate_totp_secret
 from django.test import Client
 from django.urls import reverse
 
-from fleetcontrol.models import AuditEvent, Fleet, User
+from fleetcontrol.audit.models import AuditEvent
+from fleetcontrol.people.models import Fleet, User
 from tests import factory
 from tests.conftest import signed_in
 

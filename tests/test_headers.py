@@ -11,7 +11,7 @@ from django.conf import settings
 from django.test import Client
 from django.urls import reverse
 
-from fleetcontrol.models import Fleet
+from fleetcontrol.people.models import Fleet
 
 pytestmark = pytest.mark.django_db
 

@@ -3,7 +3,7 @@
 import pytest
 from django.test import Client, override_settings
 
-from fleetcontrol.models import Fleet
+from fleetcontrol.people.models import Fleet
 from tests import factory
 
 

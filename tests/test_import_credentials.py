@@ -9,7 +9,8 @@ import pytest
 from django.core.management import call_command
 
 from credentials.models import Credential
-from fleetcontrol.models import AuditEvent, Fleet
+from fleetcontrol.audit.models import AuditEvent
+from fleetcontrol.people.models import Fleet
 from tests.factory import SECRET, TEST, a_credential
 
 pytestmark = pytest.mark.django_db

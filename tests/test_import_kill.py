@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 from django.db import connection
 
-from fleetcontrol.models import AuditEvent, Fleet
+from fleetcontrol.audit.models import AuditEvent
+from fleetcontrol.people.models import Fleet
 from tests import factory
 from vehicles.models import Vehicle
 

@@ -10,9 +10,10 @@ from django.db import connection
 from django.test import Client
 
 from credentials.models import Credential
-from fleetcontrol import import_work
-from fleetcontrol.import_runs import ImportPiece, ImportRun, Stage
-from fleetcontrol.models import AuditEvent, Fleet
+from fleetcontrol.audit.models import AuditEvent
+from fleetcontrol.imports import work as import_work
+from fleetcontrol.imports.models import ImportPiece, ImportRun, Stage
+from fleetcontrol.people.models import Fleet
 from tests.factory import SECRET, TEST, a_credential, a_vehicle
 from tests.test_import_vehicles import in_form
 from vehicles.models import Vehicle
@@ -95,7 +96,7 @@ def test_secrets_of_a_file_are_sealed_shown_nowhere_and_erased(as_bob: Client, f
     text = f"name,brand,client_id,client_secret\nBerlin,NIU,client1,{SECRET}\nBad,NIX,client1,{SECRET}\n"
     page = upload(as_bob, fleet, text, kind="credential")
     with connection.cursor() as cursor:
-        cursor.execute("SELECT string_agg(convert_from(content, 'LATIN1'), '') FROM fleetcontrol_importpiece")
+        cursor.execute("SELECT string_agg(convert_from(content, 'LATIN1'), '') FROM imports_importpiece")
         assert SECRET not in cursor.fetchone()[0]
     assert SECRET not in as_bob.get(page).content.decode()
     address = check(as_bob, page)

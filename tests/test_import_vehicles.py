@@ -13,7 +13,8 @@ from django.core.management import CommandError, call_command
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fleetcontrol.models import AuditEvent, Fleet
+from fleetcontrol.audit.models import AuditEvent
+from fleetcontrol.people.models import Fleet
 from tests.factory import TEST, a_credential, a_vehicle
 from vehicles import vin as vins
 from vehicles.models import Vehicle
@@ -68,7 +69,7 @@ def test_the_real_register_without_its_wrong_lines(fleet: Fleet, register: str, 
     code, summary, _ = run(fleet, register, *FLAGS, "--on-error=skip", tmp_path=tmp_path)
     assert (code, summary["new"], summary["errors"]) == (1, 3998, 2)
     assert credential.vehicles.count() == 3998
-    assert AuditEvent.objects.filter(fleet=fleet, action="vehicle.add").count() == 3998
+    assert AuditEvent.objects.filter(fleet_id=fleet.pk, action="vehicle.add").count() == 3998
     assert run(fleet, register, *FLAGS, "--on-error=skip", "--on-duplicate=update", tmp_path=tmp_path)[1] == {
         **summary,
         "new": 0,

@@ -10,10 +10,10 @@ import pytest
 from django.test import Client, RequestFactory
 from django.views.debug import ExceptionReporter
 
-from fleetcontrol.error_report import NoValues
-from fleetcontrol.logs import JsonLines, flow, without_secrets
-from fleetcontrol.models import Fleet, User
+from fleetcontrol.people.models import Fleet, User
 from fleetcontrol.seal import seal
+from fleetcontrol.web.error_report import NoValues
+from fleetcontrol.web.logs import JsonLines, flow, without_secrets
 from tests import factory
 
 FLOW_ID = "01F62857KMPG2NE2GK1W2N3QYS"

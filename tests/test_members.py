@@ -11,8 +11,8 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from fleetcontrol.invitations import VALID_FOR
-from fleetcontrol.models import AuditEvent, Fleet, Invitation, LastAdministrator, Membership, Role, User
+from fleetcontrol.audit.models import AuditEvent
+from fleetcontrol.people.models import VALID_FOR, Fleet, Invitation, LastAdministrator, Membership, Role, User
 from tests import factory
 from tests.conftest import signed_in
 from tests.factory import TEST
@@ -201,7 +201,7 @@ def test_the_database_keeps_the_last_administrator_from_two_deletions_at_once_in
 
     def delete(pk: int) -> None:
         with connection.cursor() as cursor:
-            cursor.execute("DELETE FROM fleetcontrol_membership WHERE id = %s", [pk])
+            cursor.execute("DELETE FROM people_membership WHERE id = %s", [pk])
 
     raised = two_at_once(*(lambda pk=member.pk: delete(pk) for member in members))
     assert [type(error) for error in raised] == [IntegrityError]

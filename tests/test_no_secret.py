@@ -13,8 +13,9 @@ from django.urls import reverse
 from django.utils.log import AdminEmailHandler
 
 from credentials.models import Credential
-from fleetcontrol.logs import JsonLines, Plain
-from fleetcontrol.models import AuditEvent, Fleet, Role
+from fleetcontrol.audit.models import AuditEvent
+from fleetcontrol.people.models import Fleet, Role
+from fleetcontrol.web.logs import JsonLines, Plain
 from tests import factory
 from tests.conftest import signed_in
 from vehicles.models import Vehicle
@@ -31,7 +32,7 @@ def holds(text: object) -> bool:
 def break_the_database() -> None:
     """Nothing can be saved any more, because its audit event cannot."""
     with connection.cursor() as cursor:
-        cursor.execute("ALTER TABLE fleetcontrol_auditevent RENAME TO somewhere_else")
+        cursor.execute("ALTER TABLE audit_auditevent RENAME TO somewhere_else")
 
 
 def shows(answer: Any) -> bool:
@@ -104,9 +105,7 @@ def test_no_page_and_no_admin_form_shows_the_secret(said: list[Any], root: Clien
     for kind, row in (("credentials_credential", credential), ("vehicles_vehicle", vehicle)):
         addresses.append(reverse(f"admin:{kind}_changelist"))
         addresses += [reverse(f"admin:{kind}_{page}", args=[row.pk]) for page in ("change", "delete", "history")]
-    addresses += [
-        reverse("admin:fleetcontrol_auditevent_change", args=[event.pk]) for event in AuditEvent.objects.all()
-    ]
+    addresses += [reverse("admin:audit_auditevent_change", args=[event.pk]) for event in AuditEvent.objects.all()]
     for address in addresses:
         answer = root.get(address)
         content = answer.getvalue().decode() if answer.streaming else answer.content.decode()

@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 
 from django.test import Client
 
-from fleetcontrol.models import Fleet, User
+from fleetcontrol.people.models import Fleet, User
 
 PREFERENCES = "/preferences/"
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from django.test import Client
 
-from fleetcontrol.api import api
-from fleetcontrol.clients import PERMISSIONS
-from fleetcontrol.openapi import TOKEN_PATH, description
-from fleetcontrol.problems import CATALOGUE
+from fleetcontrol.api.models import PERMISSIONS
+from fleetcontrol.api.openapi import TOKEN_PATH, description
+from fleetcontrol.api.problems import CATALOGUE
+from fleetcontrol.api_urls import api
 
 SNAPSHOT = Path(__file__).with_name("openapi.json")
 OPERATIONS = [

@@ -9,7 +9,8 @@ from allauth.mfa.totp.internal.auth import TOTP, generate_totp_secret
 from django.test import Client
 from django.urls import reverse
 
-from fleetcontrol.models import AuditEvent, Fleet, Invitation, Membership, Role, User
+from fleetcontrol.audit.models import AuditEvent
+from fleetcontrol.people.models import Fleet, Invitation, Membership, Role, User
 from tests import factory
 from tests.conftest import signed_in
 from tests.oidc import CLIENT_ID, CLIENT_SECRET, Provider, provider
@@ -51,7 +52,7 @@ def test_the_sign_in_page_offers_it(client: Client, oidc: Provider) -> None:
 def test_a_person_is_found_by_verified_email(client: Client, bob: User, fleet: Fleet, oidc: Provider) -> None:
     sign_in(client, oidc, email="BOB@example.com")
     assert client.get(reverse("vehicles:index", args=[fleet.slug])).status_code == 200
-    assert AuditEvent.objects.filter(action="user.sign_in", actor_label="Bob", fleet=fleet).exists()
+    assert AuditEvent.objects.filter(action="user.sign_in", actor_label="Bob", fleet_id=fleet.pk).exists()
 
 
 def test_an_unverified_email_finds_nobody(client: Client, bob: User, oidc: Provider) -> None:

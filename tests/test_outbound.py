@@ -9,8 +9,8 @@ import pytest
 from pytest_django.fixtures import Settings
 
 from credentials import brands
-from credentials.demo_oem import DemoOem
-from credentials.sign_in import Outcome
+from credentials.oem.demo import DemoOem
+from credentials.oem.sign_in import Outcome
 from fleetcontrol import outbound
 from tests.test_sign_in import ask
 

@@ -4,7 +4,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from fleetcontrol.models import Fleet
+from fleetcontrol.people.models import Fleet
 from tests import factory
 
 pytestmark = pytest.mark.django_db

@@ -3,8 +3,8 @@
 import pytest
 from django.http import QueryDict
 
-from fleetcontrol import paging
-from fleetcontrol.models import Fleet
+from fleetcontrol.pages import paging
+from fleetcontrol.people.models import Fleet
 from tests import factory
 
 pytestmark = pytest.mark.django_db

@@ -22,8 +22,9 @@ from django.db import connection
 from django.test import Client
 from django.urls import reverse
 
-from fleetcontrol.accounts import MfaAdapter
-from fleetcontrol.models import AuditEvent, Fleet, User
+from fleetcontrol.audit.models import AuditEvent
+from fleetcontrol.people.accounts import MfaAdapter
+from fleetcontrol.people.models import Fleet, User
 
 pytestmark = pytest.mark.django_db
 LOGIN = "/accounts/login/"
@@ -47,20 +48,20 @@ def test_a_person_signs_in_and_out(client: Client, bob: User, fleet: Fleet) -> N
     assert is_in(client)
     client.post("/accounts/logout/")
     assert not is_in(client)
-    events = AuditEvent.objects.filter(fleet=fleet, target_label="Bob", action__startswith="user.").order_by("id")
+    events = AuditEvent.objects.filter(fleet_id=fleet.pk, target_label="Bob", action__startswith="user.").order_by("id")
     assert [(e.action, e.address) for e in events] == [("user.sign_in", "192.0.2.1"), ("user.sign_out", "127.0.0.1")]
 
 
 def test_a_wrong_password_is_an_event_in_the_persons_fleets(client: Client, bob: User, fleet: Fleet) -> None:
     try_password(client, bob.email, "wrong")
     event = AuditEvent.objects.get(action="user.sign_in_failed")
-    assert (event.fleet, event.actor_kind, event.target_label) == (fleet, "visitor", "Bob")
+    assert (event.fleet_id, event.actor_kind, event.target_label) == (fleet.pk, "visitor", "Bob")
 
 
 def test_what_was_typed_as_an_unknown_address_is_not_kept(client: Client, db: None) -> None:
     try_password(client, "my-secret-password@example.com", "wrong")
     event = AuditEvent.objects.get(action="user.sign_in_failed")
-    assert (event.fleet, event.target_label, event.changes) == (None, "", {})
+    assert (event.fleet_id, event.target_label, event.changes) == (None, "", {})
 
 
 def test_an_account_is_not_told_from_a_missing_one(client: Client, bob: User) -> None:

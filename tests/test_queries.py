@@ -9,7 +9,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from credentials.models import Credential, CredentialSecret
-from fleetcontrol.models import Fleet, Membership, Role, User
+from fleetcontrol.people.models import Fleet, Membership, Role, User
 from fleetcontrol.seal import seal
 from tests import factory
 from tests.conftest import signed_in
@@ -60,9 +60,9 @@ LISTS: list[tuple[str, Callable[[Fleet, int, int], None]]] = [
     ("admin:credentials_credential_changelist", credentials),
     ("admin:credentials_credential_delete", vehicles),
     ("admin:vehicles_vehicle_changelist", vehicles),
-    ("admin:fleetcontrol_user_changelist", members),
-    ("admin:fleetcontrol_membership_changelist", members),
-    ("admin:fleetcontrol_auditevent_changelist", members),
+    ("admin:people_user_changelist", members),
+    ("admin:people_membership_changelist", members),
+    ("admin:audit_auditevent_changelist", members),
 ]
 
 

@@ -12,9 +12,10 @@ from django.test import Client
 from django.utils import timezone
 
 from credentials import delivery, reminders, rounds
-from credentials.demo_oem import DemoOem
 from credentials.models import Credential, CredentialInUse, Notice, ReplacedMeanwhile, Status
-from fleetcontrol.models import Actor, AuditEvent, Fleet, User
+from credentials.oem.demo import DemoOem
+from fleetcontrol.audit.models import Actor, AuditEvent
+from fleetcontrol.people.models import Fleet, User
 from tests import factory
 from tests.factory import TEST
 from vehicles.models import Vehicle

@@ -6,8 +6,9 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
 
-from fleetcontrol.audit_seal import seal_events
-from fleetcontrol.models import Actor, AuditEvent, Fleet, Invitation, Role, User
+from fleetcontrol.audit.chain import seal_events
+from fleetcontrol.audit.models import Actor, AuditEvent
+from fleetcontrol.people.models import Fleet, Invitation, Role, User
 from tests import factory
 from tests.factory import TEST
 
@@ -40,7 +41,7 @@ def test_the_name_is_gone_and_the_trail_holds(busy_bob: User) -> None:
     seal_events()
     call_command("verify_audit", stdout=StringIO())
     with connection.cursor() as cursor:
-        cursor.execute("SELECT string_agg(e::text, ' ') FROM fleetcontrol_auditevent e WHERE actor_label <> 'Bob'")
+        cursor.execute("SELECT string_agg(e::text, ' ') FROM audit_auditevent e WHERE actor_label <> 'Bob'")
         (kept,) = cursor.fetchone()
     assert "Robert Quirk" not in kept
     assert "bob@example.com" not in kept.replace("other-bob@example.com", "").lower()

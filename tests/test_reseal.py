@@ -19,7 +19,8 @@ from django.db import connection
 
 from credentials.models import Credential, CredentialSecret
 from fleetcontrol import seal
-from fleetcontrol.models import AuditEvent, Fleet
+from fleetcontrol.audit.models import AuditEvent
+from fleetcontrol.people.models import Fleet
 from tests import factory
 from vehicles.models import Vehicle
 

@@ -8,16 +8,10 @@ from django.test import Client
 from django.utils import timezone
 
 from credentials import brands
-from credentials.demo_oem import DemoOem
-from credentials.models import (
-    Credential,
-    CredentialSecret,
-    NothingToRevertTo,
-    ReplacedMeanwhile,
-    SecretRefused,
-    Status,
-)
-from fleetcontrol.models import Actor, AuditEvent, Fleet
+from credentials.models import Credential, CredentialSecret, NothingToRevertTo, ReplacedMeanwhile, SecretRefused, Status
+from credentials.oem.demo import DemoOem
+from fleetcontrol.audit.models import Actor, AuditEvent
+from fleetcontrol.people.models import Fleet
 from fleetcontrol.seal import SealError
 from tests import factory
 from tests.factory import TEST

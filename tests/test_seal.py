@@ -5,7 +5,7 @@ from cryptography.fernet import InvalidToken
 from django.test import override_settings
 
 from credentials.models import CredentialSecret
-from fleetcontrol.models import Fleet
+from fleetcontrol.people.models import Fleet
 from fleetcontrol.seal import Sealed, SealError, fingerprint, seal
 from tests import factory
 

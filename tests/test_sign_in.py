@@ -12,10 +12,10 @@ from django.utils import translation
 from django.views.debug import ExceptionReporter
 from pytest_django.fixtures import Settings
 
-from credentials import brand_file
+from credentials.brands import file as brand_file
 from credentials.brands import find
-from credentials.demo_oem import DemoOem
-from credentials.sign_in import REASONS, Outcome, Verdict, sign_in
+from credentials.oem.demo import DemoOem
+from credentials.oem.sign_in import REASONS, Outcome, Verdict, sign_in
 from fleetcontrol import outbound
 from tests.certificates import a_certificate
 from tests.oem import play

@@ -15,10 +15,11 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from credentials import reminders, rounds
-from credentials.demo_oem import DemoOem
 from credentials.models import Credential, Notice, Status, Webhook
+from credentials.oem.demo import DemoOem
 from fleetcontrol import duties
-from fleetcontrol.models import AuditEvent, Fleet, Role, User
+from fleetcontrol.audit.models import AuditEvent
+from fleetcontrol.people.models import Fleet, Role, User
 from tests import factory
 from tests.factory import TEST
 from tests.webhook_receiver import Receiver, receive

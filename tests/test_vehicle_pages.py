@@ -7,7 +7,8 @@ from django.test import Client
 from django.urls import reverse
 
 from credentials.models import Credential
-from fleetcontrol.models import AuditEvent, Fleet
+from fleetcontrol.audit.models import AuditEvent
+from fleetcontrol.people.models import Fleet
 from tests import factory
 from vehicles.models import Vehicle
 

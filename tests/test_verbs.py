@@ -6,7 +6,8 @@ import pytest
 from django.core.exceptions import ValidationError
 
 from credentials.models import Credential, CredentialInUse
-from fleetcontrol.models import AuditEvent, Fleet
+from fleetcontrol.audit.models import AuditEvent
+from fleetcontrol.people.models import Fleet
 from tests import factory
 from tests.factory import TEST
 from vehicles.models import Vehicle

@@ -11,8 +11,9 @@ from django.core.management import CommandError, call_command
 from django.db import connection, transaction
 from django.utils import timezone
 
-from fleetcontrol.audit_seal import SealingDelayed, retire, seal_events
-from fleetcontrol.models import AuditEvent, AuditSeal, Fleet, Pseudonym
+from fleetcontrol.audit.chain import SealingDelayed, retire, seal_events
+from fleetcontrol.audit.models import AuditEvent, AuditSeal, Pseudonym
+from fleetcontrol.people.models import Fleet
 from tests import factory
 
 pytestmark = pytest.mark.django_db
@@ -27,7 +28,7 @@ def trail(fleet: Fleet) -> list[AuditEvent]:
     for _number in range(3):
         factory.a_vehicle(fleet)
     seal_events()
-    return list(AuditEvent.objects.filter(fleet=fleet).order_by("id"))
+    return list(AuditEvent.objects.filter(fleet_id=fleet.pk).order_by("id"))
 
 
 def proof(*args: str) -> str:
@@ -74,14 +75,14 @@ def test_an_untouched_trail_is_whole(trail: list[AuditEvent]) -> None:
 def test_a_changed_event_is_named(trail: list[AuditEvent], change: str) -> None:
     victim = trail[-2].pk
     with no_triggers() as cursor:
-        cursor.execute(f"UPDATE fleetcontrol_auditevent SET {change} WHERE id = %s", [victim])
+        cursor.execute(f"UPDATE audit_auditevent SET {change} WHERE id = %s", [victim])
     assert findings().startswith(f"Event {victim} was changed")
 
 
 def test_a_missing_event_is_named(trail: list[AuditEvent]) -> None:
     victim = trail[1].pk
     with no_triggers() as cursor:
-        cursor.execute("DELETE FROM fleetcontrol_auditevent WHERE id = %s", [victim])
+        cursor.execute("DELETE FROM audit_auditevent WHERE id = %s", [victim])
     assert findings().startswith(f"Event {victim} is missing")
 
 
@@ -90,10 +91,10 @@ def test_an_inserted_event_is_named(trail: list[AuditEvent], whose: str | None) 
     gap = trail[1].pk
     target = Fleet.objects.get(slug=whose).pk if whose else None
     with no_triggers() as cursor:
-        cursor.execute("UPDATE fleetcontrol_auditevent SET id = 900000 WHERE id = %s", [gap])
+        cursor.execute("UPDATE audit_auditevent SET id = 900000 WHERE id = %s", [gap])
         cursor.execute(
-            "INSERT INTO fleetcontrol_auditevent OVERRIDING SYSTEM VALUE SELECT (jsonb_populate_record(e, "
-            "jsonb_build_object('id', %s::int, 'fleet_id', %s::int))).* FROM fleetcontrol_auditevent e WHERE id = %s",
+            "INSERT INTO audit_auditevent OVERRIDING SYSTEM VALUE SELECT (jsonb_populate_record(e, "
+            "jsonb_build_object('id', %s::int, 'fleet_id', %s::int))).* FROM audit_auditevent e WHERE id = %s",
             [gap, target, trail[2].pk],
         )
     assert f"Event {gap} was" in findings()
@@ -102,7 +103,7 @@ def test_an_inserted_event_is_named(trail: list[AuditEvent], whose: str | None) 
 def test_an_event_moved_to_another_fleet_is_named(trail: list[AuditEvent]) -> None:
     victim, other = trail[-1].pk, Fleet.objects.get(slug="other")
     with no_triggers() as cursor:
-        cursor.execute("UPDATE fleetcontrol_auditevent SET fleet_id = %s WHERE id = %s", [other.pk, victim])
+        cursor.execute("UPDATE audit_auditevent SET fleet_id = %s WHERE id = %s", [other.pk, victim])
     assert f"Event {victim} is missing" in findings()
     assert f"Event {victim} was put in later" in findings()
 
@@ -110,11 +111,11 @@ def test_an_event_moved_to_another_fleet_is_named(trail: list[AuditEvent]) -> No
 @pytest.mark.parametrize(
     "sql",
     [
-        "DELETE FROM fleetcontrol_auditseal WHERE number = 2",
-        "UPDATE fleetcontrol_auditseal SET sealed_at = now() - interval '1 day' WHERE number = 2",
-        "UPDATE fleetcontrol_auditseal SET leaves = leaves || leaves WHERE number = 2",
-        "UPDATE fleetcontrol_auditseal SET retired_at = now(), leaves = NULL WHERE number = 1",
-        "UPDATE fleetcontrol_auditseal SET fleet_id = NULL WHERE number = 3",
+        "DELETE FROM audit_auditseal WHERE number = 2",
+        "UPDATE audit_auditseal SET sealed_at = now() - interval '1 day' WHERE number = 2",
+        "UPDATE audit_auditseal SET leaves = leaves || leaves WHERE number = 2",
+        "UPDATE audit_auditseal SET retired_at = now(), leaves = NULL WHERE number = 1",
+        "UPDATE audit_auditseal SET fleet_id = NULL WHERE number = 3",
     ],
 )
 def test_a_bent_seal_is_found(trail: list[AuditEvent], sql: str) -> None:
@@ -134,15 +135,15 @@ def test_a_cut_end_is_found_with_a_head_kept_elsewhere(trail: list[AuditEvent]) 
     last = AuditSeal.objects.order_by("number").last()
     assert last is not None
     with no_triggers() as cursor:
-        cursor.execute("DELETE FROM fleetcontrol_auditevent WHERE id >= %s", [trail[-3].pk])
-        cursor.execute("DELETE FROM fleetcontrol_auditseal WHERE number = %s", [last.number])
+        cursor.execute("DELETE FROM audit_auditevent WHERE id >= %s", [trail[-3].pk])
+        cursor.execute("DELETE FROM audit_auditseal WHERE number = %s", [last.number])
     assert "whole" in proof()
     assert "no longer in the chain" in findings("--expect", head)
 
 
 def test_one_fleet_can_be_verified_by_itself(trail: list[AuditEvent]) -> None:
     with no_triggers() as cursor:
-        cursor.execute("UPDATE fleetcontrol_auditevent SET actor_label = 'x' WHERE id = %s", [trail[0].pk])
+        cursor.execute("UPDATE audit_auditevent SET actor_label = 'x' WHERE id = %s", [trail[0].pk])
     assert "whole" in proof("--fleet", "other")
     assert "was changed" in findings("--fleet", "nordlicht-logistik")
 
@@ -160,7 +161,7 @@ def test_a_pseudonym_takes_the_place_of_a_name_and_the_chain_holds(trail: list[A
     AuditEvent.objects.filter(actor_label="test").update(actor_label=pseudonym)
     assert "whole" in proof()
     with no_triggers() as cursor:
-        cursor.execute("UPDATE fleetcontrol_auditevent SET target_label = %s WHERE id = %s", [pseudonym, trail[1].pk])
+        cursor.execute("UPDATE audit_auditevent SET target_label = %s WHERE id = %s", [pseudonym, trail[1].pk])
     assert f"Event {trail[1].pk} was changed" in findings()
 
 
@@ -176,9 +177,9 @@ def test_tend_seals_and_retires(fleet: Fleet, settings: Any) -> None:
     assert proof("--head").strip() in out.getvalue()
     settings.AUDIT_KEPT_DAYS = 30
     call_command("tend", "--only", "retire_audit", stdout=StringIO())
-    assert AuditEvent.objects.filter(fleet=fleet).exists()
+    assert AuditEvent.objects.filter(fleet_id=fleet.pk).exists()
     with no_triggers() as cursor:
-        cursor.execute("UPDATE fleetcontrol_auditevent SET time = time - interval '31 days'")
+        cursor.execute("UPDATE audit_auditevent SET time = time - interval '31 days'")
     call_command("tend", "--only", "retire_audit", stdout=StringIO())
     assert list(AuditEvent.objects.values_list("action", flat=True)) == ["audit.retire"]
 

@@ -9,7 +9,7 @@ from django.test import Client
 from pytest_django import Settings
 
 from credentials.models import Webhook
-from fleetcontrol.models import Fleet
+from fleetcontrol.people.models import Fleet
 from tests.credential_pages import at, words
 from tests.webhook_receiver import Receiver, receive
 

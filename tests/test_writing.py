@@ -7,9 +7,10 @@ from django.db import IntegrityError, models, transaction
 from django.utils import timezone
 
 from credentials.models import Credential
-from fleetcontrol.models import AuditEvent, Fleet
+from fleetcontrol.audit.models import AuditEvent
+from fleetcontrol.db.writing import insert
+from fleetcontrol.people.models import Fleet
 from fleetcontrol.seal import Sealed, seal
-from fleetcontrol.writing import insert
 from tests.factory import a_credential
 from vehicles.models import Vehicle
 

@@ -16,20 +16,21 @@ import os, sys
 from pathlib import Path
 sys.path.insert(0, os.environ["PROJECT"])
 import encodings.idna, psycopg
-from fleetcontrol import postgres, postgres_home
-postgres_home.SYSTEM = Path(os.environ["SYSTEM"])
+from fleetcontrol.postgres import home, server
+home.SYSTEM = Path(os.environ["SYSTEM"])
 if account := int(os.environ["ACCOUNT"]):
     os.setgroups([])
     os.setgid(account)
     os.setuid(account)
 try:
-    address = postgres.ensure(Path(os.environ["FOLDER"]), durable=os.environ["DURABLE"] == "True")
+    socket = server.ensure(Path(os.environ["FOLDER"]), durable=os.environ["DURABLE"] == "True")
+    address = server.address(socket, server.NAME)
     with psycopg.connect(address) as connection:
         connection.execute("SELECT pg_advisory_xact_lock(1)")
         connection.execute("CREATE TABLE IF NOT EXISTS visit (at timestamptz DEFAULT now())")
         connection.execute("INSERT INTO visit DEFAULT VALUES")
     print(address, flush=True)
-except postgres.PostgresError as error:
+except server.PostgresError as error:
     print("refused:", error, flush=True)
 sys.stdin.read()
 """

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import pytest
 from pytest_django import Settings
 
-from credentials.demo_oem import make_certificates
+from credentials.oem.demo import make_certificates
 from fleetcontrol import outbound
 
 

@@ -14,10 +14,11 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from credentials import brands
-from fleetcontrol.admin_site import FleetFilter, VerbAdmin, VerbForm, first_step
-from fleetcontrol.forms import Text
-from fleetcontrol.models import Fleet
-from fleetcontrol.widgets import SecretInput
+from fleetcontrol.pages.admin_site import VerbAdmin, VerbForm
+from fleetcontrol.pages.forms import Text
+from fleetcontrol.pages.widgets import SecretInput
+from fleetcontrol.people.admin import FleetFilter, first_step
+from fleetcontrol.people.models import Fleet
 from vehicles.forms import CredentialField
 from vehicles.models import Vehicle
 

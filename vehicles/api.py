@@ -13,7 +13,7 @@ from ninja import Body, Query, Router
 from credentials.api_schema import READER as CREDENTIALS
 from credentials.brands import UnknownBrand, find
 from credentials.models import Credential
-from fleetcontrol.contract import (
+from fleetcontrol.api.operations import (
     BODY_PROBLEMS,
     ApiRequest,
     answer,
@@ -26,7 +26,7 @@ from fleetcontrol.contract import (
     page,
     page_of,
 )
-from fleetcontrol.problems import (
+from fleetcontrol.api.problems import (
     CONFLICTING_RESOURCE,
     REFERENCED_RESOURCE_NOT_FOUND,
     RESOURCE_MODIFIED,
@@ -35,7 +35,8 @@ from fleetcontrol.problems import (
     VALIDATION_ERROR,
     ProblemError,
 )
-from fleetcontrol.reading import Reader
+from fleetcontrol.db.reading import Reader
+from fleetcontrol.imports.api import router as import_router
 from vehicles.api_schema import (
     EXAMPLE_SENT,
     EXAMPLE_SHOWN,
@@ -56,12 +57,18 @@ from vehicles.api_schema import (
     noted,
     shown,
 )
-from vehicles.models import Vehicle
-from vehicles.queryset import Rejected
+from vehicles.models import Rejected, Vehicle
 
 router = Router(tags=["Vehicles"])
 OF_CREDENTIAL = Reader(Credential, ("id", "name", "brand"), CREDENTIALS.show, CREDENTIALS.filters)
 READ, WRITE, LIFECYCLE = "vehicles.ro", "vehicles", "vehicle-lifecycle"
+imports = import_router(
+    "vehicle",
+    read=READ,
+    write=LIFECYCLE,
+    change=WRITE,
+    example="name,telematics_brand,telematics_unit_id,license_plate\nVan 14,CLOUDBOXX,0123456789ABCDEF,HH-NL 14\n",
+)
 
 
 @router.get(

@@ -8,8 +8,8 @@ from django.utils.translation import gettext as _
 from ninja import Schema
 from pydantic import Discriminator, Field, Tag
 
-from fleetcontrol.contract import MOST_ITEMS, JsonBody, PageQuery
-from fleetcontrol.reading import Reader, Row, from_json
+from fleetcontrol.api.operations import MOST_ITEMS, JsonBody, PageQuery
+from fleetcontrol.db.reading import Reader, Row, from_json
 from vehicles import vin as vins
 from vehicles.models import OperationStatus, Vehicle
 

@@ -8,8 +8,8 @@ from ninja import Router
 
 from credentials.api_schema import LENT, RELEASED, LoanOut, SecretOut
 from credentials.api_use import OEM_ACCESS, RELEASES, SECRETS, lend, release
-from fleetcontrol.contract import ApiRequest, answer, operation
-from fleetcontrol.problems import (
+from fleetcontrol.api.operations import ApiRequest, answer, operation
+from fleetcontrol.api.problems import (
     CONFLICTING_RESOURCE,
     INTERNAL_SERVER_ERROR,
     OEM_SIGN_IN_FAILED,

@@ -8,12 +8,11 @@ from collections.abc import Iterator
 from django.conf import settings
 from django.http import StreamingHttpResponse
 
-from fleetcontrol.access import FleetRequest, fleet_view
-from fleetcontrol.models import Role
-from fleetcontrol.tabular.download import download
+from fleetcontrol.pages.download import download
+from fleetcontrol.people.access import FleetRequest, fleet_view
+from fleetcontrol.people.models import Role
 from vehicles.listing import found
-from vehicles.models import Vehicle
-from vehicles.queryset import VehicleQuerySet
+from vehicles.models import Vehicle, VehicleQuerySet
 
 HEADER = (
     *("name", "telematics_brand", "telematics_unit_id", "credential", "vin", "license_plate", "make", "model"),
@@ -25,7 +24,7 @@ _PLAIN = [name for name in HEADER if name not in ("credential", "tags", "custom_
 
 @fleet_view(Role.VIEWER)
 def export(request: FleetRequest) -> StreamingHttpResponse:
-    return download(request, "vehicles", HEADER, rows(found(request.fleet, request.GET)))
+    return download(request, f"vehicles-{request.fleet.slug}", HEADER, rows(found(request.fleet, request.GET)))
 
 
 def rows(vehicles: VehicleQuerySet) -> Iterator[list[str]]:

@@ -10,9 +10,9 @@ from django.utils.translation import gettext_lazy as _
 
 from credentials.brands import Brand
 from credentials.models import Credential
-from fleetcontrol.forms import Choice, Text, VerbForm
-from fleetcontrol.models import Fleet
-from fleetcontrol.widgets import SecretInput
+from fleetcontrol.pages.forms import Choice, Text, VerbForm
+from fleetcontrol.pages.widgets import SecretInput
+from fleetcontrol.people.models import Fleet
 from vehicles.models import OperationStatus, Vehicle
 
 MASTER_DATA = ("make", "model", "year", "fuel_type", "transmission", "vehicle_type", "custom_name")

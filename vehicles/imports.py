@@ -17,10 +17,11 @@ from django.utils.translation import ngettext
 from django.views.decorators.debug import sensitive_variables
 
 from credentials import brands
-from fleetcontrol.bulk_checks import NEW
-from fleetcontrol.bulk_ids import Ids
-from fleetcontrol.bulk_importer import Importer, OnDuplicate, Options, Say
-from fleetcontrol.models import Actor, Fleet
+from fleetcontrol.audit.models import Actor
+from fleetcontrol.db.ids import Ids
+from fleetcontrol.imports.checks import NEW
+from fleetcontrol.imports.importer import Importer, OnDuplicate, Options, Say
+from fleetcontrol.people.models import Fleet
 from fleetcontrol.seal import Sealed, fingerprint, seal
 from vehicles import imports_sql as sql
 from vehicles import reach

@@ -2,8 +2,8 @@
 
 from django.utils.translation import gettext_lazy as _
 
-from fleetcontrol.bulk_checks import Key
-from fleetcontrol.bulk_columns import Field
+from fleetcontrol.imports.columns import Field
+from fleetcontrol.imports.importer import Key
 from vehicles.models import Vehicle
 
 WORDS = {one.name: getattr(one, "violation_error_message", "") for one in Vehicle._meta.constraints}

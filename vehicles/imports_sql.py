@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 
-from fleetcontrol.bulk_checks import AUDIT, NEW
+from fleetcontrol.imports.checks import AUDIT, NEW
 
 # Texts without their limits: a row that is too long somewhere is still looked at for what else is wrong.
 STAGING = """
@@ -72,7 +72,7 @@ FROM import_row r LEFT JOIN import_credential c USING (credential)
 WHERE {new}
 """
 INSERT_EVENTS = """
-INSERT INTO fleetcontrol_auditevent ({audit_columns})
+INSERT INTO audit_auditevent ({audit_columns})
 SELECT {audit_values}, 'vehicle.add', 'vehicle', r.id, r.name, {facts}
 FROM import_row r LEFT JOIN import_credential c USING (credential)
 WHERE {new}
@@ -93,7 +93,7 @@ WITH changing AS MATERIALIZED ({changing} FOR UPDATE OF v), changed AS (
     UPDATE vehicles_vehicle v SET {sets}, changed_at = %(time)s, changed_by = %(actor_label)s
     FROM changing r WHERE v.id = r.target
 )
-INSERT INTO fleetcontrol_auditevent ({audit_columns})
+INSERT INTO audit_auditevent ({audit_columns})
 SELECT {audit_values}, 'vehicle.change', 'vehicle', target, label, changes FROM changing
 """
 

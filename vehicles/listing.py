@@ -8,11 +8,10 @@ from typing import Self
 from django.http import QueryDict
 
 from credentials import brands
-from fleetcontrol.models import Fleet
-from fleetcontrol.paging import CAP, Page, capped_count, page_of
+from fleetcontrol.pages.paging import CAP, Page, capped_count, page_of
+from fleetcontrol.people.models import Fleet
 from vehicles import vin as vins
-from vehicles.models import Vehicle
-from vehicles.queryset import VehicleQuerySet, has_whole_chunk
+from vehicles.models import Vehicle, VehicleQuerySet, has_whole_chunk
 
 ORDERS = ("name", "-name")
 # A choice longer than this is no help; the list of one credential's vehicles is reached from the credential.

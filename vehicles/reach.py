@@ -4,7 +4,7 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
 from credentials.brands import Brand
-from fleetcontrol import rules
+from fleetcontrol.db import rules
 
 _NEEDS = {"shared": "credential", "individual": "password"}
 _WORDS = {

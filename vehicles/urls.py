@@ -1,6 +1,6 @@
 from django.urls import path
 
-import fleetcontrol.converters  # noqa: F401 - registers <ulid:…>
+import fleetcontrol.pages.converters  # noqa: F401 - registers <ulid:…>
 from vehicles import export, views
 
 app_name = "vehicles"

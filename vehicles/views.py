@@ -13,9 +13,10 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_safe
 
 from credentials import brands
-from fleetcontrol.access import FleetRequest, fleet_view
-from fleetcontrol.models import AuditEvent, Role
-from fleetcontrol.once import kept
+from fleetcontrol.audit.models import AuditEvent
+from fleetcontrol.pages.once import kept
+from fleetcontrol.people.access import FleetRequest, fleet_view
+from fleetcontrol.people.models import Role
 from vehicles import vin as vins
 from vehicles.forms import MASTER_DATA, MoveForm, VehicleForm
 from vehicles.listing import Listing

@@ -18,11 +18,11 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from django.contrib.auth.hashers import make_password
 from django.db import transaction
 
-from credentials.checkable import CHECK_FIELDS, SILENT_TIMES
-from credentials.models import Credential
-from credentials.sign_in import Outcome, Verdict
-from fleetcontrol.accounts import new_person
-from fleetcontrol.models import Actor, AuditEvent, Fleet, Membership, Role, User
+from credentials.models import CHECK_FIELDS, SILENT_TIMES, Credential
+from credentials.oem.sign_in import Outcome, Verdict
+from fleetcontrol.audit.models import Actor, AuditEvent
+from fleetcontrol.people.accounts import new_person
+from fleetcontrol.people.models import Fleet, Membership, Role, User
 from vehicles.models import OperationStatus, Vehicle
 
 PEOPLE = {"Alice": Role.ADMINISTRATOR, "Bob": Role.MANAGER, "Vera": Role.VIEWER}

@@ -6,15 +6,7 @@ from itertools import chain, islice
 
 from django.utils.translation import gettext as _
 
-from fleetcontrol.tabular.source import (
-    MARK,
-    Cells,
-    Row,
-    Source,
-    TabularProblem,
-    header_names,
-    unreadable,
-)
+from fleetcontrol.tabular.source import MARK, Cells, Row, Source, TabularProblem, header_names, unreadable
 
 _LINES_FOR_HEADER = 1000
 type _Record = tuple[int, dict[str, str] | TabularProblem]

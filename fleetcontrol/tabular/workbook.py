@@ -18,15 +18,7 @@ from django.template.defaultfilters import filesizeformat
 from django.utils.translation import gettext as _
 from openpyxl.utils import column_index_from_string
 
-from fleetcontrol.tabular.source import (
-    Cells,
-    Limits,
-    Row,
-    Source,
-    TabularProblem,
-    header_names,
-    wrong_width,
-)
+from fleetcontrol.tabular.source import Cells, Limits, Row, Source, TabularProblem, header_names, wrong_width
 
 _SPOOLED = 1 << 22
 

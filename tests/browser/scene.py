@@ -10,8 +10,8 @@ from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 
 from credentials.models import Credential, Status
-from fleetcontrol.clients import ApiClient
-from fleetcontrol.models import Fleet, Invitation, Role, User
+from fleetcontrol.api.models import ApiClient
+from fleetcontrol.people.models import Fleet, Invitation, Role, User
 from tests import factory, test_import_pages
 from tests.browser.pages import patterns
 from tests.conftest import signed_in

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import expect
 
-from fleetcontrol.models import Fleet, Role, User
+from fleetcontrol.people.models import Fleet, Role, User
 from tests import factory
 from tests.browser.conftest import Opener
 

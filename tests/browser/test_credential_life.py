@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import expect
 
-from credentials.demo_oem import DemoOem
-from fleetcontrol.models import Fleet, User
+from credentials.oem.demo import DemoOem
+from fleetcontrol.people.models import Fleet, User
 from tests import factory
 from tests.browser.conftest import Opener
 from tests.browser.test_every_page import violations

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
-from fleetcontrol.clients import ApiClient
-from fleetcontrol.models import Fleet, User
+from fleetcontrol.api.models import ApiClient
+from fleetcontrol.people.models import Fleet, User
 from tests import factory
 from tests.browser.conftest import Opener
 from vehicles.models import Vehicle

@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Dialog, Page, expect
 
 from credentials.models import Credential
-from fleetcontrol.models import Fleet, User
+from fleetcontrol.people.models import Fleet, User
 from tests import factory
 from tests.browser.conftest import Opener
 

@@ -7,7 +7,7 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
-from fleetcontrol.models import Fleet, User
+from fleetcontrol.people.models import Fleet, User
 from tests import factory
 from tests.browser.conftest import Opener
 

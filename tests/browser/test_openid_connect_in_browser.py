@@ -4,7 +4,7 @@ import pytest
 from playwright.sync_api import expect
 from pytest_django.fixtures import Settings
 
-from fleetcontrol.models import Fleet, User
+from fleetcontrol.people.models import Fleet, User
 from tests.browser.conftest import Opener
 from tests.oidc import CLIENT_ID, CLIENT_SECRET, provider
 

@@ -5,7 +5,8 @@ from django.conf import settings
 from playwright.sync_api import BrowserContext, Page, expect
 from pytest_django.live_server_helper import LiveServer
 
-from fleetcontrol.models import AuditEvent, Fleet, User
+from fleetcontrol.audit.models import AuditEvent
+from fleetcontrol.people.models import Fleet, User
 from tests.browser.conftest import Opener
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -11,10 +11,10 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from credentials import brands
-from credentials.models import Credential
-from credentials.queryset import TROUBLED
-from credentials.sign_in import Outcome
-from fleetcontrol.models import Actor, Fleet
+from credentials.models import TROUBLED, Credential
+from credentials.oem.sign_in import Outcome
+from fleetcontrol.audit.models import Actor
+from fleetcontrol.people.models import Fleet
 
 _MARKS = {Outcome.WORKS: gettext_lazy("works"), Outcome.CANNOT_CHECK: gettext_lazy("cannot be checked")}
 

@@ -6,7 +6,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from credentials.demo_oem import BEHAVIOURS, DemoOem
+from credentials.oem.demo import BEHAVIOURS, DemoOem
 
 
 class Command(BaseCommand):

@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Sequence
 
 from credentials.export import header, rows
-from fleetcontrol.bulk_command import ExportCommand
-from fleetcontrol.models import Fleet
+from fleetcontrol.imports.command import ExportCommand
+from fleetcontrol.people.models import Fleet
 
 
 class Command(ExportCommand):

@@ -1,7 +1,7 @@
 """manage.py import_credentials FILE --fleet SLUG: OEM credentials from CSV, XLSX or JSON Lines."""
 
 from credentials.imports import CredentialImporter
-from fleetcontrol.bulk_command import ImportCommand
+from fleetcontrol.imports.command import ImportCommand
 
 
 class Command(ImportCommand):

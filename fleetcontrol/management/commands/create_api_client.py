@@ -7,8 +7,9 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from fleetcontrol.clients import PERMISSIONS, ApiClient
-from fleetcontrol.models import Actor, Fleet
+from fleetcontrol.api.models import PERMISSIONS, ApiClient
+from fleetcontrol.audit.models import Actor
+from fleetcontrol.people.models import Fleet
 
 
 def day(text: str) -> date:

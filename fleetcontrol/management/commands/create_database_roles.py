@@ -20,10 +20,10 @@ from psycopg import sql
 
 # What the role may do with a table; all others it may read and write row by row.
 RIGHTS = {
-    "fleetcontrol_auditevent": "SELECT, INSERT",
-    "fleetcontrol_auditseal": "SELECT",
-    "fleetcontrol_pseudonym": "SELECT",
-    "fleetcontrol_user": "SELECT, INSERT, UPDATE",
+    "audit_auditevent": "SELECT, INSERT",
+    "audit_auditseal": "SELECT",
+    "audit_pseudonym": "SELECT",
+    "people_user": "SELECT, INSERT, UPDATE",
     "credentials_credentialsecret": (
         "SELECT, INSERT, DELETE, UPDATE (value, is_current, ends_on, erase_after, erased_at)"
     ),

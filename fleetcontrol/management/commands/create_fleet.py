@@ -14,8 +14,9 @@ from django.urls import reverse
 from django.utils.text import slugify
 from django.utils.translation import gettext as _
 
-from fleetcontrol.accounts import new_person
-from fleetcontrol.models import Actor, Fleet, User
+from fleetcontrol.audit.models import Actor
+from fleetcontrol.people.accounts import new_person
+from fleetcontrol.people.models import Fleet, User
 
 
 class Command(BaseCommand):

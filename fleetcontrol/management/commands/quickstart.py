@@ -29,10 +29,11 @@ from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.utils.translation import gettext as _
 
-from fleetcontrol import postgres, seal
+from fleetcontrol import seal
 from fleetcontrol.duties import duties
 from fleetcontrol.management import demo
-from fleetcontrol.models import Fleet, User
+from fleetcontrol.people.models import Fleet, User
+from fleetcontrol.postgres import server as postgres
 
 HOST = "127.0.0.1"
 PATIENCE = 60  # seconds until the first page, on the slowest of machines
@@ -226,7 +227,7 @@ def _running(port: int) -> Iterator[dict[str, subprocess.Popen[bytes]]]:
         numbers = [str(program.pid) for program in programs.values()]
         script = 'read -r _; kill "$@"'
         if settings.TRIAL:
-            database = [sys.executable, "-m", "fleetcontrol.postgres", str(settings.VAR_DIR / "postgres")]
+            database = [sys.executable, "-m", "fleetcontrol.postgres.server", str(settings.VAR_DIR / "postgres")]
             script += f"; exec {shlex.join(database)}"
         leash = ["/bin/sh", "-c", script, "leash", *numbers]
         stack.enter_context(_program(leash, stdin=subprocess.PIPE, cwd=settings.BASE_DIR))

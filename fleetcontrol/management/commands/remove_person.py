@@ -10,8 +10,9 @@ from django.db import models, transaction
 from django.db.models import Q
 from django.utils.translation import gettext as _
 
-from fleetcontrol.audit_seal import lock_chain
-from fleetcontrol.models import Actor, AuditEvent, LastAdministrator, Membership, Pseudonym, User
+from fleetcontrol.audit.chain import lock_chain
+from fleetcontrol.audit.models import Actor, AuditEvent, Pseudonym
+from fleetcontrol.people.models import LastAdministrator, Membership, User
 
 # Columns that keep the label of who did something beside the audit trail.
 LABELS = ("created_by", "changed_by", "added_by", "invited_by")

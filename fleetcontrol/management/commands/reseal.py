@@ -20,8 +20,7 @@ from django.utils.translation import ngettext
 from tqdm import tqdm
 
 from fleetcontrol import seal
-from fleetcontrol.audit import Target
-from fleetcontrol.models import Actor, AuditEvent
+from fleetcontrol.audit.models import Actor, AuditEvent, Target
 
 BATCH = 1000
 NAMED = 10  # rows that no key opens, named in the message

@@ -4,8 +4,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from fleetcontrol.clients import ApiClient
-from fleetcontrol.models import Actor
+from fleetcontrol.api.models import ApiClient
+from fleetcontrol.audit.models import Actor
 
 
 class Command(BaseCommand):

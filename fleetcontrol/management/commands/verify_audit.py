@@ -7,9 +7,10 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from fleetcontrol.audit_proof import Report, findings
-from fleetcontrol.audit_seal import lock_chain
-from fleetcontrol.models import AuditSeal, Fleet
+from fleetcontrol.audit.chain import lock_chain
+from fleetcontrol.audit.models import AuditSeal
+from fleetcontrol.audit.proof import Report, findings
+from fleetcontrol.people.models import Fleet
 
 
 class Command(BaseCommand):
@@ -24,7 +25,7 @@ class Command(BaseCommand):
         fleet = self._fleet(options["fleet"])
         if options["head"]:
             seals = AuditSeal.objects.order_by("number")
-            last = (seals if fleet is None else seals.filter(fleet=fleet)).last()
+            last = (seals if fleet is None else seals.filter(fleet_id=fleet.pk)).last()
             if last is None:
                 raise CommandError(_("Nothing is sealed yet. `manage.py tend` seals the audit trail."))
             self.stdout.write(str(last))
@@ -32,7 +33,7 @@ class Command(BaseCommand):
         report, wrong = Report(), 0
         with transaction.atomic():
             lock_chain()
-            for finding in findings(report, fleet=fleet, expect=options["expect"]):
+            for finding in findings(report, fleet_id=fleet.pk if fleet else None, expect=options["expect"]):
                 wrong += 1
                 self.stderr.write(str(finding))
         if wrong:

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
-from fleetcontrol.bulk_command import ExportCommand
-from fleetcontrol.models import Fleet
+from fleetcontrol.imports.command import ExportCommand
+from fleetcontrol.people.models import Fleet
 from vehicles.export import HEADER, rows
 
 

@@ -11,9 +11,9 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from credentials.field import tidy
+from credentials.brands.field import tidy
 from credentials.models import CredentialSecret
-from fleetcontrol.models import Fleet
+from fleetcontrol.people.models import Fleet
 from vehicles.models import Vehicle
 
 _MOST = 20_000  # characters; the longest secret is a certificate

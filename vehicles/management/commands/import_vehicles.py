@@ -1,6 +1,6 @@
 """manage.py import_vehicles FILE --fleet SLUG: vehicles from CSV, XLSX or JSON Lines."""
 
-from fleetcontrol.bulk_command import ImportCommand
+from fleetcontrol.imports.command import ImportCommand
 from vehicles.imports import VehicleImporter
 
 

@@ -11,7 +11,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from credentials.models import Credential
-from fleetcontrol.models import Actor, Fleet
+from fleetcontrol.audit.models import Actor
+from fleetcontrol.people.models import Fleet
 
 
 class Command(BaseCommand):

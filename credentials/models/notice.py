@@ -1,0 +1,94 @@
+"""What people and programs are to be told, once each: a reminder of an end, or a status that became another.
+
+A notice is made from the state as it is, under a key that names exactly what it tells; the key is unique, so however
+often and by however many processes the state is looked at, the notice is there once. `reminders.py` makes it and
+`delivery.py` sends it.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from django.core.serializers.json import DjangoJSONEncoder
+from django.db import models
+from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
+
+from credentials import brands
+from credentials.oem.sign_in import explain
+from fleetcontrol.db.ids import new_id
+from fleetcontrol.people.models import Fleet
+
+
+class NoticeKind(models.TextChoices):
+    EXPIRES = "credential.expires", _("Expires")
+    FAILS = "credential.fails", _("Does not work")
+    RECOVERED = "credential.recovered", _("Works again")
+
+
+class Notice(models.Model):
+    """One thing to tell a fleet; `facts` are what was true when it was made."""
+
+    id = models.CharField(primary_key=True, max_length=26, default=new_id, editable=False, db_collation="C")
+    fleet = models.ForeignKey(Fleet, models.CASCADE, related_name="notices")
+    credential = models.ForeignKey("credentials.Credential", models.CASCADE, related_name="notices")
+    kind = models.CharField(max_length=24, choices=NoticeKind)
+    key = models.CharField(max_length=120)
+    facts = models.JSONField(default=dict, encoder=DjangoJSONEncoder)
+    created_at = models.DateTimeField(default=timezone.now)
+    emailed_at = models.DateTimeField(null=True)
+    posted_at = models.DateTimeField(null=True)
+    post_attempts = models.PositiveSmallIntegerField(default=0)
+    post_after = models.DateTimeField(default=timezone.now)
+
+    if TYPE_CHECKING:
+        fleet_id: int
+        credential_id: str
+
+    class Meta:
+        verbose_name = _("notice")
+        verbose_name_plural = _("notices")
+        constraints: ClassVar = [models.UniqueConstraint(fields=["key"], name="notice_once")]
+        indexes: ClassVar = [
+            models.Index(fields=["fleet"], condition=models.Q(emailed_at=None), name="notice_to_email"),
+            models.Index(fields=["post_after"], condition=models.Q(posted_at=None), name="notice_to_post"),
+        ]
+
+    def __str__(self) -> str:
+        return self.sentence
+
+    @property
+    def sentence(self) -> str:
+        """What is told, in the reader's language."""
+        facts = self.facts
+        if self.kind == NoticeKind.EXPIRES:
+            return _of_an_end(facts)
+        vehicles = int(facts["vehicles"])
+        values = {"name": facts["name"], "count": vehicles}
+        if self.kind == NoticeKind.RECOVERED:
+            return gettext("%(name)s works again.") % values
+        reason = explain(facts["reason"], brands.stored(facts["brand"]), facts)
+        affected = ngettext(
+            "%(name)s does not work. %(count)d vehicle is affected.",
+            "%(name)s does not work. %(count)d vehicles are affected.",
+            vehicles,
+        )
+        return f"{affected % values} {reason}".strip()
+
+
+def _of_an_end(facts: dict[str, Any]) -> str:
+    values = {"name": facts["name"], "day": date_format(date.fromisoformat(facts["ends_on"]), "DATE_FORMAT")}
+    days = int(facts["days"])
+    if days < 0:
+        return gettext("%(name)s ended on %(day)s. Replace its secret.") % values
+    if days == 0:
+        return gettext("%(name)s ends today. Replace its secret.") % values
+    words = ngettext(
+        "%(name)s expires in %(days)d day, on %(day)s. Replace its secret before.",
+        "%(name)s expires in %(days)d days, on %(day)s. Replace its secret before.",
+        days,
+    )
+    return words % (values | {"days": days})

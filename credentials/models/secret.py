@@ -1,0 +1,147 @@
+"""The versions of a credential's secret, sealed, apart from the row that lists read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, ClassVar, Self
+
+from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
+from django.db import models, transaction
+from django.db.models import Q
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+from pydantic_core import to_json
+
+from credentials.brands.schema import Cleaned
+from fleetcontrol.audit.models import Actor, AuditEvent
+from fleetcontrol.seal import Sealed, SealedTextField, SealError, fingerprint, seal
+
+if TYPE_CHECKING:
+    from credentials.models.rotatable import Rotatable
+
+
+class SecretQuerySet(models.QuerySet["CredentialSecret"]):
+    def holding(self, value: str, fleet_id: int) -> Self:
+        """Versions of the fleet in which one of the secret fields is this value; erased ones are remembered too."""
+        return self.filter(credential__fleet=fleet_id, fingerprints__contains=[fingerprint(value, f"fleet:{fleet_id}")])
+
+    def with_vehicle_counts(self) -> Self:
+        """With their credentials, and in `vehicle_count` how many vehicles depend on each."""
+        counted = models.Count("credential__vehicles")
+        return self.select_related("credential").defer("value").annotate(vehicle_count=counted)
+
+    def erase(self) -> int:
+        """Destroy the sealed values of these versions; returns how many. The current version cannot be erased."""
+        return self.filter(erased_at=None).update(value=None, erased_at=timezone.now(), erase_after=None)
+
+    def erase_due(self, *, actor: Actor) -> int:
+        """Erase the former versions whose time is up, each with its audit event; returns how many."""
+        with transaction.atomic():
+            due = self.filter(is_current=False, erased_at=None, erase_after__lte=timezone.now())
+            versions = list(due.select_for_update(of=("self",)).select_related("credential__fleet"))
+            self.filter(pk__in=[one.pk for one in versions]).erase()
+            AuditEvent.record_many(
+                AuditEvent.about(
+                    one.credential.fleet, actor, "credential.erase", one.credential, {"version": [one.version, None]}
+                )
+                for one in versions
+            )
+        return len(versions)
+
+
+class CredentialSecret(models.Model):
+    """One version of a credential's secret, sealed. Never on the row that lists read."""
+
+    credential = models.ForeignKey(
+        "credentials.Credential", models.CASCADE, related_name="secrets", db_index=False
+    )  # the unique rule's index begins with it
+    version = models.PositiveIntegerField(_("version"))
+    value = SealedTextField(null=True, editable=False)
+    fingerprints = ArrayField(models.CharField(max_length=64), default=list, editable=False)
+    ends_on = models.DateField(_("ends on"), null=True, blank=True, editable=False)
+    facts = models.JSONField(default=dict, editable=False)
+    is_current = models.BooleanField(default=True, editable=False)
+    added_at = models.DateTimeField(_("added"), default=timezone.now, editable=False)
+    added_by = models.CharField(max_length=254, editable=False)
+    erase_after = models.DateTimeField(null=True, editable=False)
+    erased_at = models.DateTimeField(_("erased"), null=True, editable=False)
+
+    objects: ClassVar[SecretQuerySet] = SecretQuerySet.as_manager()  # type: ignore[assignment]  # a manager of it
+
+    class Meta:
+        verbose_name = _("secret version")
+        verbose_name_plural = _("secret versions")
+        ordering = ["-version"]
+        constraints = [
+            models.UniqueConstraint(fields=["credential", "version"], name="secret_version_unique"),
+            models.UniqueConstraint(
+                fields=["credential"],
+                condition=Q(is_current=True),
+                name="secret_one_current_version",
+            ),
+            models.UniqueConstraint(
+                fields=["credential"],
+                condition=Q(is_current=False, erased_at=None),
+                name="secret_one_former_version",
+            ),
+            models.CheckConstraint(
+                condition=Q(value__isnull=True, erased_at__isnull=False)
+                | Q(value__isnull=False, erased_at__isnull=True),
+                name="secret_erased_when_empty",
+            ),
+            models.CheckConstraint(
+                condition=Q(is_current=False) | Q(erased_at=None),
+                name="secret_current_is_not_erased",
+            ),
+        ]
+        indexes = [GinIndex(fields=["fingerprints"], name="secret_by_fingerprint")]
+
+    def __str__(self) -> str:
+        return str(_("Version %(version)s") % {"version": self.version})
+
+    @classmethod
+    def add(cls, credential: Rotatable, cleaned: Cleaned, *, version: int, actor: Actor) -> CredentialSecret:
+        """Seal the brand's secret fields as a new current version; the caller has retired the former one."""
+        return cls.objects.create(
+            credential_id=credential.pk,
+            version=version,
+            value=cls.sealed(cleaned.secret, credential.pk, version),
+            fingerprints=fingerprints_of(cleaned.secret, credential.fleet_id),
+            ends_on=cleaned.ends_on,
+            facts=dict(cleaned.facts),
+            added_by=actor.label,
+        )
+
+    @classmethod
+    def sealed(cls, secret: Mapping[str, str], credential_id: str, version: int) -> Sealed:
+        """The brand's secret fields as JSON, sealed for one version of one credential."""
+        return seal(to_json(secret).decode(), cls.owner(credential_id, version))
+
+    @staticmethod
+    def owner(credential_id: str, version: int) -> str:
+        """What a sealed value is bound to."""
+        return f"credentialsecret:{credential_id}:{version}"
+
+    def open(self) -> dict[str, str]:
+        """The brand's secret fields in plain text: only for a sign-in or a release.
+
+        Raises SealError on a wrong key or a moved ciphertext, and when this version was erased.
+        """
+        sealed = CredentialSecret.objects.values_list("value", flat=True).get(pk=self.pk)
+        if sealed is None:
+            raise SealError(_("This version was erased."))
+        opened: dict[str, str] = json.loads(sealed.open(self.owner(self.credential_id, self.version)))
+        return opened
+
+    @property
+    def can_return(self) -> bool:
+        """Whether this is the former version and `revert` can still bring it back."""
+        is_kept = self.erase_after is not None and self.erase_after > timezone.now()
+        return not self.is_current and self.erased_at is None and is_kept
+
+
+def fingerprints_of(secret: Mapping[str, str], fleet_id: int) -> list[str]:
+    """One keyed fingerprint for each secret field, comparable within the fleet."""
+    return [fingerprint(value, f"fleet:{fleet_id}") for value in secret.values()]

@@ -1,0 +1,143 @@
+"""A fleet's webhook: where its notices are posted to, signed so that the receiver knows who sent them."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import secrets
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.db import models, transaction
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from credentials.brands.field import tidy
+from fleetcontrol import outbound
+from fleetcontrol.audit.models import Actor, AuditEvent
+from fleetcontrol.db.ids import new_id
+from fleetcontrol.people.models import Fleet
+from fleetcontrol.seal import SealedTextField, SealError, seal
+
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
+
+_NOT_AN_ADDRESS = _("Enter an address that starts with https:// and has no user name in it.")
+_RESULTS: Mapping[str, StrOrPromise] = {
+    "timeout": _("It did not answer within 10 seconds."),
+    "connect": _("It could not be reached."),
+    "name": _("Its name could not be found."),
+    "private": _("It is in a private network. The operator can allow it with FLEETCONTROL_WEBHOOK_HOSTS."),
+    "certificate": _("Its certificate is not trusted."),
+    "sealed": _("Its signing key cannot be opened. Set the webhook up again."),
+}
+
+
+class Webhook(models.Model):
+    """`last_result` is "" when the last post was taken, else a reason: one of _RESULTS or an HTTP status."""
+
+    id = models.CharField(primary_key=True, max_length=26, default=new_id, editable=False, db_collation="C")
+    fleet = models.OneToOneField(Fleet, models.CASCADE, related_name="webhook")
+    url = models.CharField(_("address"), max_length=500)
+    signing_key = SealedTextField(editable=False)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    last_posted_at = models.DateTimeField(null=True, editable=False)
+    last_result = models.CharField(max_length=40, blank=True, editable=False)
+
+    class Meta:
+        verbose_name = _("webhook")
+        verbose_name_plural = _("webhooks")
+
+    def __str__(self) -> str:
+        return urlsplit(self.url).hostname or self.url
+
+    @classmethod
+    def set_up(cls, *, fleet: Fleet, url: str, actor: Actor) -> tuple[Webhook, str]:
+        """Post the fleet's notices to this address from now on; the webhook and its signing key, which is shown only
+        now. Raises ValidationError with the key `url`.
+        """
+        url = clean_url(url)
+        key = f"fcw_{secrets.token_urlsafe(32)}"
+        with transaction.atomic():
+            # Two people at once: the second one's address is the one that stays, as on any other day.
+            Fleet.objects.select_for_update(no_key=True).get(pk=fleet.pk)
+            former = cls.objects.filter(fleet=fleet).first()
+            webhook = former or cls(fleet=fleet)
+            before, webhook.url = str(former) if former else None, url
+            webhook.signing_key = seal(key, webhook.seal_owner)
+            webhook.last_posted_at, webhook.last_result = None, ""
+            webhook.save()
+            # Only the host: the rest of such an address is often as good as a password.
+            AuditEvent.record(fleet, actor, "webhook.set_up", webhook, {"host": [before, str(webhook)]})
+        return webhook, key
+
+    def remove(self, *, actor: Actor) -> None:
+        with transaction.atomic():
+            AuditEvent.record(self.fleet, actor, "webhook.remove", self, {"host": [str(self), None]})
+            self.delete()
+
+    @property
+    def seal_owner(self) -> str:
+        """What the sealed signing key is bound to."""
+        return f"webhook:{self.pk}"
+
+    @property
+    def result(self) -> StrOrPromise:
+        """What became of the last post, in words; "" when it was taken."""
+        if self.last_result.isdecimal():
+            return _("It answered with HTTP %(status)s.") % {"status": self.last_result}
+        return _RESULTS.get(self.last_result, _("It broke off the connection.") if self.last_result else "")
+
+    def post(self, delivery: str, event: str, facts: Mapping[str, Any]) -> bool:
+        """Post one event; True if the receiver took it (HTTP 2xx). `delivery` is the same when it is tried again."""
+        body = {"id": delivery, "type": event, "fleet": self.fleet.slug, **facts}
+        content = json.dumps(body, ensure_ascii=False).encode()
+        try:
+            result = self._send(delivery, event, content)
+        except outbound.NoAnswer as error:
+            result = error.reason
+        except SealError:
+            result = "sealed"
+        self.last_posted_at, self.last_result = timezone.now(), result
+        type(self).objects.filter(pk=self.pk).update(last_posted_at=self.last_posted_at, last_result=result)
+        return not result
+
+    def _send(self, delivery: str, event: str, content: bytes) -> str:
+        assert self.signing_key is not None  # noqa: S101 - the column is never NULL
+        key = self.signing_key.open(self.seal_owner)
+        seconds = int(timezone.now().timestamp())
+        headers = {
+            "Content-Type": "application/json",
+            "User-Agent": "FleetControl",
+            "X-FleetControl-Event": event,
+            "X-FleetControl-Delivery": delivery,
+            "X-FleetControl-Signature": f"t={seconds},v1={signature(key, seconds, content)}",
+        }
+        inside = (urlsplit(self.url).hostname or "") in settings.FLEETCONTROL_WEBHOOK_HOSTS
+        answer = outbound.post(self.url, headers=headers, content=content, private=inside, seconds=outbound.SECONDS)
+        return "" if 200 <= answer.status < 300 else str(answer.status)
+
+
+def signature(key: str, seconds: int, content: bytes) -> str:
+    """HMAC-SHA256, in hex, of the time (Unix seconds), a dot and the body. The receiver computes the same, and refuses
+    old times so that nobody can send a recorded one again.
+    """
+    return hmac.new(key.encode(), f"{seconds}.".encode() + content, hashlib.sha256).hexdigest()
+
+
+def clean_url(text: str) -> str:
+    """An https address as it is kept. Raises ValidationError with the key `url`."""
+    text = tidy(text)
+    try:
+        parts = urlsplit(text)
+        port_is_fine = parts.port is None or parts.port > 0
+    except ValueError:
+        raise ValidationError({"url": _NOT_AN_ADDRESS}) from None
+    plain = text.isascii() and text.isprintable() and not any(c in text for c in " \\#@")
+    if parts.scheme != "https" or not parts.hostname or not port_is_fine or not plain or len(text) > 500:
+        raise ValidationError({"url": _NOT_AN_ADDRESS})
+    return text

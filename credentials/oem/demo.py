@@ -1,0 +1,300 @@
+"""A stand-in for every OEM of the catalogue, for tests and for trying by hand: a small HTTPS server on this machine.
+
+It wants each brand's request exactly as the catalogue has it (host, path, form or JSON, Basic or body, audience, client
+certificate). The first word of the client secret decides how it behaves, see BEHAVIOURS; any other secret is right.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import secrets
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, ClassVar
+from urllib.parse import parse_qsl, unquote_plus, urlsplit
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from credentials import brands
+from credentials.brands.schema import Brand
+
+BEHAVIOURS: Mapping[str, str] = {
+    "wrong": "refuses the client: 401 invalid_client",
+    "unapproved": "refuses the client: 400 unauthorized_client",
+    "scopes": "grants nothing: 400 invalid_scope",
+    "slow": "answers after a minute",
+    "drip": "sends its answer a byte at a time",
+    "huge": "sends a megabyte",
+    "redirect": "points to another address",
+    "garbage": "answers 200 with something that is not JSON",
+    "closing": "closes the connection without an answer",
+    "trouble": "answers 500",
+    "busy": "answers 429 with Retry-After",
+    "echo": "refuses and repeats the secret in its answer",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A request that came in: where to, and its values by name, the client's own among them."""
+
+    host: str
+    path: str
+    content_type: str
+    values: Mapping[str, str]
+    by_basic: bool
+
+
+@dataclass
+class DemoOem:
+    """`folder` takes the certificate authority (ca.pem) and the server's certificate; `names` are those it is good for,
+    the hosts of the catalogue if none are given. `client_ca` is a PEM file of client certificates it takes.
+    """
+
+    folder: Path
+    port: int = 0
+    names: tuple[str, ...] = ()
+    client_ca: Path | None = None
+    tell: Callable[[str], None] | None = None
+    received: list[Received] = field(default_factory=list)
+
+    def start(self) -> None:
+        """Listen on 127.0.0.1 in threads of its own; `address` is known afterwards. Raises OSError on a taken port."""
+        self.stopping = threading.Event()
+        pair = make_certificates(self.folder, self.names or _all_hosts())
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(pair)
+        if self.client_ca:
+            context.verify_mode = ssl.CERT_OPTIONAL
+            context.load_verify_locations(self.client_ca)
+        handler = type("Handler", (_Handler,), {"oem": self})
+        self.server = _Server(("127.0.0.1", self.port), handler)
+        self.server.context = context
+        serve = partial(self.server.serve_forever, poll_interval=0.05)
+        threading.Thread(target=serve, daemon=True, name="demo_oem").start()
+
+    def stop(self) -> None:
+        self.stopping.set()
+        self.server.shutdown()
+        self.server.server_close()
+
+    @property
+    def address(self) -> str:
+        """Such as https://127.0.0.1:8443, for FLEETCONTROL_DEMO_OEM."""
+        return f"https://127.0.0.1:{self.server.server_address[1]}"
+
+    @property
+    def ca_file(self) -> Path:
+        """For FLEETCONTROL_DEMO_OEM_CA."""
+        return self.folder / "ca.pem"
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    context: ssl.SSLContext
+
+    def finish_request(self, request: Any, client_address: Any) -> None:
+        """The handshake happens in the request's own thread, so that one who never finishes it holds up nobody."""
+        request.settimeout(90)
+        tls_socket = self.context.wrap_socket(request, server_side=True, do_handshake_on_connect=False)
+        with suppress(OSError), tls_socket as tls:
+            try:
+                tls.do_handshake()
+            except OSError:
+                # Hang up after the other side, so that it gets to read why.
+                tls.shutdown(socket.SHUT_WR)
+                while tls.recv(4096):
+                    pass
+                return
+            super().finish_request(tls, client_address)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Clients that hang up are part of the play."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    oem: ClassVar[DemoOem]
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self) -> None:
+        received = self._receive()
+        self.oem.received.append(received)
+        brand = _brand_of(received.host)
+        client_secret = received.values.get("client_secret") or received.values.get("password", "")
+        word = client_secret.split("-")[0].lower()
+        if self.oem.tell:
+            known = word if word in BEHAVIOURS else "right"
+            self.oem.tell(f"{received.host}{received.path} {brand.id if brand else '?'}: {known}")
+        self.close_connection = True
+        if brand is None or received.path != _path_of(brand, received.path):
+            self._answer(404, {"error": "not_found"})
+        elif not self._is_as_declared(brand, received):
+            self._answer(400, {"error": "invalid_request"})
+        elif word in BEHAVIOURS:
+            getattr(self, f"_{word}")(client_secret)
+        else:
+            life = 86_400 if brand.id == "SEGWAY" else 300
+            token = f"demo-{secrets.token_urlsafe(24)}"
+            self._answer(200, {"access_token": token, "token_type": "bearer", "expires_in": life})
+
+    def _receive(self) -> Received:
+        body = self.rfile.read(min(int(self.headers.get("Content-Length", 0)), 65_536)).decode()
+        content_type = self.headers.get("Content-Type", "")
+        values = json.loads(body) if "json" in content_type else dict(parse_qsl(body))
+        scheme, _space, pair = self.headers.get("Authorization", "").partition(" ")
+        if scheme == "Basic":
+            identifier, _colon, client_secret = base64.b64decode(pair).decode().partition(":")
+            values |= {"client_id": unquote_plus(identifier), "client_secret": unquote_plus(client_secret)}
+        host = self.headers.get("Host", "").split(":")[0]
+        return Received(host, urlsplit(self.path).path, content_type, values, scheme == "Basic")
+
+    def _is_as_declared(self, brand: Brand, received: Received) -> bool:
+        how = brand.sign_in
+        assert how is not None  # noqa: S101  # only brands with a sign-in have a path here
+        start = how.audience.partition("{")[0]
+        return (
+            ("json" in received.content_type) == (how.body == "json")
+            and received.by_basic == (how.client == "basic")
+            and received.values.get("grant_type") == how.grant
+            and bool(received.values.get("client_id"))
+            and received.values.get("audience", "").startswith(start)
+            and set(how.scopes) <= set(received.values.get("scope", "").split())
+            and (not how.mutual_tls or bool(self.connection.getpeercert()))
+        )
+
+    def _wrong(self, _secret: str) -> None:
+        self._answer(401, {"error": "invalid_client"})
+
+    def _unapproved(self, _secret: str) -> None:
+        self._answer(400, {"error": "unauthorized_client"})
+
+    def _scopes(self, _secret: str) -> None:
+        self._answer(400, {"error": "invalid_scope"})
+
+    def _slow(self, _secret: str) -> None:
+        self.oem.stopping.wait(60)
+        self._answer(200, {"access_token": "late"})
+
+    def _drip(self, _secret: str) -> None:
+        for byte in b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n" + b" " * 1000:
+            self.wfile.write(bytes([byte]))
+            if self.oem.stopping.wait(0.2):
+                return
+
+    def _huge(self, _secret: str) -> None:
+        self._answer(200, {"access_token": "a", "padding": "x" * 2**20})
+
+    def _redirect(self, _secret: str) -> None:
+        self._answer(302, {}, Location="https://127.0.0.1/elsewhere")
+
+    def _garbage(self, _secret: str) -> None:
+        self._send(200, b"<html>\xff\x00 It works!</html>")
+
+    def _closing(self, _secret: str) -> None:
+        self.connection.close()
+
+    def _trouble(self, _secret: str) -> None:
+        self._answer(500, {"error": "server_error"})
+
+    def _busy(self, _secret: str) -> None:
+        self._answer(429, {}, **{"Retry-After": "60"})
+
+    def _echo(self, client_secret: str) -> None:
+        self._answer(
+            401, {"error": client_secret, "error_description": client_secret}, **{"X-Request-ID": client_secret}
+        )
+
+    def _answer(self, status: int, body: Mapping[str, Any], **headers: str) -> None:
+        self._send(status, json.dumps(body).encode(), **headers)
+
+    def _send(self, status: int, body: bytes, **headers: str) -> None:
+        self.send_response(status)
+        for name, value in {"X-Request-ID": secrets.token_hex(8), **headers}.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_args: Any) -> None:
+        """`tell` says what a person wants to know."""
+
+
+def make_certificates(folder: Path, names: tuple[str, ...]) -> Path:
+    """A new certificate authority in folder/ca.pem and a server certificate for `names`; the path of the latter with
+    its key. Good for a week: who tries longer starts again.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    ca_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+    ca_name = _name("FleetControl demo OEM")
+    ca = _certificate(ca_name, ca_name, ca_key.public_key(), ca_key, is_ca=True)
+    (folder / "ca.pem").write_bytes(ca.sign(ca_key, hashes.SHA256()).public_bytes(Encoding.PEM))
+    leaf = _certificate(_name(names[0]), ca_name, key.public_key(), ca_key, is_ca=False)
+    alternatives = x509.SubjectAlternativeName([x509.DNSName(name) for name in names])
+    signed = leaf.add_extension(alternatives, critical=False).sign(ca_key, hashes.SHA256())
+    pair = folder / "server.pem"
+    pair.touch(mode=0o600)
+    pair.write_bytes(
+        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()) + signed.public_bytes(Encoding.PEM)
+    )
+    return pair
+
+
+def _certificate(
+    subject: x509.Name,
+    issuer: x509.Name,
+    public_key: ec.EllipticCurvePublicKey,
+    ca_key: ec.EllipticCurvePrivateKey,
+    *,
+    is_ca: bool,
+) -> x509.CertificateBuilder:
+    """With all that Python's strict verification wants to see."""
+    now = datetime.now(UTC)
+    builder = x509.CertificateBuilder(issuer, subject, public_key, x509.random_serial_number())
+    builder = builder.not_valid_before(now - timedelta(hours=1)).not_valid_after(now + timedelta(days=7))
+    usage = x509.KeyUsage(
+        digital_signature=not is_ca,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=is_ca,
+        crl_sign=is_ca,
+        encipher_only=False,
+        decipher_only=False,
+    )
+    return (
+        builder.add_extension(x509.BasicConstraints(ca=is_ca, path_length=0 if is_ca else None), critical=True)
+        .add_extension(usage, critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False)
+    )
+
+
+def _name(text: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, text)])
+
+
+def _all_hosts() -> tuple[str, ...]:
+    return tuple(dict.fromkeys(host for brand in brands.catalogue().values() for host in brand.hosts))
+
+
+def _brand_of(host: str) -> Brand | None:
+    return next((b for b in brands.catalogue().values() if b.sign_in and b.allows(host)), None)
+
+
+def _path_of(brand: Brand, asked: str) -> str:
+    """The path the brand's sign-in has; where a person types the address, any path will do."""
+    url = brand.sign_in.url if brand.sign_in else ""
+    return asked if url.startswith("{") else urlsplit(url).path

@@ -1,0 +1,55 @@
+"""The page about reminders: who gets them, and the webhook of the fleet."""
+
+from __future__ import annotations
+
+from django.contrib import messages
+from django.core.exceptions import ValidationError
+from django.http import HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+
+from credentials.delivery import recipients, send_test
+from credentials.forms import WebhookForm
+from credentials.models import Webhook
+from credentials.reminders import REMIND_BEFORE
+from fleetcontrol.people.access import FleetRequest, fleet_view
+from fleetcontrol.people.models import Role
+
+
+@never_cache
+@fleet_view(Role.ADMINISTRATOR)
+def webhook(request: FleetRequest) -> HttpResponse:
+    current = Webhook.objects.filter(fleet=request.fleet).first()
+    what = request.POST.get("what", "") if request.method == "POST" else ""
+    if current and what in ("test", "remove"):
+        test(request, current) if what == "test" else remove(request, current)
+        return redirect("credentials:webhook", fleet=request.fleet.slug)
+    form = WebhookForm(request.POST if what == "set_up" else None, initial={"url": current.url if current else ""})
+    key = ""
+    if form.is_valid():
+        try:
+            current, key = Webhook.set_up(fleet=request.fleet, url=form.cleaned_data["url"], actor=request.actor)
+        except ValidationError as error:
+            form.take(error)
+    context = {
+        "form": form,
+        "webhook": current,
+        "key": key,
+        "days": REMIND_BEFORE,
+        "people": recipients(request.fleet),
+    }
+    return render(request, "credentials/webhook.html", context, status=422 if form.errors else 200)
+
+
+def test(request: FleetRequest, current: Webhook) -> None:
+    if send_test(current):
+        messages.success(request, _("%(host)s took the test.") % {"host": current})
+    else:
+        words = {"host": current, "result": current.result}
+        messages.error(request, _("%(host)s did not take the test. %(result)s") % words)
+
+
+def remove(request: FleetRequest, current: Webhook) -> None:
+    current.remove(actor=request.actor)
+    messages.success(request, _("The webhook is removed."))

@@ -1,0 +1,280 @@
+"""API clients: programs that use the API of one fleet, and what they may do.
+
+A secret is shown once, when it is made, and kept as a keyed digest. At most two work at a time: the newest, and the one
+it replaced, for as long as was chosen. Tokens name the secret they were got with and end when it does.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from hmac import compare_digest
+from typing import TYPE_CHECKING, ClassVar
+
+from django.contrib.postgres.fields import ArrayField
+from django.core.exceptions import ValidationError
+from django.core.validators import ProhibitNullCharactersValidator
+from django.db import models, transaction
+from django.db.models.functions import Lower
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from fleetcontrol.audit.models import Actor, AuditEvent
+from fleetcontrol.db import rules
+from fleetcontrol.people.models import Fleet
+from fleetcontrol.seal import SealedTextField, fingerprint
+
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
+
+    from fleetcontrol.people.models import Fleet
+
+
+@dataclass(frozen=True, slots=True)
+class Permission:
+    """One permission of the API. `.ro` is the form that reads; the full one, `implied_by`, covers it."""
+
+    name: str
+    words: StrOrPromise
+    group: str  # read, write or secret
+
+    @property
+    def implied_by(self) -> str:
+        return self.name.removesuffix(".ro")
+
+
+PERMISSIONS: Mapping[str, Permission] = {
+    permission.name: permission
+    for permission in (
+        Permission("telematics-credentials.ro", _("List and read OEM credentials, never their secrets"), "read"),
+        Permission("vehicles.ro", _("List and read vehicles"), "read"),
+        Permission("telematics-credentials", _("Add, check, replace and delete OEM credentials"), "write"),
+        Permission("vehicles", _("Change vehicles’ data"), "write"),
+        Permission("vehicle-lifecycle", _("Add and remove vehicles, move them to other credentials"), "write"),
+        Permission("oem-access", _("Sign in to manufacturers and get their short-lived tokens"), "secret"),
+        Permission("credential-secrets", _("Read stored secrets in plain text"), "secret"),
+    )
+}
+OVERLAPS: Mapping[str, tuple[timedelta, StrOrPromise]] = {
+    "now": (timedelta(0), _("Now")),
+    "1h": (timedelta(hours=1), _("In 1 hour")),
+    "24h": (timedelta(hours=24), _("In 24 hours")),
+    "7d": (timedelta(days=7), _("In 7 days")),
+}
+# How much of a digest a token carries to say with which secret it was got; it cannot be turned back.
+MARK_LENGTH = 16
+ANSWERS_KEPT = timedelta(hours=24)
+
+
+def allows(granted: Collection[str], needed: str) -> bool:
+    """Whether these permissions cover the needed one: `vehicles` covers `vehicles.ro` too."""
+    return needed in granted or needed.removesuffix(".ro") in granted
+
+
+class ApiClient(models.Model):
+    """A program that uses the API of one fleet. Its secrets are kept as keyed digests; at most two live at a time."""
+
+    client_id = models.CharField(_("client ID"), max_length=40, unique=True)
+    fleet = models.ForeignKey(Fleet, models.CASCADE, verbose_name=_("fleet"), related_name="api_clients")
+    name = models.CharField(_("name"), max_length=100, validators=[ProhibitNullCharactersValidator()])
+    permissions = ArrayField(
+        models.CharField(max_length=40, choices=[(p.name, p.words) for p in PERMISSIONS.values()]),
+        verbose_name=_("permissions"),
+        default=list,
+    )
+    secret_digest = models.CharField(max_length=64, blank=True, editable=False)
+    former_secret_digest = models.CharField(max_length=64, blank=True, editable=False)
+    former_secret_ends_at = models.DateTimeField(null=True, blank=True, editable=False)
+    ends_on = models.DateField(_("ends on"), null=True, blank=True)
+    revoked_at = models.DateTimeField(_("revoked"), null=True, blank=True, editable=False)
+    last_used_at = models.DateTimeField(_("last used"), null=True, blank=True, editable=False)
+    last_used_address = models.GenericIPAddressField(null=True, blank=True, editable=False)
+    created_at = models.DateTimeField(_("added"), default=timezone.now, editable=False)
+
+    field_of_rule: ClassVar[dict[str, str]] = {"api_client_name_unique_in_fleet": "name"}
+
+    class Meta:
+        verbose_name = _("API client")
+        verbose_name_plural = _("API clients")
+        constraints = [
+            models.UniqueConstraint(
+                "fleet",
+                Lower("name"),
+                name="api_client_name_unique_in_fleet",
+                violation_error_message=_("This fleet has an API client of this name already."),
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @classmethod
+    def add(
+        cls, *, fleet: Fleet, actor: Actor, name: str, permissions: Collection[str], ends_on: date | None = None
+    ) -> tuple[ApiClient, str]:
+        """A new client and its secret, which cannot be seen again. Raises ValidationError by field."""
+        client = cls(
+            fleet=fleet,
+            client_id=f"fc_{secrets.token_hex(12)}",
+            name=name.strip(),
+            permissions=_ordered(permissions),
+            ends_on=ends_on,
+        )
+        secret = client._new_secret()
+        rules.check(client, client._errors())
+        with rules.worded(client):
+            client.save(force_insert=True)
+            AuditEvent.record(
+                fleet,
+                actor,
+                "client.add",
+                client,
+                {
+                    "client_id": [None, client.client_id],
+                    "permissions": [None, client.permissions],
+                    "ends_on": [None, ends_on.isoformat() if ends_on else None],
+                },
+            )
+        return client, secret
+
+    def change(self, *, actor: Actor, permissions: Collection[str], ends_on: date | None) -> None:
+        """Other permissions or another end; tokens that exist follow at once. Raises ValidationError by field."""
+        with transaction.atomic():
+            client = self._locked()
+            before = (client.permissions, client.ends_on)
+            client.permissions, client.ends_on = _ordered(permissions), ends_on
+            rules.check(client, client._errors() if ends_on != before[1] else None)
+            changes = {
+                field: [str(old) if isinstance(old, date) else old, str(new) if isinstance(new, date) else new]
+                for field, old, new in zip(
+                    ("permissions", "ends_on"), before, (client.permissions, client.ends_on), strict=True
+                )
+                if old != new
+            }
+            if changes:
+                client.save(update_fields=["permissions", "ends_on"])
+                AuditEvent.record(client.fleet, actor, "client.change", client, changes)
+        self.refresh_from_db()
+
+    def replace_secret(self, *, actor: Actor, overlap: str = "24h") -> str:
+        """A new secret, which cannot be seen again; the one it replaces works on for the overlap, a key of OVERLAPS.
+
+        A secret that was replaced before and still worked stops at once. Raises ValidationError once revoked.
+        """
+        with transaction.atomic():
+            client = self._locked()
+            if client.revoked_at:
+                raise ValidationError(_("This client was revoked. Add a new one."))
+            lasts, _words = OVERLAPS[overlap]
+            client.former_secret_digest = client.secret_digest if lasts else ""
+            client.former_secret_ends_at = timezone.now() + lasts if lasts else None
+            secret = client._new_secret()
+            client.save(update_fields=["secret_digest", "former_secret_digest", "former_secret_ends_at"])
+            AuditEvent.record(
+                client.fleet, actor, "client.replace_secret", client, {"former_works_for": [None, overlap]}
+            )
+        self.refresh_from_db()
+        return secret
+
+    def stop_former(self, *, actor: Actor) -> None:
+        """Let the replaced secret stop now, and with it the tokens that were got with it."""
+        with transaction.atomic():
+            client = self._locked()
+            if client.former_secret_digest:
+                client.former_secret_digest, client.former_secret_ends_at = "", None
+                client.save(update_fields=["former_secret_digest", "former_secret_ends_at"])
+                AuditEvent.record(client.fleet, actor, "client.stop_former", client)
+        self.refresh_from_db()
+
+    def revoke(self, *, actor: Actor) -> None:
+        """End the client for good, with its secrets and all its tokens."""
+        with transaction.atomic():
+            client = self._locked()
+            if client.revoked_at is None:
+                client.revoked_at = timezone.now()
+                client.secret_digest = client.former_secret_digest = ""
+                client.former_secret_ends_at = None
+                client.save()
+                AuditEvent.record(client.fleet, actor, "client.revoke", client)
+        self.refresh_from_db()
+
+    @property
+    def ended(self) -> bool:
+        """Whether its end date has passed; on the day itself it still works."""
+        return self.ends_on is not None and self.ends_on < timezone.localdate()
+
+    @property
+    def former_works_until(self) -> datetime | None:
+        """Until when the replaced secret works; None when it does not."""
+        ends = self.former_secret_ends_at
+        return ends if self.former_secret_digest and ends and ends > timezone.now() else None
+
+    def secret_mark(self, secret: str) -> str:
+        """The mark of the working secret that this is; "" when it is none. Takes the same time for each."""
+        digest = fingerprint(secret, f"apiclient:{self.client_id}")
+        current = compare_digest(digest, self.secret_digest.rjust(64))
+        former = compare_digest(digest, self.former_secret_digest.rjust(64)) and self.former_works_until is not None
+        works = (current or former) and self.revoked_at is None and not self.ended
+        return digest[:MARK_LENGTH] if works else ""
+
+    def _new_secret(self) -> str:
+        secret = f"fcs_{secrets.token_urlsafe(32)}"
+        self.secret_digest = fingerprint(secret, f"apiclient:{self.client_id}")
+        return secret
+
+    def _errors(self) -> rules.Errors:
+        errors: rules.Errors = {}
+        if not self.permissions:
+            errors["permissions"] = [ValidationError(_("Choose at least one permission."))]
+        if self.ended:
+            errors["ends_on"] = [ValidationError(_("This day has passed."))]
+        return errors
+
+    def _locked(self) -> ApiClient:
+        return ApiClient.objects.select_for_update(of=("self",)).select_related("fleet").get(pk=self.pk)
+
+
+def _ordered(permissions: Collection[str]) -> list[str]:
+    """Known permissions in the catalogue's order, unknown ones after them (validation names those)."""
+    order = list(PERMISSIONS)
+    return sorted(set(permissions), key=lambda name: (order.index(name) if name in order else len(order), name))
+
+
+class KeptAnswer(models.Model):
+    """What a client was answered to the request with this key."""
+
+    client = models.ForeignKey(ApiClient, models.CASCADE, related_name="+", db_index=False)
+    key = models.CharField(max_length=255)
+    request = models.CharField(max_length=64)
+    status = models.PositiveSmallIntegerField()
+    value = SealedTextField(null=True)
+    created_at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["client", "key"], name="kept_answer_unique")]
+
+    def __str__(self) -> str:
+        return self.key
+
+    @classmethod
+    def erase_ended(cls) -> int:
+        """Delete the answers that are older than 24 hours; returns how many."""
+        return cls.objects.filter(created_at__lt=timezone.now() - ANSWERS_KEPT).delete()[0]
+
+
+class Tally(models.Model):
+    """How often a key was counted in its minute, which begins with the first count."""
+
+    key = models.CharField(primary_key=True, max_length=120)
+    ends_at = models.DateTimeField(db_index=True)
+    count = models.PositiveIntegerField()
+
+    def __str__(self) -> str:
+        return self.key
+
+    @classmethod
+    def erase_ended(cls) -> int:
+        """Delete the counts of minutes that are over; returns how many."""
+        return cls.objects.filter(ends_at__lt=timezone.now()).delete()[0]

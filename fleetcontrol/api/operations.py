@@ -1,0 +1,255 @@
+"""What the operations of the API have in common: who asks, what they may, how bodies, answers, pages and ETags look.
+
+An operation is a function of a router with `**operation(...)`: the permission it needs is checked before it runs and
+stands in the OpenAPI description, together with every problem it can answer (see `fleetcontrol.openapi`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping
+from datetime import date, datetime
+from operator import itemgetter
+from typing import Annotated, Any
+
+import orjson
+from django.core import signing
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.template.defaultfilters import filesizeformat
+from django.utils.translation import gettext as _
+from gunicorn.http.errors import NoMoreData, ParseException
+from ninja import Schema
+from ninja.security import HttpBearer
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from fleetcontrol.api import oauth
+from fleetcontrol.api.idempotency import once
+from fleetcontrol.api.problems import (
+    INVALID_JSON,
+    PAYLOAD_TOO_LARGE,
+    RESOURCE_MODIFIED,
+    RESOURCE_NOT_FOUND,
+    UNSUPPORTED_MEDIA_TYPE,
+    VALIDATION_ERROR,
+    Problem,
+    ProblemError,
+)
+from fleetcontrol.audit.models import Actor
+from fleetcontrol.db.reading import Reader
+from fleetcontrol.people.models import Fleet
+
+MOST_ITEMS = 1000
+BODY_PROBLEMS = (INVALID_JSON, PAYLOAD_TOO_LARGE, UNSUPPORTED_MEDIA_TYPE)
+# The first stands in the description, because clients made from it know no others for files.
+FILE_TYPES = (
+    "application/octet-stream",
+    "text/csv",
+    "application/jsonl",
+    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+)
+_TIMES = orjson.OPT_UTC_Z | orjson.OPT_OMIT_MICROSECONDS  # as the API writes them: UTC, to the second
+_pages = signing.Signer(salt="page token")
+
+
+class ApiRequest(HttpRequest):
+    """What an operation gets."""
+
+    caller: oauth.Caller
+    fleet: Fleet
+    actor: Actor
+    flow_id: str
+
+
+class JsonBody(BaseModel):
+    """The body of a request: properties that are not known are refused, and nothing is turned into another type."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class PageQuery(Schema):
+    """The parameters of every list."""
+
+    limit: int = Field(100, ge=1, le=MOST_ITEMS, description="How many items at most.")
+    page_token: str | None = Field(
+        None, max_length=200, description="`next_page_token` of the page before; without it, the first page."
+    )
+
+
+class Bearer(HttpBearer):
+    """The access token in the Authorization header, of a client with the permission that the operation needs.
+
+    Who may ask is told then what the operation does not take: a parameter that it does not know, a body.
+    """
+
+    def __init__(self, permission: str, parameters: Collection[str], *, takes_body: bool) -> None:
+        super().__init__()
+        self.permission, self.parameters, self.takes_body = permission, parameters, takes_body
+
+    def __call__(self, request: HttpRequest) -> oauth.Caller:
+        caller = oauth.check(request)
+        if self.permission:
+            caller.must_have(self.permission)
+        if unknown := [name for name in request.GET if name not in self.parameters]:
+            words = _("There is no such parameter.")
+            if self.parameters:
+                words += " " + _("The parameters are: %(names)s.") % {"names": ", ".join(self.parameters)}
+            raise ProblemError(VALIDATION_ERROR, errors=[(name, words) for name in unknown])
+        if request.method == "POST" and not self.takes_body and request.body.strip() not in (b"", b"{}"):
+            raise ProblemError(VALIDATION_ERROR, errors=[("body", _("This takes no body."))])
+        vars(request).update(caller=caller, fleet=caller.fleet, actor=caller.actor)  # it is an ApiRequest from here on
+        return caller
+
+    def authenticate(self, request: HttpRequest, token: str) -> None:
+        raise NotImplementedError("__call__ does all of it")
+
+
+def operation(
+    permission: str,
+    summary: str,
+    answers: Mapping[int, Any],
+    *,
+    problems: Iterable[Problem] = (),
+    query: type[BaseModel] | None = None,
+    sends: Any = None,
+    returns: Any = None,
+    etag: bool = False,
+    if_match: bool = False,
+    idempotent: bool = False,
+    takes: str = "",
+    gives: str = "",
+) -> dict[str, Any]:
+    """The keyword arguments of a router's decorator.
+
+    `query` has the parameters in the address. `sends` is an example of a body, `returns` of its answer; `problems` are
+    those that not every operation has. A body or an answer that is a file has its media type in `takes` or `gives`.
+    """
+    return {
+        "auth": Bearer(permission, query.model_fields if query else (), takes_body=sends is not None),
+        "summary": summary,
+        "response": dict(answers),
+        "openapi_extra": {
+            "x-permission": permission,
+            "x-contract": {
+                "problems": [problem.name for problem in problems],
+                "sends": sends,
+                "returns": returns,
+                "etag": etag,
+                "if_match": if_match,
+                "idempotency_key": idempotent,
+                "takes": takes,
+                "gives": gives,
+            },
+        },
+    }
+
+
+def answer(data: Any, *, status: int = 200, etag: str = "", private: bool = False) -> HttpResponse:
+    """An answer in JSON. It is not checked against its schema again: the tests do that, for each operation."""
+    headers = {"ETag": etag} if etag else {}
+    if private:
+        headers["Cache-Control"] = "no-store"
+    text = orjson.dumps(data, option=_TIMES)
+    return HttpResponse(text, status=status, content_type="application/json", headers=headers)
+
+
+def no_content() -> HttpResponse:
+    response = HttpResponse(status=204)
+    del response["Content-Type"]
+    return response
+
+
+def idempotently(request: ApiRequest, work: Callable[[], HttpResponse]) -> HttpResponse:
+    """Do the work of a POST once for one Idempotency-Key."""
+    return once(request, request.caller.id, work)
+
+
+def read_body(request: HttpRequest, most: int) -> bytes:
+    """The body, also one that comes in chunks, of which Django reads none. Raises ProblemError above `most` bytes."""
+    chunked = "chunked" in request.headers.get("Transfer-Encoding", "").lower()
+    source = request.META["wsgi.input"] if chunked and request.META.get("wsgi.input_terminated") else request
+    too_long = int(request.META.get("CONTENT_LENGTH") or 0) > most
+    try:
+        body = b"" if too_long else source.read(most + 1)
+    except (ParseException, NoMoreData):
+        raise ProblemError(
+            VALIDATION_ERROR, errors=[("body", _("The body broke off, or its chunks are wrong."))]
+        ) from None
+    if too_long or len(body) > most:
+        words = _("A body may have up to %(size)s.") % {"size": filesizeformat(most)}
+        raise ProblemError(PAYLOAD_TOO_LARGE, words)
+    request._body = body  # where Django keeps what it read
+    request.META["CONTENT_LENGTH"] = str(len(body))
+    return bytes(body)
+
+
+def page(
+    request: ApiRequest, query: PageQuery, reader: Reader, *, rows: QuerySet[Any] | None = None, **filters: Any
+) -> HttpResponse:
+    """One page in the order of the ids, that is of the time of adding: what is added meanwhile comes last.
+
+    Of all rows for which the filters hold, or of `rows` if they are given.
+    """
+    after = _after(query.page_token) if query.page_token else ""
+    if rows is not None:
+        found = reader.among(rows, after, query.limit + 1)
+    else:
+        found = reader.after(request.fleet.pk, after, query.limit + 1, **filters)
+    return _page([reader.show(row) for row in found[: query.limit]], more=len(found) > query.limit)
+
+
+def page_of_few(items: Iterable[dict[str, Any]], query: PageQuery) -> HttpResponse:
+    """One page of a list that is at hand, in the order of the ids."""
+    after = _after(query.page_token) if query.page_token else ""
+    found = sorted((one for one in items if one["id"] > after), key=itemgetter("id"))
+    return _page(found[: query.limit], more=len(found) > query.limit)
+
+
+def page_of(item: dict[str, Any]) -> dict[str, Any]:
+    """The example of a list's answer: one page with one item."""
+    return {"items": [item], "next_page_token": None}
+
+
+def etag_of(changed_at: datetime) -> str:
+    """The ETag of what was changed then, to the microsecond. Being used or checked is no change."""
+    return f'"{int(changed_at.timestamp() * 1_000_000):x}"'
+
+
+def must_match(request: HttpRequest, changed_at: datetime) -> None:
+    """Raises ProblemError resource-modified when an If-Match header names another version.
+
+    To be asked with the row locked, so that nothing comes between the question and the change.
+    """
+    wanted = request.headers.get("If-Match")
+    if wanted is None or wanted.strip() == "*":
+        return
+    if etag_of(changed_at) not in [one.strip() for one in wanted.split(",")]:
+        raise ProblemError(RESOURCE_MODIFIED, headers={"ETag": etag_of(changed_at)})
+
+
+def not_found(noun: str, pk: str) -> ProblemError:
+    """The problem of an id in the path that this fleet has not."""
+    words = _("This fleet has no %(noun)s “%(id)s”.") % {"noun": noun, "id": pk[:60]}
+    return ProblemError(RESOURCE_NOT_FOUND, words)
+
+
+def _page(items: list[dict[str, Any]], *, more: bool) -> HttpResponse:
+    return answer({"items": items, "next_page_token": _pages.sign(items[-1]["id"]) if more else None})
+
+
+def _after(token: str) -> str:
+    try:
+        return _pages.unsign(token)
+    except signing.BadSignature:
+        words = _("This is not a page token of FleetControl.")
+        raise ProblemError(VALIDATION_ERROR, errors=[("page_token", words)]) from None
+
+
+def _day(value: Any) -> Any:
+    """A number is not taken for a day, as pydantic would."""
+    if isinstance(value, str) and re.fullmatch(r"\d{4}-\d\d-\d\d", value):
+        return value
+    raise ValueError(_("Write a day like 2026-10-17."))
+
+
+Day = Annotated[date, Field(strict=False), BeforeValidator(_day, json_schema_input_type=date)]

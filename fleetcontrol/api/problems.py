@@ -1,0 +1,227 @@
+"""Problems in the form of RFC 9457 and the flow id that ties an answer to its log lines and audit events.
+
+The catalogue below is the whole of what the API can answer when it does not do what was asked; every type has a page of
+its own at the path that is its name.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
+from django.http import HttpResponse
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One type of problem: `title` is short, `meaning` says when it comes, `remedy` what to do."""
+
+    name: str
+    status: int
+    title: StrOrPromise
+    meaning: StrOrPromise
+    remedy: StrOrPromise
+
+    @property
+    def path(self) -> str:
+        return f"/problems/{self.name}"
+
+
+VALIDATION_ERROR = Problem(
+    "validation-error",
+    400,
+    _("The request has errors"),
+    _("A value is missing, of the wrong type, too long or not allowed, or a property or parameter is not known."),
+    _("Read “errors”: each entry names a field and what is wrong with it. Nothing was changed."),
+)
+INVALID_JSON = Problem(
+    "invalid-json",
+    400,
+    _("The body is not JSON"),
+    _("The body could not be read as JSON in UTF-8. The detail tells the line and column where reading stopped."),
+    _("Mend the body at that place, or let a JSON library write it."),
+)
+REFERENCED_RESOURCE_NOT_FOUND = Problem(
+    "referenced-resource-not-found",
+    400,
+    _("Something the body refers to does not exist"),
+    _("An ID in the body belongs to nothing in this fleet, or to something of another brand."),
+    _("List the credentials of the vehicle’s brand and use one of their IDs."),
+)
+MISSING_CREDENTIALS = Problem(
+    "missing-credentials",
+    401,
+    _("There is no access token"),
+    _("The request has no Authorization header."),
+    _("Get a token from /auth/oauth/token and send it as “Authorization: Bearer …”."),
+)
+INVALID_CREDENTIALS = Problem(
+    "invalid-credentials",
+    401,
+    _("The access token is not valid"),
+    _("The token is damaged, older than 15 minutes, or its client or secret was revoked."),
+    _("Get a new token. When that is refused too, ask an administrator of the fleet."),
+)
+MISSING_PERMISSIONS = Problem(
+    "missing-permissions",
+    403,
+    _("The client has no permission for this"),
+    _("The detail names the permission that the operation needs."),
+    _("An administrator of the fleet can grant it to the API client; tokens that exist then have it too."),
+)
+RESOURCE_NOT_FOUND = Problem(
+    "resource-not-found",
+    404,
+    _("There is nothing at this address"),
+    _("The path is not one of the API’s, or nothing in this fleet has the ID in it."),
+    _("Check the path and the ID. What another fleet has cannot be seen with this client."),
+)
+METHOD_NOT_ALLOWED = Problem(
+    "method-not-allowed",
+    405,
+    _("This address does not take the method"),
+    _("The path exists, but not with this HTTP method."),
+    _("Use one of the methods that the header “Allow” names."),
+)
+UNIQUE_IDENTIFIER_ALREADY_EXISTS = Problem(
+    "unique-identifier-already-exists",
+    409,
+    _("The name or identifier is taken"),
+    _("A name, VIN or telematics unit is in use in this fleet already."),
+    _("Choose another name, or find and change the one that exists."),
+)
+CONFLICTING_RESOURCE = Problem(
+    "conflicting-resource",
+    409,
+    _("Something else stands against it"),
+    _(
+        "A credential cannot be deleted while vehicles use it; an Idempotency-Key cannot be used for two requests; an "
+        "import that has ended cannot go on."
+    ),
+    _(
+        "Move the vehicles to another credential first, with POST /vehicles/move; use a new key for a new request; "
+        "read the import’s stage."
+    ),
+)
+RESOURCE_MODIFIED = Problem(
+    "resource-modified",
+    412,
+    _("It was changed meanwhile"),
+    _("The ETag in If-Match is not that of today’s version."),
+    _("Read it again, look at what changed, and repeat the request with the new ETag."),
+)
+PAYLOAD_TOO_LARGE = Problem(
+    "payload-too-large",
+    413,
+    _("The body is too large"),
+    _("A body may have up to 2 MB, the file of an import up to 32 MB."),
+    _("Send several smaller requests, or import a file."),
+)
+UNSUPPORTED_MEDIA_TYPE = Problem(
+    "unsupported-media-type",
+    415,
+    _("The body is of the wrong type"),
+    _("Bodies are JSON; that of a token request is a form."),
+    _("Send the Content-Type that the detail names."),
+)
+TOO_MANY_REQUESTS = Problem(
+    "too-many-requests",
+    429,
+    _("Too many requests"),
+    _("The client has used up what it may ask for at the moment."),
+    _("Wait as many seconds as the header “Retry-After” says."),
+)
+INTERNAL_SERVER_ERROR = Problem(
+    "internal-server-error",
+    500,
+    _("FleetControl made a mistake"),
+    _("Something failed that is not the request’s fault. Nothing was changed."),
+    _("Try again later. If it stays, give the operator the flow ID of the answer: the log has it."),
+)
+OEM_SIGN_IN_FAILED = Problem(
+    "oem-sign-in-failed",
+    502,
+    _("The manufacturer gave no token"),
+    _("FleetControl signed in with the stored secret; the manufacturer refused it or did not answer."),
+    _("The detail says what it answered. Replace the secret if it was refused; else try again later."),
+)
+
+CATALOGUE: Mapping[str, Problem] = {
+    problem.name: problem for problem in list(globals().values()) if isinstance(problem, Problem)
+}
+
+
+class ProblemError(Exception):
+    """Ends a request of the API with a problem. `errors` maps a field to what is wrong with it."""
+
+    def __init__(
+        self,
+        problem: Problem,
+        detail: StrOrPromise = "",
+        *,
+        errors: Sequence[tuple[str, StrOrPromise]] = (),
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        self.problem = problem
+        self.detail = detail or problem.meaning
+        self.errors = errors
+        self.headers = headers or {}
+        super().__init__(problem.name)
+
+    @classmethod
+    def of(cls, error: ValidationError, names: Mapping[str, str] | None = None, prefix: str = "") -> ProblemError:
+        """What a model's verb refused: a taken identifier, or values with errors. `names` maps the model's fields to
+        the API's.
+        """
+        names = names or {}
+        found = [
+            (prefix + names.get(field, "" if field == NON_FIELD_ERRORS else field), one)
+            for field, errors in by_field(error).items()
+            for one in errors
+        ]
+        taken = all(one.code == "unique" for _field, one in found)
+        return cls(
+            UNIQUE_IDENTIFIER_ALREADY_EXISTS if taken else VALIDATION_ERROR,
+            " ".join(dict.fromkeys(" ".join(one.messages) for _field, one in found)) if taken else "",
+            errors=[(field, " ".join(one.messages)) for field, one in found],
+        )
+
+    def answer(self, flow_id: str) -> HttpResponse:
+        """The answer in application/problem+json."""
+        body: dict[str, Any] = {
+            "type": self.problem.path,
+            "title": self.problem.title,
+            "status": self.problem.status,
+            "detail": self.detail,
+            "flow_id": flow_id,
+        }
+        if self.errors:
+            body["errors"] = [{"field": field, "message": message} for field, message in self.errors]
+        return HttpResponse(
+            json.dumps(body, ensure_ascii=False, default=_text),
+            status=self.problem.status,
+            content_type="application/problem+json",
+            headers=dict(self.headers),
+        )
+
+
+def by_field(error: ValidationError) -> dict[str, list[ValidationError]]:
+    """A ValidationError's single errors by field, whether it was raised with fields or without."""
+    if hasattr(error, "error_dict"):
+        return error.error_dict
+    return {NON_FIELD_ERRORS: error.error_list}
+
+
+def _text(value: object) -> str:
+    """json.dumps asks for what it does not know: sentences that are translated when they are read."""
+    if isinstance(value, Promise):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} has no place in a problem")

@@ -1,0 +1,23 @@
+"""Addresses of the pages about the API: its description, and a fleet's API clients."""
+
+from django.urls import include, path
+
+from fleetcontrol.api import docs, views
+
+of_docs = [
+    path("openapi.json", docs.openapi_json, name="openapi"),
+    path("docs/", docs.docs, name="index"),
+    path("problems/<slug:name>", docs.problem, name="problem"),
+]
+of_clients = [
+    path("", views.index, name="index"),
+    path("add/", views.add, name="add"),
+    path("<slug:id>/change/", views.change, name="change"),
+    path("<slug:id>/secret/", views.replace_secret, name="replace_secret"),
+    path("<slug:id>/stop/", views.stop_former, name="stop_former"),
+    path("<slug:id>/revoke/", views.revoke, name="revoke"),
+]
+urlpatterns = [
+    path("", include((of_docs, "docs"))),
+    path("f/<slug:fleet>/clients/", include((of_clients, "clients"))),
+]

@@ -1,0 +1,123 @@
+"""API clients of a fleet: what they are, their secrets, their end."""
+
+from __future__ import annotations
+
+from django import forms
+from django.contrib import messages
+from django.core.exceptions import ValidationError
+from django.db.models import F
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+
+from fleetcontrol.api.forms import AddForm, ChangeForm, ReplaceForm
+from fleetcontrol.api.models import ApiClient
+from fleetcontrol.pages.once import kept
+from fleetcontrol.people.access import FleetRequest, fleet_view, fresh_sign_in
+from fleetcontrol.people.models import Role
+
+
+@fleet_view(Role.ADMINISTRATOR)
+def index(request: FleetRequest) -> HttpResponse:
+    """All clients, revoked ones last."""
+    clients = request.fleet.api_clients.order_by(F("revoked_at").asc(nulls_first=True), "name")
+    return render(request, "api/clients/index.html", {"clients": clients})
+
+
+@fleet_view(Role.ADMINISTRATOR)
+@fresh_sign_in
+@never_cache
+def add(request: FleetRequest) -> HttpResponse:
+    """The answer to the form shows the secret: sent again it is not done again, so a reload does not show it again."""
+    form = AddForm(request.POST or None, initial=kept(request))
+    if request.method == "POST" and form.is_valid():
+        chosen = form.cleaned_data
+        try:
+            client, secret = ApiClient.add(
+                fleet=request.fleet,
+                actor=request.actor,
+                name=chosen["name"],
+                permissions=chosen["permissions"],
+                ends_on=form.ends_on,
+            )
+        except ValidationError as error:
+            add_errors(form, error)
+        else:
+            return shown_once(request, client, secret)
+    return render(request, "api/clients/add.html", {"form": form}, status=422 if form.is_bound else 200)
+
+
+@fleet_view(Role.ADMINISTRATOR)
+@fresh_sign_in
+def change(request: FleetRequest, id: str) -> HttpResponse:
+    client = client_of(request, id)
+    form = ChangeForm(request.POST or None, initial=ChangeForm.initial_of(client))
+    if request.method == "POST" and form.is_valid():
+        chosen = form.cleaned_data
+        try:
+            client.change(actor=request.actor, permissions=chosen["permissions"], ends_on=chosen["ends_on"])
+        except ValidationError as error:
+            add_errors(form, error)
+        else:
+            messages.success(request, _("%(client)s saved. Its tokens follow at once.") % {"client": client})
+            return redirect("clients:index", request.fleet.slug)
+    context = {"form": form, "client": client}
+    return render(request, "api/clients/change.html", context, status=422 if form.is_bound else 200)
+
+
+@fleet_view(Role.ADMINISTRATOR)
+@fresh_sign_in
+@never_cache
+def replace_secret(request: FleetRequest, id: str) -> HttpResponse:
+    """A second secret, beside which the first one works for the chosen time."""
+    client = client_of(request, id)
+    form = ReplaceForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            secret = client.replace_secret(actor=request.actor, overlap=form.cleaned_data["overlap"])
+        except ValidationError as error:
+            form.add_error(None, error)
+        else:
+            return shown_once(request, client, secret)
+    context = {"form": form, "client": client}
+    return render(request, "api/clients/replace_secret.html", context, status=422 if form.is_bound else 200)
+
+
+@fleet_view(Role.ADMINISTRATOR)
+def stop_former(request: FleetRequest, id: str) -> HttpResponse:
+    """End the overlap of a replaced secret. Once there is none, nothing is asked."""
+    client = client_of(request, id)
+    if request.method == "POST":
+        client.stop_former(actor=request.actor)
+        messages.success(request, _("The old secret of %(client)s has stopped.") % {"client": client})
+    elif client.former_works_until:
+        return render(request, "api/clients/stop_former.html", {"client": client})
+    return redirect("clients:index", request.fleet.slug)
+
+
+@fleet_view(Role.ADMINISTRATOR)
+def revoke(request: FleetRequest, id: str) -> HttpResponse:
+    client = client_of(request, id)
+    if request.method == "POST":
+        client.revoke(actor=request.actor)
+        messages.success(request, _("%(client)s is revoked. Its tokens have stopped.") % {"client": client})
+        return redirect("clients:index", request.fleet.slug)
+    return render(request, "api/clients/revoke.html", {"client": client})
+
+
+def client_of(request: FleetRequest, id: str) -> ApiClient:
+    return get_object_or_404(request.fleet.api_clients, client_id=id)
+
+
+def shown_once(request: FleetRequest, client: ApiClient, secret: str) -> HttpResponse:
+    """The only page that ever shows a secret; `never_cache` keeps it from being kept."""
+    return render(request, "api/clients/secret.html", {"client": client, "secret": secret})
+
+
+def add_errors(form: forms.Form, error: ValidationError) -> None:
+    """A verb's errors at the form's fields; permissions are three of them."""
+    by_field = error.error_dict if hasattr(error, "error_dict") else {"": error.error_list}
+    for field, errors in by_field.items():
+        place = {"permissions": "read", "ends_on": "ends_on" if "ends_on" in form.fields else "lasts"}.get(field, field)
+        form.add_error(place if place in form.fields else None, errors)

@@ -1,0 +1,43 @@
+"""The addresses of the API: the operations of every app. `fleetcontrol.api.middleware` sends requests here."""
+
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
+from django.urls import URLPattern, URLResolver
+from django.urls import path as url
+
+import credentials.api
+import credentials.api_use
+import vehicles.api
+import vehicles.api_use
+from fleetcontrol.api import oauth
+from fleetcontrol.api.errors import Api
+from fleetcontrol.api.openapi import TOKEN_PATH
+
+ROUTERS = [
+    # Before the others, whose "/vehicles/{id}" would take "/vehicles/imports" for an id.
+    ("/vehicles/imports", vehicles.api.imports),
+    ("/credentials/imports", credentials.api.imports),
+    ("", credentials.api.router),
+    ("", vehicles.api.router),
+    ("", credentials.api_use.router),
+    ("", vehicles.api_use.router),
+]
+TAKE_FILES = {"/vehicles/imports", "/credentials/imports"}  # where the body of a POST is a file
+
+api = Api()
+for prefix, router in ROUTERS:
+    api.add_router(prefix, router)
+
+
+def token(request: HttpRequest) -> HttpResponse:
+    if request.method != "POST":
+        return HttpResponseNotAllowed(["POST"])
+    return oauth.token(request)
+
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    url(TOKEN_PATH.lstrip("/"), token, name="token"),
+    url("", api.urls),
+]
+# The first parts of the API's paths: requests for them go to the API, all others to pages.
+PATHS = [TOKEN_PATH, *(prefix + path for prefix, router in ROUTERS for path in router.path_operations)]
+FIRST_PARTS = {path.lstrip("/").split("/")[0] for path in PATHS}

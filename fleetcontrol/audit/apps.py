@@ -1,0 +1,29 @@
+from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
+
+
+class AuditConfig(AppConfig):
+    name = "fleetcontrol.audit"
+    label = "audit"
+    verbose_name = _("Audit trail")
+
+    def ready(self) -> None:
+        from fleetcontrol.audit import duties, words
+        from fleetcontrol.duties import register
+
+        register(duties.seal_audit, duties.retire_audit)
+        words.register(
+            phrases={
+                "audit.export": _("exported the audit history"),
+                "audit.retire": _("deleted %(before)s audit events whose time to be kept was over"),
+                "secret.reseal": _("sealed the secrets with the newest key: %(target)s"),
+            },
+            telling={
+                "audit.retire": "events",
+            },
+            areas={
+                "audit": _("Audit history"),
+            },
+            fields={"events": _("events")},
+            values={"replaced": _("replaced")},
+        )

@@ -1,0 +1,142 @@
+"""The parameters and answers of the API of imports, with the example of its description."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from ninja import Schema
+from pydantic import Field
+
+from fleetcontrol.db.reading import Reader, Row, from_json
+from fleetcontrol.imports.importer import OnDuplicate, OnError
+from fleetcontrol.imports.models import ImportRun, Stage
+
+EXAMPLE: dict[str, Any] = {
+    "id": "01JAE4S8W5X3RZ6VQF0N6B7C8D",
+    "file_name": "vehicles-november.csv",
+    "size": 41210,
+    "stage": "checked",
+    "on_error": "stop",
+    "on_duplicate": "update",
+    "counts": {"new": 312, "updated": 41, "unchanged": 9, "skipped": 0, "errors": 6, "notes": 0},
+    "problems": [
+        {
+            "column": "VIN",
+            "reason": "A VIN has 17 characters, this one has 16.",
+            "is_note": False,
+            "count": 4,
+            "lines": [12, 48, 49, 203],
+        },
+    ],
+    "failure": "",
+    "progress": {"step": "", "done": 0, "total": 0},
+    "created_by": "ERP",
+    "created_at": "2026-10-17T14:30:00Z",
+    "ended_at": "2026-10-17T14:30:02Z",
+}
+_FOUND = ("new", "updated", "unchanged", "skipped", "errors", "notes")
+
+
+class ImportQuery(Schema):
+    """How a file is to be taken."""
+
+    file_name: str = Field("", max_length=200, description="What the list of imports calls it.")
+    on_error: OnError = Field(OnError.STOP, description="stop: one wrong row and nothing is written. skip: only it.")
+    on_duplicate: OnDuplicate = Field(
+        OnDuplicate.FAIL,
+        description="What a row does that stands for something the fleet has: is wrong, is left out, or changes it. "
+        "Changing vehicles needs the permission `vehicles` as well.",
+    )
+    dry_run: bool = Field(default=False, description="Check all, write nothing; `…/write` can go on from there.")
+    map: list[str] = Field(
+        [], max_length=200, description="FIELD=COLUMN: fill a field from a column of another name. Repeatable."
+    )
+    set: list[str] = Field([], max_length=200, description="FIELD=VALUE: the same value for every row. Repeatable.")
+
+
+class ImportCounts(Schema):
+    """How many rows became what, or would have; `errors` are rows, `notes` are notes."""
+
+    new: int
+    updated: int
+    unchanged: int
+    skipped: int
+    errors: int
+    notes: int
+
+
+class ImportProblem(Schema):
+    """What is wrong with some rows, or only to be noted: `count` of them, the first 20 by their lines."""
+
+    column: str
+    reason: str
+    is_note: bool
+    count: int
+    lines: list[int]
+
+
+class ImportProgress(Schema):
+    """`done` of `total`: bytes while reading, rows afterwards."""
+
+    step: Literal["", "queue", "read", "wait", "check", "write"]
+    done: int
+    total: int
+
+
+class ImportOut(Schema):
+    """An import. `checking` and `writing` go on by themselves; `checked` wrote nothing and waits to be written."""
+
+    id: str
+    file_name: str
+    size: int
+    stage: Stage
+    on_error: OnError
+    on_duplicate: OnDuplicate
+    counts: ImportCounts | None
+    problems: list[ImportProblem]
+    failure: str
+    progress: ImportProgress
+    created_by: str
+    created_at: str = Field(json_schema_extra={"format": "date-time"})
+    ended_at: str | None = Field(json_schema_extra={"format": "date-time"})
+
+
+class ImportPage(Schema):
+    items: list[ImportOut]
+    next_page_token: str | None
+
+
+def shown(row: Row) -> dict[str, Any]:
+    """An import as ImportOut has it."""
+    (
+        id, file_name, size, stage, on_error, on_duplicate, report, findings, failure, step, done, total, created_by,
+        created_at, ended_at,
+    ) = row  # fmt: skip
+    found: Mapping[str, int] = from_json(report)
+    return {
+        "id": id,
+        "file_name": file_name,
+        "size": size,
+        "stage": stage,
+        "on_error": on_error,
+        "on_duplicate": on_duplicate,
+        "counts": {key: found[key] for key in _FOUND} if found else None,
+        "problems": from_json(findings),
+        "failure": failure,
+        "progress": {"step": step, "done": done, "total": total},
+        "created_by": created_by,
+        "created_at": created_at,
+        "ended_at": ended_at,
+    }
+
+
+READER = Reader(
+    ImportRun,
+    (
+        "id", "file_name", "size", "stage", "on_error", "on_duplicate", "report", "findings", "failure", "step", "done",
+        "total", "created_by", "created_at", "ended_at",
+    ),
+    shown,
+    {"id": "id = %(id)s", "kind": "kind = %(kind)s"},
+)  # fmt: skip

@@ -1,0 +1,17 @@
+from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
+
+
+class ImportsConfig(AppConfig):
+    name = "fleetcontrol.imports"
+    label = "imports"
+    verbose_name = _("Imports")
+
+    def ready(self) -> None:
+        from fleetcontrol.duties import register
+        from fleetcontrol.imports import duties
+        from fleetcontrol.imports.models import ImportRun
+        from fleetcontrol.pages import badges
+
+        register(duties.erase_left_imports)
+        badges.register("imports:index", busy=ImportRun.is_any_running)

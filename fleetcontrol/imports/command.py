@@ -1,0 +1,230 @@
+"""What the import and export commands share: flags, progress bar, how problems and the summary are told."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from argparse import ArgumentParser
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, BinaryIO, ClassVar, TextIO
+
+from django.core.management import BaseCommand, CommandError
+from django.utils.translation import gettext as _
+from tqdm import tqdm
+
+from fleetcontrol import tabular
+from fleetcontrol.audit.models import Actor
+from fleetcontrol.imports import columns as bulk_columns
+from fleetcontrol.imports.importer import Importer, OnDuplicate, OnError, Options
+from fleetcontrol.imports.load import Finding, Listener, Report, bulk_import
+from fleetcontrol.people.models import Fleet
+
+WRONG_USAGE = 2
+REFUSED = 1
+
+
+class ImportCommand(BaseCommand):
+    """Import one noun. Exit code 0: every row was taken; 1: a row or the file was refused; 2: wrong usage."""
+
+    importer: ClassVar[type[Importer]]
+    name: ClassVar[str]
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        keys = ", ".join(one.key for one in self.importer.fields)
+        parser.add_argument("file", metavar="FILE", help=_("CSV, XLSX or JSON Lines; - reads standard input"))
+        parser.add_argument("--fleet", required=True, metavar="SLUG", help=_("the fleet's short name in addresses"))
+        parser.add_argument("--dry-run", action="store_true", help=_("check everything and write nothing"))
+        parser.add_argument(
+            "--on-error",
+            choices=list(OnError),
+            default=OnError.STOP,
+            type=OnError,
+            help=_("when a row is wrong: stop writes nothing, skip leaves out that row (default: stop)"),
+        )
+        parser.add_argument(
+            "--on-duplicate",
+            choices=list(OnDuplicate),
+            default=OnDuplicate.FAIL,
+            type=OnDuplicate,
+            help=_("when the fleet has it already: fail calls that wrong, skip leaves it, update changes it"),
+        )
+        parser.add_argument(
+            "--map", action="append", default=[], metavar="FIELD=COLUMN", help=_("fields: %(keys)s") % {"keys": keys}
+        )
+        parser.add_argument(
+            "--set", action="append", default=[], metavar="FIELD=VALUE", help=_("the same value for every row")
+        )
+        parser.add_argument("--format", choices=tabular.FORMATS, default="", help=_("found by itself if not given"))
+        parser.add_argument("--report", metavar="FILE", help=_("write the problems to a CSV file"))
+        parser.add_argument("--json", action="store_true", help=_("print the summary as one JSON object"))
+
+    def handle(self, *_args: Any, **options: Any) -> None:
+        fleet = fleet_of(options["fleet"])
+        with self._file(options["file"]) as file, self._report(options["report"]) as report:
+            listener = _Teller(file, report, sys.stderr if options["json"] else self.stdout)
+            try:
+                summary = self._import(fleet, file, listener, options)
+            except tabular.TabularProblem as problem:
+                listener.finding(Finding(problem.line, problem.column, problem.value, problem.reason))
+                summary = Report(errors=1)
+            finally:
+                listener.close()
+        self._tell(summary, options)
+        if summary.errors:
+            sys.exit(REFUSED)
+
+    def _import(self, fleet: Fleet, file: BinaryIO, listener: _Teller, options: dict[str, Any]) -> Report:
+        table = tabular.read(file, format=options["format"])
+        try:
+            chosen, constants = (bulk_columns.pairs(f"--{name}", options[name]) for name in ("map", "set"))
+            columns = bulk_columns.match(self.importer.fields, table.header, chosen, constants)
+            how = Options(options["on_error"], options["on_duplicate"], options["dry_run"])
+            importer = self.importer(fleet, Actor.command(self.name), how, columns.given)
+        except bulk_columns.UnknownColumn as error:
+            raise CommandError(str(error), returncode=WRONG_USAGE) from None
+        if ignored := bulk_columns.unused(columns):
+            listener.say(_("Not imported: %(columns)s") % {"columns": ", ".join(ignored)})
+        return bulk_import(importer, table, columns, listener)
+
+    @contextmanager
+    def _file(self, name: str) -> Iterator[BinaryIO]:
+        if name == "-":
+            yield sys.stdin.buffer
+            return
+        try:
+            with Path(name).open("rb") as file:
+                yield file
+        except OSError as error:
+            raise CommandError(f"{name}: {error.strerror}", returncode=WRONG_USAGE) from None
+
+    @contextmanager
+    def _report(self, name: str | None) -> Iterator[TextIO | None]:
+        if name is None:
+            yield None
+            return
+        try:
+            with Path(name).open("w", newline="", encoding="utf-8") as file:
+                yield file
+        except OSError as error:
+            raise CommandError(f"{name}: {error.strerror}", returncode=WRONG_USAGE) from None
+
+    def _tell(self, summary: Report, options: dict[str, Any]) -> None:
+        if options["json"]:
+            self.stdout.write(json.dumps(asdict(summary)))
+            return
+        counts = _(
+            "%(new)d new, %(updated)d updated, %(unchanged)d unchanged, %(skipped)d skipped, %(errors)d wrong, "
+            "%(notes)d notes"
+        )
+        self.stdout.write(counts % asdict(summary))
+        if summary.errors and options["on_error"] is OnError.STOP:
+            self.stdout.write(_("Nothing was written. Mend these rows, or leave them out with --on-error skip."))
+        elif options["dry_run"]:
+            self.stdout.write(_("Nothing was written: this was a dry run."))
+
+
+class ExportCommand(BaseCommand):
+    """Write one noun of a fleet to a file that the import command takes again, without secrets."""
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("file", metavar="FILE", nargs="?", default="-", help=_("- or nothing: standard output"))
+        parser.add_argument("--fleet", required=True, metavar="SLUG", help=_("the fleet's short name in addresses"))
+        parser.add_argument("--format", choices=["csv", "jsonl"], default="csv")
+        parser.add_argument("--excel", action="store_true", help=_("the CSV that German Excel reads"))
+
+    def rows(self, fleet: Fleet) -> tuple[Sequence[str], Iterator[list[str]]]:
+        """The header and the rows."""
+        raise NotImplementedError
+
+    def handle(self, *_args: Any, **options: Any) -> None:
+        header, rows = self.rows(fleet_of(options["fleet"]))
+        lines: Iterator[str]
+        if options["format"] == "jsonl":
+            lines = (json.dumps(dict(zip(header, row, strict=True)), ensure_ascii=False) + "\n" for row in rows)
+        else:
+            lines = tabular.csv_lines(header, rows, for_excel=options["excel"])
+        if options["file"] == "-":
+            for line in lines:
+                self.stdout.write(line, ending="")
+            return
+        try:
+            with Path(options["file"]).open("w", newline="", encoding="utf-8") as file:
+                file.writelines(lines)
+        except OSError as error:
+            raise CommandError(f"{options['file']}: {error.strerror}", returncode=WRONG_USAGE) from None
+
+
+def fleet_of(slug: str) -> Fleet:
+    """The fleet of this short name. Raises CommandError that names those there are."""
+    try:
+        return Fleet.objects.get(slug=slug)
+    except Fleet.DoesNotExist:
+        known = ", ".join(Fleet.objects.order_by("slug").values_list("slug", flat=True)[:10]) or "–"
+        sentence = _("There is no fleet “%(slug)s”. The fleets are: %(known)s.") % {"slug": slug, "known": known}
+        raise CommandError(sentence, returncode=WRONG_USAGE) from None
+
+
+class _Teller(Listener):
+    """Prints each finding, keeps the problems for the report, and draws a bar where someone watches."""
+
+    def __init__(self, file: BinaryIO, report: TextIO | None, out: Any) -> None:
+        self._out = out
+        self._csv = csv.writer(report) if report else None
+        if self._csv:
+            self._csv.writerow(["line", "column", "value", "reason"])
+        self._bar: tqdm[Any] | None = None
+        self._step = ""
+        self._size = _size(file)
+
+    def say(self, sentence: str) -> None:
+        """Print a line without breaking the bar."""
+        if self._bar is not None:
+            self._bar.clear()
+        self._out.write(sentence.rstrip() + "\n")
+
+    def finding(self, finding: Finding) -> None:
+        words = _("line %(line)d, %(column)s: %(reason)s") if finding.column else _("line %(line)d: %(reason)s")
+        if finding.is_note:
+            words = _("line %(line)d, %(column)s, note: %(reason)s")
+        elif self._csv:
+            self._csv.writerow(
+                [
+                    finding.line,
+                    tabular.safe_cell(finding.column),
+                    tabular.safe_cell(finding.value),
+                    tabular.safe_cell(finding.reason),
+                ]
+            )
+        self.say(words % {"line": finding.line, "column": finding.column, "reason": finding.reason})
+
+    def progress(self, step: str, done: int, total: int) -> None:
+        if step != self._step:
+            self.close()
+            self._step = step
+            names = {"read": _("Reading"), "wait": _("Waiting"), "check": _("Checking"), "write": _("Writing")}
+            is_bytes = step == "read"
+            self._bar = tqdm(
+                desc=names[step],
+                total=(self._size if is_bytes else total) or None,
+                unit="B" if is_bytes else _(" rows"),
+                unit_scale=is_bytes,
+                disable=None,  # draws only on a terminal
+                leave=False,
+            )
+        if self._bar is not None:
+            self._bar.update(done - self._bar.n)
+
+    def close(self) -> None:
+        """Take the bar away."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+
+def _size(file: BinaryIO) -> int:
+    name = getattr(file, "name", None)
+    return Path(name).stat().st_size if isinstance(name, str) and Path(name).is_file() else 0

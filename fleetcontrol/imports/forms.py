@@ -1,0 +1,127 @@
+"""The two forms of an import: the file, and what its columns mean."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.core.files.uploadedfile import UploadedFile
+from django.template.defaultfilters import filesizeformat
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from fleetcontrol import tabular
+from fleetcontrol.imports import columns as bulk_columns
+from fleetcontrol.imports.importer import Importer, OnDuplicate
+from fleetcontrol.imports.models import LARGEST_UPLOAD
+from fleetcontrol.pages.widgets import ChoiceCards
+from fleetcontrol.people.models import Fleet
+
+
+class UploadForm(forms.Form):
+    """A file that is a table; `table` is it, opened."""
+
+    kind = forms.ChoiceField(
+        label=gettext_lazy("What does the file hold?"),
+        choices=[("vehicle", gettext_lazy("Vehicles")), ("credential", gettext_lazy("OEM Credentials"))],
+        initial="vehicle",
+        widget=ChoiceCards(
+            hints={
+                "vehicle": gettext_lazy("Names, VINs, plates and the credential each uses."),
+                "credential": gettext_lazy("Client IDs and secrets as the manufacturers issued them."),
+            }
+        ),
+    )
+    file = forms.FileField(
+        label=gettext_lazy("File"),
+        widget=forms.ClearableFileInput(attrs={"accept": ".csv,.tsv,.txt,.xlsx,.jsonl,.ndjson"}),
+        error_messages={
+            "required": gettext_lazy("Choose a file."),
+            "empty": gettext_lazy("The file is empty."),
+        },
+    )
+
+    def clean_file(self) -> UploadedFile[bytes]:
+        file: UploadedFile[bytes] = self.cleaned_data["file"]
+        if (file.size or 0) > LARGEST_UPLOAD:
+            raise ValidationError(too_large())
+        try:
+            table = tabular.read(file)  # type: ignore[arg-type]  # has the `read` of a binary file
+            next(iter(table))
+        except tabular.TabularProblem as problem:
+            raise ValidationError(problem.reason) from None
+        self.header = table.header
+        file.seek(0)
+        return file
+
+
+class ColumnsForm(forms.Form):
+    """Which field each column of the file fills, and values that hold for all rows."""
+
+    on_duplicate = forms.ChoiceField(
+        label=gettext_lazy("When the fleet has it already"),
+        choices=[
+            (OnDuplicate.FAIL, gettext_lazy("Count the row as wrong")),
+            (OnDuplicate.SKIP, gettext_lazy("Leave it as it is")),
+            (OnDuplicate.UPDATE, gettext_lazy("Change it to what the file says")),
+        ],
+        widget=ChoiceCards(
+            hints={OnDuplicate.UPDATE: gettext_lazy("Empty cells change nothing.")},
+        ),
+    )
+
+    def __init__(
+        self, importer: type[Importer], fleet: Fleet, header: Sequence[str], *args: Any, **kwargs: Any
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self.importer = importer
+        self.named = [(place, name) for place, name in enumerate(header) if name]
+        fields = [("", _("Ignore")), *((one.key, str(one.label)) for one in importer.fields)]
+        for place, name in self.named:
+            self.fields[f"column_{place}"] = forms.ChoiceField(label=name, choices=fields, required=False)
+        labels = {one.key: one.label for one in importer.fields}
+        for key in importer.same_for_all:
+            choices = [("", _("As the file says")), *importer.choices(fleet, key)]
+            self.fields[f"same_{key}"] = forms.ChoiceField(label=labels[key], choices=choices, required=False)
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """The file's column of each chosen field; "" for fields that no column fills, so that no name matches them."""
+        chosen = {one.key: "" for one in self.importer.fields}
+        for place, name in self.named:
+            if key := self.cleaned_data.get(f"column_{place}"):
+                chosen[key] = name
+        return chosen
+
+    @property
+    def constants(self) -> dict[str, str]:
+        """The values that hold for all rows."""
+        return {key: value for key in self.importer.same_for_all if (value := self.cleaned_data.get(f"same_{key}"))}
+
+    def clean(self) -> dict[str, Any]:
+        seen: dict[str, str] = {}
+        for place, name in self.named:
+            key = self.cleaned_data.get(f"column_{place}")
+            if key and key in seen:
+                words = _("“%(column)s” fills this field already. Choose another, or ignore one of the two.")
+                self.add_error(f"column_{place}", words % {"column": seen[key]})
+            elif key:
+                seen[key] = name
+        if not seen:
+            raise ValidationError(_("Choose a field for at least one column."))
+        return self.cleaned_data
+
+
+def matched(importer: type[Importer], header: Sequence[str], columns: Mapping[str, str]) -> dict[str, Any]:
+    """Initial values of a ColumnsForm: what was chosen before, else what the header's names tell."""
+    chosen = columns or None
+    found = bulk_columns.match(importer.fields, header, chosen).columns
+    return {f"column_{place}": key for key, place in found.items()}
+
+
+def too_large() -> str:
+    """What a file above the limit is answered, with the way that has no limit."""
+    words = _("The file must be smaller than %(size)s. The command import_vehicles takes larger ones.")
+    return words % {"size": filesizeformat(LARGEST_UPLOAD)}

@@ -1,0 +1,15 @@
+from django.apps import AppConfig
+from django.contrib.admin import apps as admin_apps
+
+
+class PagesConfig(AppConfig):
+    name = "fleetcontrol.pages"
+    label = "pages"
+    default = True
+
+
+class AdminConfig(admin_apps.AdminConfig):
+    """The Django admin with a site of our own."""
+
+    default = False
+    default_site = "fleetcontrol.pages.admin_site.Site"

@@ -1,0 +1,118 @@
+"""The one road in: the address names a fleet, the signed-in person must be a member with the role that the page needs.
+
+An outsider gets the same 404 as for a fleet that does not exist; a member whose role is too low gets a 403 page that
+names the role and who can grant it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import wraps
+from typing import Concatenate
+from urllib.parse import urlencode
+
+from allauth.account.internal.flows.login import get_authentication_records
+from allauth.account.internal.flows.reauthentication import get_reauthentication_flows
+from allauth.core.exceptions import ReauthenticationRequired
+from allauth.mfa.models import Authenticator
+from django.conf import settings
+from django.contrib.messages.storage.base import BaseStorage
+from django.http import Http404, HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django_htmx.middleware import HtmxDetails
+
+from fleetcontrol.audit.models import Actor, AuditEvent, Target, actor_of
+from fleetcontrol.people.models import Fleet, Membership, Role, User
+
+LAST_SEEN_EVERY = 300  # seconds
+SECOND_FACTORS = (Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN)
+
+
+class FleetRequest(HttpRequest):
+    """What a view behind `fleet_view` gets: a request of a signed-in member of `fleet`."""
+
+    user: User
+    fleet: Fleet
+    membership: Membership
+    actor: Actor
+    flow_id: str
+    htmx: HtmxDetails
+    _messages: BaseStorage
+
+
+def fleet_view[**P](
+    role: Role,
+) -> Callable[[Callable[Concatenate[FleetRequest, P], HttpResponseBase]], Callable[..., HttpResponseBase]]:
+    """A view of one fleet for people with this role or a higher one. The URL's `fleet` is the fleet's slug."""
+
+    def decorate(
+        view: Callable[Concatenate[FleetRequest, P], HttpResponseBase],
+    ) -> Callable[..., HttpResponseBase]:
+        @wraps(view)
+        def inner(request: FleetRequest, fleet: str, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
+            enter(request, fleet)
+            if request.fleet.require_second_factor and not has_second_factor(request.user):
+                return redirect("people:second_factor_needed", request.fleet.slug)
+            if not request.membership.may(role):
+                return forbidden(request, role)
+            return view(request, *args, **kwargs)
+
+        inner.role = role  # type: ignore[attr-defined]  # read by the test that lists every URL
+        return inner
+
+    return decorate
+
+
+def enter(request: FleetRequest, slug: str) -> None:
+    """Set the request's fleet, membership and actor. Raises Http404 for outsiders."""
+    membership = Membership.objects.filter(user=request.user, fleet__slug=slug).select_related("fleet", "user").first()
+    if membership is None:
+        raise Http404
+    request.membership = membership
+    request.fleet = membership.fleet
+    request.actor = actor_of(request)
+
+
+def forbidden(request: FleetRequest, role: Role) -> HttpResponse:
+    """The 403 page: which role is needed, and which administrators can give it (five names at most)."""
+    target = Target("page", "", request.path)
+    AuditEvent.record(request.fleet, request.actor, "access.refuse", target, {"role": [None, str(role)]})
+    administrators = User.objects.filter(
+        memberships__fleet=request.fleet, memberships__role=Role.ADMINISTRATOR, is_active=True
+    ).order_by("name", "email")[:5]
+    return render(request, "403.html", {"role": role, "administrators": administrators}, status=403)
+
+
+def has_second_factor(user: User) -> bool:
+    """Whether the person has set up an authenticator app or a passkey; allauth then asks for it at each sign-in."""
+    return bool(Authenticator.objects.filter(user=user, type__in=SECOND_FACTORS).exists())
+
+
+def fresh_sign_in[**P](
+    view: Callable[Concatenate[FleetRequest, P], HttpResponse],
+) -> Callable[..., HttpResponse]:
+    """A view whose changes (POST) ask the person to prove again who they are, unless they just did.
+
+    Stands below `fleet_view`. With a password or second factor allauth asks for it and then goes on with what was
+    sent; who signs in through OpenID Connect only is sent to the provider and starts the change again.
+    """
+
+    @wraps(view)
+    def inner(request: FleetRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+        if request.method == "POST" and not signed_in_just_now(request):
+            if get_reauthentication_flows(request.user) or not settings.OIDC:
+                raise ReauthenticationRequired
+            query = urlencode({"next": request.path, "auth_params": "prompt=login"})
+            return redirect(f"{reverse('openid_connect_login', args=[settings.OIDC['provider_id']])}?{query}")
+        return view(request, *args, **kwargs)
+
+    inner.asks_for_fresh_sign_in = True  # type: ignore[attr-defined]  # read by the test that lists every URL
+    return inner
+
+
+def signed_in_just_now(request: HttpRequest) -> bool:
+    records = get_authentication_records(request, request.user)
+    return bool(records) and time.time() - records[-1]["at"] < settings.ACCOUNT_REAUTHENTICATION_TIMEOUT

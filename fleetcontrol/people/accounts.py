@@ -1,0 +1,90 @@
+"""How people sign in: what django-allauth asks us to decide.
+
+Nobody signs up by themselves. A person of the OpenID Connect provider is matched by the email that the provider
+verified, and comes in only with an account or an open invitation.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from allauth.account.adapter import DefaultAccountAdapter
+from allauth.account.models import EmailAddress
+from allauth.core.exceptions import ImmediateHttpResponse
+from allauth.mfa.adapter import DefaultMFAAdapter
+from allauth.socialaccount.adapter import DefaultSocialAccountAdapter
+from allauth.socialaccount.models import SocialLogin
+from django.db import transaction
+from django.http import HttpRequest, HttpResponseRedirect
+from django.urls import reverse
+
+from fleetcontrol.audit.models import actor_for
+from fleetcontrol.people.models import Invitation, User
+from fleetcontrol.seal import Sealed, seal
+
+MFA_OWNER = "authenticator"
+
+
+class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth has no types
+    """Email and password."""
+
+    def is_open_for_signup(self, request: HttpRequest) -> bool:
+        return False
+
+    def populate_username(self, request: HttpRequest, user: Any) -> None:
+        """People have no user name."""
+
+    def get_client_ip(self, request: HttpRequest) -> str:
+        """The address that throttles count; AddressMiddleware has looked behind the proxy already."""
+        return request.META.get("REMOTE_ADDR") or "0.0.0.0"  # noqa: S104 - a Unix socket has no address
+
+
+class SocialAccountAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]  # allauth has no types
+    """OpenID Connect."""
+
+    def pre_social_login(self, request: HttpRequest, sociallogin: SocialLogin) -> None:
+        """Find the person by verified email, or make one for an open invitation; nobody else gets further."""
+        if sociallogin.state.get("process") == "connect":
+            raise ImmediateHttpResponse(HttpResponseRedirect(reverse("account_login")))
+        if sociallogin.is_existing:
+            return
+        emails = [address.email for address in sociallogin.email_addresses if address.verified is True]
+        for email in emails:
+            user = User.objects.filter(email__iexact=email).first() or self._invited(request, sociallogin, email)
+            if user is not None:
+                sociallogin.connect(request, user)
+                return
+
+    def is_open_for_signup(self, request: HttpRequest, sociallogin: SocialLogin) -> bool:
+        return False
+
+    def _invited(self, request: HttpRequest, sociallogin: SocialLogin, email: str) -> User | None:
+        with transaction.atomic():
+            invitations = list(Invitation.open_for(email).select_for_update(of=("self",)).select_related("fleet"))
+            if not invitations:
+                return None
+            told = sociallogin.account.get_provider_account().get_user_data() or {}
+            user = new_person(email=email, name=str(told.get("name") or ""))
+            for invitation in invitations:
+                invitation.accept(user, actor=actor_for(request, user))
+        return user
+
+
+class MfaAdapter(DefaultMFAAdapter):  # type: ignore[misc]  # allauth has no types
+    """Second factors: their seeds are sealed like the secrets of OEMs."""
+
+    def encrypt(self, text: str) -> str:
+        return seal(text, MFA_OWNER).token.decode()
+
+    def decrypt(self, encrypted_text: str) -> str:
+        return Sealed(encrypted_text.encode()).open(MFA_OWNER)
+
+    def get_totp_issuer(self) -> str:
+        return "FleetControl"
+
+
+def new_person(*, email: str, name: str, password: str | None = None) -> User:
+    """An account for somebody who has proved that the address is theirs. Without password they sign in elsewhere."""
+    user = User.objects.create_user(email, password, name=name.strip()[:100])
+    EmailAddress.objects.create(user=user, email=user.email, primary=True, verified=True)
+    return user

@@ -1,0 +1,219 @@
+"""Fleets, people and members in the Django admin; and what the admin of a fleet's rows needs of fleets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.contrib.admin.widgets import AutocompleteSelect
+from django.contrib.auth.admin import UserAdmin
+from django.contrib.auth.forms import AdminUserCreationForm, UserChangeForm
+from django.db import models
+from django.http import HttpRequest, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from fleetcontrol.audit.models import AuditEvent, actor_of
+from fleetcontrol.pages.admin_site import CappedPaginator, VerbAdmin, VerbForm
+from fleetcontrol.people.models import Fleet, LastAdministrator, Membership, Role, User
+
+FLEETS_IN_FILTER = 100
+
+
+class FleetFilter(admin.SimpleListFilter):
+    """The first hundred fleets by name; with more, a fleet's own page links to its rows."""
+
+    title = _("fleet")
+    parameter_name = "fleet"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        fleets = Fleet.objects.order_by("name").values_list("pk", "name")
+        return [(str(pk), name) for pk, name in fleets[:FLEETS_IN_FILTER]]
+
+    def has_output(self) -> bool:
+        return True
+
+    def queryset(self, request: HttpRequest, queryset: models.QuerySet[Any]) -> models.QuerySet[Any]:
+        return queryset.filter(fleet=self.value()) if (self.value() or "").isdigit() else queryset
+
+
+class FirstStepForm(forms.Form):
+    """What must be known before the fields of a credential or vehicle are."""
+
+    fleet = forms.ModelChoiceField(Fleet.objects.order_by("name"), label=_("Fleet"))
+    brand = forms.ChoiceField(label=_("Brand"), widget=forms.RadioSelect)
+
+
+def first_step(
+    site: admin.ModelAdmin[Any], request: HttpRequest, choices: list[tuple[str, str]]
+) -> tuple[Fleet, str] | TemplateResponse:
+    """The fleet and brand among the query parameters, else the page that asks for them."""
+    asked = "fleet" in request.GET or "brand" in request.GET
+    form = FirstStepForm(request.GET if asked else None)
+    brand, fleet = form.fields["brand"], form.fields["fleet"]
+    assert isinstance(brand, forms.ChoiceField)  # noqa: S101 - declared above
+    brand.choices = choices
+    fleet.widget = AutocompleteSelect(site.opts.get_field("fleet"), site.admin_site)
+    fleet.widget.choices = fleet.choices  # type: ignore[attr-defined]  # a ModelChoiceField
+    if asked and form.is_valid():
+        return form.cleaned_data["fleet"], form.cleaned_data["brand"]
+    context = site.admin_site.each_context(request) | {
+        "form": form,
+        "opts": site.opts,
+        "media": site.media + form.media,
+        "title": gettext("Choose fleet and brand"),
+    }
+    return TemplateResponse(request, "admin/first_step.html", context)
+
+
+class FleetForm(VerbForm):
+    class Meta:
+        model = Fleet
+        fields = ("name", "slug", "require_second_factor")
+
+    def perform(self) -> Fleet:
+        typed = self.cleaned_data
+        if self.instance.pk is None:
+            fleet = Fleet.add(actor=self.actor, name=typed["name"], slug=typed["slug"])
+            if typed["require_second_factor"]:
+                fleet.change(actor=self.actor, require_second_factor=True)
+            return fleet
+        fleet = Fleet.objects.get(pk=self.instance.pk)
+        fleet.change(actor=self.actor, **{name: value for name, value in typed.items() if name in self.changed_data})
+        return fleet
+
+
+@admin.register(Fleet)
+class FleetAdmin(VerbAdmin):
+    form = FleetForm
+    list_display = ("name", "slug", "created_at")
+    search_fields = ("name", "slug")
+    ordering = ("name",)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        """The short name is in every link to the fleet, so it stays."""
+        return ("slug", "belonging") if obj else ("belonging",)
+
+    @admin.display(description=_("in this fleet"))
+    def belonging(self, fleet: Fleet) -> str:
+        """Links to the fleet's rows."""
+        links = {
+            _("Members"): "people_membership",
+            _("OEM credentials"): "credentials_credential",
+            _("Vehicles"): "vehicles_vehicle",
+            _("API clients"): "api_apiclient",
+            _("Audit events"): "audit_auditevent",
+        }
+        if fleet._state.adding:
+            return "–"
+        parts = [
+            format_html('<a href="{}?fleet={}">{}</a>', reverse(f"admin:{name}_changelist"), fleet.pk, words)
+            for words, name in links.items()
+        ]
+        return format_html(" · ".join("{}" for _part in parts), *parts)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Never: a fleet is deleted in its settings, where its name must be typed."""
+        return False
+
+
+class MembershipForm(VerbForm):
+    refusals = (LastAdministrator,)
+
+    class Meta:
+        model = Membership
+        fields = ("fleet", "user", "role")
+
+    def perform(self) -> Membership:
+        typed = self.cleaned_data
+        if self.instance.pk is None:
+            return Membership.add(fleet=typed["fleet"], user=typed["user"], role=Role(typed["role"]), actor=self.actor)
+        membership = Membership.objects.select_related("user", "fleet").get(pk=self.instance.pk)
+        membership.change(role=Role(typed["role"]), actor=self.actor)
+        return membership
+
+
+@admin.register(Membership)
+class MembershipAdmin(VerbAdmin):
+    form = MembershipForm
+    refusals = (LastAdministrator,)
+    list_display = ("user", "fleet", "role")
+    list_select_related = ("user", "fleet")
+    list_filter = (FleetFilter, "role")
+    search_fields = ("user__email", "user__name")
+    autocomplete_fields = ("fleet", "user")
+    ordering = ("fleet_id", "id")
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        return ("fleet", "user") if obj else ()
+
+
+class PersonAddForm(AdminUserCreationForm[User]):
+    class Meta:
+        model = User
+        fields = ("email", "name")
+
+
+class PersonChangeForm(UserChangeForm[User]):
+    class Meta:
+        model = User
+        fields = "__all__"
+
+
+@admin.register(User)
+class PersonAdmin(UserAdmin[User]):
+    """People and their rights in the admin. What they may do in a fleet is a membership."""
+
+    form, add_form = PersonChangeForm, PersonAddForm
+    paginator = CappedPaginator
+    show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
+    list_per_page = 50
+    sortable_by = ()
+    list_display = ("email", "name", "is_active", "is_staff", "last_login")
+    list_filter = ("is_active", "is_staff")
+    search_fields = ("email", "name")
+    ordering = ("email",)
+    filter_horizontal = ("user_permissions",)
+    readonly_fields = ("last_login", "date_joined")
+    fieldsets = (
+        (None, {"fields": ("email", "password", "name", "language", "theme", "shortcuts")}),
+        (_("Rights"), {"fields": ("is_active", "is_staff", "is_superuser", "user_permissions")}),
+        (_("Dates"), {"fields": ("last_login", "date_joined")}),
+    )
+    add_fieldsets = ((None, {"fields": ("email", "name", "usable_password", "password1", "password2")}),)
+
+    def get_queryset(self, request: HttpRequest) -> models.QuerySet[User]:
+        """Superusers are seen by superusers alone: nobody raises themselves through another's password."""
+        found = super().get_queryset(request)
+        return found if request.user.is_superuser else found.filter(is_superuser=False)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        rights = () if request.user.is_superuser else ("is_staff", "is_superuser", "user_permissions")
+        return (*self.readonly_fields, *rights)
+
+    def save_model(self, request: HttpRequest, obj: User, form: Any, change: Any) -> None:
+        before = User.objects.filter(pk=obj.pk).values(*AUDITED).first() or dict.fromkeys(AUDITED)
+        super().save_model(request, obj, form, change)
+        changes = {field: [before[field], now] for field in AUDITED if before[field] != (now := getattr(obj, field))}
+        # Names stand in labels only, where they can become pseudonyms when the person is removed.
+        changes |= {field: ["replaced", "replaced"] for field in ("email", "name") if field in changes}
+        AuditEvent.record(None, actor_of(request), "user.change" if change else "user.add", obj, changes)
+
+    def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> Any:
+        response = super().user_change_password(request, id, form_url)
+        if request.method == "POST" and isinstance(response, HttpResponseRedirect):
+            changes = {"password": ["replaced", "replaced"]}
+            AuditEvent.record(None, actor_of(request), "user.change", User.objects.get(pk=id), changes)
+        return response
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Never: a person who leaves is set inactive, so that the audit trail keeps somebody to point at."""
+        return False
+
+
+AUDITED = ("email", "name", "is_active", "is_staff", "is_superuser")

@@ -1,0 +1,371 @@
+"""People, fleets, memberships and invitations.
+
+An invitation is the only way to become a member that needs no administrator's presence. The link in its email carries
+a signature over the invitation and the time it was sent; the database holds nothing that would open it. Sending again
+makes earlier links useless, as does revoking.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any, ClassVar
+
+from django.conf import settings
+from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
+from django.core import signing
+from django.core.exceptions import ValidationError
+from django.core.mail import send_mail
+from django.db import models, transaction
+from django.db.models.functions import Lower
+from django.template.loader import render_to_string
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.text import slugify
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from fleetcontrol.audit.models import Actor, AuditEvent
+from fleetcontrol.db import rules
+from fleetcontrol.db.ids import new_id
+
+VALID_FOR = timedelta(days=7)
+_INVITATION_SALT = "fleetcontrol.invitation"
+
+
+class Role(models.TextChoices):
+    """What a person may do in a fleet, lowest first."""
+
+    VIEWER = "viewer", _("Viewer")
+    MANAGER = "manager", _("Fleet manager")
+    ADMINISTRATOR = "administrator", _("Administrator")
+
+    def covers(self, other: Role) -> bool:
+        """Whether this role may do all that the other may: administrator > manager > viewer."""
+        order = list(Role)
+        return order.index(self) >= order.index(other)
+
+
+class UserManager(BaseUserManager["User"]):
+    def create_user(self, email: str, password: str | None = None, **fields: Any) -> User:
+        user = self.model(email=self.normalize_email(email), **fields)
+        user.set_password(password)
+        user.save(using=self._db)
+        return user
+
+    def create_superuser(self, email: str, password: str | None = None, **fields: Any) -> User:
+        return self.create_user(email, password, **{"is_staff": True, "is_superuser": True, **fields})
+
+    def get_by_natural_key(self, username: str | None) -> User:
+        return self.get(email__iexact=username)
+
+
+class User(AbstractBaseUser, PermissionsMixin):
+    """A person, who signs in by email. What they may do in a fleet is a Membership."""
+
+    email = models.EmailField(_("email"))
+    name = models.CharField(_("name"), max_length=100, blank=True)
+    language = models.CharField(
+        _("language"), max_length=5, blank=True, choices=[("en", _("English")), ("de", _("German"))]
+    )
+    theme = models.CharField(
+        _("theme"),
+        max_length=5,
+        blank=True,
+        choices=[("", _("System")), ("light", _("Light")), ("dark", _("Dark"))],
+    )
+    shortcuts = models.BooleanField(_("keyboard shortcuts"), default=True)
+    is_active = models.BooleanField(_("may sign in"), default=True)
+    is_staff = models.BooleanField(_("may use the Django admin"), default=False)
+    date_joined = models.DateTimeField(_("joined"), default=timezone.now, editable=False)
+
+    objects: ClassVar[UserManager] = UserManager()
+
+    EMAIL_FIELD = "email"
+    USERNAME_FIELD = "email"
+    REQUIRED_FIELDS: ClassVar[list[str]] = []
+
+    class Meta:
+        verbose_name = _("person")
+        verbose_name_plural = _("people")
+        constraints = [
+            models.UniqueConstraint(
+                Lower("email"),
+                name="user_email_unique",
+                violation_error_message=_("There is a person with this email already."),
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.name or self.email
+
+    def get_short_name(self) -> str:
+        return str(self)
+
+
+class Fleet(models.Model):
+    """An operator's fleet: the wall between one set of credentials and vehicles and all others."""
+
+    name = models.CharField(_("name"), max_length=100)
+    slug = models.SlugField(_("short name in addresses"), max_length=50)
+    require_second_factor = models.BooleanField(
+        _("require a second factor"),
+        default=False,
+        help_text=_("Members can open this fleet only after they have set up an authenticator app or a passkey."),
+    )
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    people: models.ManyToManyField[User, Membership] = models.ManyToManyField(
+        User, through="Membership", related_name="fleets"
+    )
+
+    owned: ClassVar[list[str]] = ["memberships"]
+    """The relations whose rows are deleted with the fleet, last first. An app adds its own when it is ready, so what
+    comes later may protect what came before it: vehicles protect credentials.
+    """
+
+    class Meta:
+        verbose_name = _("fleet")
+        verbose_name_plural = _("fleets")
+        ordering = ["name"]
+        constraints = [
+            models.UniqueConstraint(
+                "name",
+                name="fleet_name_unique",
+                violation_error_message=_("There is a fleet of this name already."),
+            ),
+            models.UniqueConstraint(
+                "slug",
+                name="fleet_slug_unique",
+                violation_error_message=_("Another fleet has this short name already."),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @classmethod
+    def add(cls, *, name: str, actor: Actor, slug: str = "", administrator: User | None = None) -> Fleet:
+        """A new fleet, with its first administrator. Raises ValidationError on a bad or taken name or slug."""
+        fleet = cls(name=name.strip(), slug=slug or slugify(name.casefold())[:50])
+        fleet.full_clean()
+        with transaction.atomic():
+            fleet.save(force_insert=True)
+            AuditEvent.record(fleet, actor, "fleet.add", fleet, {"name": [None, fleet.name]})
+            if administrator is not None:
+                Membership.add(fleet=fleet, user=administrator, role=Role.ADMINISTRATOR, actor=actor)
+        return fleet
+
+    def change(self, *, actor: Actor, **values: Any) -> None:
+        """Change the name or whether a second factor is required. Raises ValidationError by field."""
+        with transaction.atomic():
+            fleet = Fleet.objects.select_for_update().get(pk=self.pk)
+            before = {field: getattr(fleet, field) for field in values}
+            for field, value in values.items():
+                setattr(fleet, field, value)
+            fleet.full_clean()
+            changes = {field: [old, new] for field, old in before.items() if old != (new := values[field])}
+            if changes:
+                fleet.save(update_fields=list(changes))
+                AuditEvent.record(fleet, actor, "fleet.change", fleet, changes)
+        self.refresh_from_db()
+
+    def admit(self, user: User, *, role: Role, actor: Actor) -> Membership:
+        """Make a person a member."""
+        return Membership.add(fleet=self, user=user, role=role, actor=actor)
+
+    def remove(self, *, actor: Actor) -> None:
+        """Delete the fleet with its vehicles, credentials, clients and members. Its audit trail stays."""
+        with transaction.atomic():
+            fleet = Fleet.objects.select_for_update().get(pk=self.pk)
+            counts = {}
+            for name in reversed(Fleet.owned):
+                relation = getattr(fleet, name)
+                counts[name] = [relation.count(), 0]
+                relation.all().delete()
+            AuditEvent.record(fleet, actor, "fleet.remove", fleet, counts)
+            fleet.delete()
+
+
+class LastAdministrator(Exception):
+    """A fleet keeps one administrator who can sign in: make someone else an administrator first."""
+
+    def __str__(self) -> str:
+        return gettext("Make someone else an administrator first.")
+
+
+class Membership(models.Model):
+    """What one person may do in one fleet."""
+
+    user = models.ForeignKey(User, models.CASCADE, verbose_name=_("person"), related_name="memberships")
+    fleet = models.ForeignKey(Fleet, models.CASCADE, verbose_name=_("fleet"), related_name="memberships")
+    role = models.CharField(_("role"), max_length=13, choices=Role)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        verbose_name = _("member")
+        verbose_name_plural = _("members")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["user", "fleet"],
+                name="membership_unique",
+                violation_error_message=_("This person is a member of the fleet already."),
+            ),
+            models.CheckConstraint(condition=models.Q(role__in=Role.values), name="membership_role_known"),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.user)
+
+    def may(self, role: Role) -> bool:
+        return Role(self.role).covers(role)
+
+    @classmethod
+    def add(cls, *, fleet: Fleet, user: User, role: Role, actor: Actor) -> Membership:
+        membership = cls(fleet=fleet, user=user, role=role)
+        membership.full_clean()
+        with transaction.atomic():
+            membership.save(force_insert=True)
+            AuditEvent.record(fleet, actor, "member.add", user, {"role": [None, str(role)]})
+        return membership
+
+    def change(self, *, role: Role, actor: Actor) -> None:
+        """Give another role. Raises LastAdministrator."""
+        with transaction.atomic():
+            membership = self._locked(stays=role == Role.ADMINISTRATOR)
+            if membership.role != role:
+                changes = {"role": [membership.role, str(role)]}
+                membership.role = role
+                membership.save(update_fields=["role"])
+                AuditEvent.record(membership.fleet, actor, "member.change", membership.user, changes)
+        self.refresh_from_db()
+
+    def remove(self, *, actor: Actor) -> None:
+        """Take the person out of the fleet. Raises LastAdministrator."""
+        with transaction.atomic():
+            membership = self._locked(stays=False)
+            changes = {"role": [membership.role, None]}
+            AuditEvent.record(membership.fleet, actor, "member.remove", membership.user, changes)
+            membership.delete()
+
+    def _locked(self, *, stays: bool) -> Membership:
+        """This row, with its fleet locked: of two administrators who remove each other at once, one is refused."""
+        fleet = Fleet.objects.select_for_update(no_key=True).get(pk=self.fleet_id)
+        others = fleet.memberships.filter(role=Role.ADMINISTRATOR, user__is_active=True).exclude(pk=self.pk)
+        membership = fleet.memberships.select_related("user", "fleet").get(pk=self.pk)
+        if membership.role == Role.ADMINISTRATOR and not stays and not others.exists():
+            raise LastAdministrator
+        return membership
+
+
+class Invitation(models.Model):
+    """An email address that may join a fleet with a role. Open while the row exists and is not older than VALID_FOR."""
+
+    id = models.CharField(primary_key=True, max_length=26, default=new_id, editable=False)
+    fleet = models.ForeignKey(Fleet, models.CASCADE, related_name="invitations")
+    email = models.EmailField(_("email"))
+    role = models.CharField(_("role"), max_length=13, choices=Role)
+    invited_by = models.CharField(max_length=254, editable=False)
+    sent_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        verbose_name = _("invitation")
+        verbose_name_plural = _("invitations")
+        ordering = ["email"]
+        constraints = [
+            models.UniqueConstraint(
+                "fleet",
+                Lower("email"),
+                name="invitation_unique_in_fleet",
+                violation_error_message=_("This address is invited to the fleet already."),
+            ),
+            models.CheckConstraint(condition=models.Q(role__in=Role.values), name="invitation_role_known"),
+        ]
+
+    def __str__(self) -> str:
+        return self.email
+
+    @property
+    def expires_at(self) -> datetime:
+        return self.sent_at + VALID_FOR
+
+    @property
+    def is_open(self) -> bool:
+        return timezone.now() < self.expires_at
+
+    @classmethod
+    def add(cls, *, fleet: Fleet, emails: Iterable[str], role: Role, actor: Actor) -> list[Invitation]:
+        """Invite several addresses; all or none. Raises ValidationError that names members and invited ones."""
+        wanted = list({email.lower(): email for email in emails}.values())
+        with transaction.atomic():
+            members = fleet.people.annotate(lower=Lower("email")).filter(lower__in=[email.lower() for email in wanted])
+            if names := sorted(str(member) for member in members):
+                raise ValidationError(
+                    gettext("Members of this fleet already: %(names)s.") % {"names": ", ".join(names)}
+                )
+            invitations = [cls(fleet=fleet, email=email, role=role, invited_by=actor.label) for email in wanted]
+            for invitation in invitations:
+                invitation.full_clean()
+                with rules.worded(invitation):
+                    invitation.save(force_insert=True)
+                AuditEvent.record(fleet, actor, "invitation.add", invitation, {"role": [None, str(role)]})
+        return invitations
+
+    @classmethod
+    def of_token(cls, token: str) -> Invitation | None:
+        """The open invitation that a link leads to, or nothing when it is forged, too old, resent or revoked."""
+        try:
+            pk, sent_at = signing.loads(token, salt=_INVITATION_SALT, max_age=VALID_FOR)
+        except (signing.BadSignature, ValueError, TypeError):
+            return None
+        invitation = cls.objects.select_related("fleet").filter(pk=pk).first()
+        if invitation is None or invitation.sent_at.isoformat() != sent_at or not invitation.is_open:
+            return None
+        return invitation
+
+    @classmethod
+    def open_for(cls, email: str) -> models.QuerySet[Invitation]:
+        """All open invitations of an address whose owner has proved that it is theirs."""
+        return cls.objects.filter(email__iexact=email, sent_at__gt=timezone.now() - VALID_FOR)
+
+    @property
+    def link(self) -> str:
+        token = signing.dumps([self.pk, self.sent_at.isoformat()], salt=_INVITATION_SALT)
+        return f"{settings.PUBLIC_URL}{reverse('invitations:accept', args=[token])}"
+
+    def send(self) -> None:
+        """Email the link, in the language that is active. Raises OSError when the mail server refuses or is away."""
+        context = {"invitation": self, "link": self.link}
+        subject = gettext("Invitation to %(fleet)s on FleetControl") % {"fleet": " ".join(self.fleet.name.split())}
+        send_mail(subject, render_to_string("people/invitations/email.txt", context), None, [self.email])
+
+    def resend(self, *, actor: Actor) -> None:
+        """Make a new link that is valid from now; earlier ones no longer work. The caller sends it."""
+        with transaction.atomic():
+            invitation = Invitation.objects.select_for_update().get(pk=self.pk)
+            invitation.sent_at = self.sent_at = timezone.now()
+            invitation.save(update_fields=["sent_at"])
+            AuditEvent.record(invitation.fleet, actor, "invitation.resend", invitation)
+
+    def revoke(self, *, actor: Actor) -> None:
+        with transaction.atomic():
+            AuditEvent.record(self.fleet, actor, "invitation.revoke", self)
+            self.delete()
+
+    def accept(self, user: User, *, actor: Actor) -> None:
+        """Make the person a member. The caller has proved that the address is theirs.
+
+        Raises Invitation.DoesNotExist when it was revoked or accepted meanwhile.
+        """
+        with transaction.atomic():
+            invitation = Invitation.objects.select_for_update().select_related("fleet").get(pk=self.pk)
+            if not invitation.fleet.memberships.filter(user=user).exists():
+                invitation.fleet.admit(user, role=Role(invitation.role), actor=actor)
+            AuditEvent.record(invitation.fleet, actor, "invitation.accept", invitation)
+            invitation.delete()
+
+    def full_clean(self, *args: Any, **kwargs: Any) -> None:
+        """As Django's, with the address in front of each error, because several are invited at once."""
+        try:
+            super().full_clean(*args, **kwargs)
+        except ValidationError as error:
+            raise ValidationError([f"{self.email}: {message}" for message in error.messages]) from None

@@ -1,0 +1,82 @@
+"""Sign-ins in the audit trail: once in each fleet of the person, so that its administrators see them.
+
+These are receivers of signals, because allauth and Django tell of sign-ins in no other way.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from allauth.account.internal.flows.login import get_authentication_records
+from allauth.account.signals import password_changed, password_reset, password_set, user_logged_in, user_logged_out
+from allauth.mfa.models import Authenticator
+from allauth.mfa.signals import authentication_failed, authenticator_added, authenticator_removed, authenticator_reset
+from django.contrib.auth.signals import user_login_failed
+from django.http import HttpRequest
+
+from fleetcontrol.audit.models import Actor, AuditEvent, Target, actor_for, visitor
+from fleetcontrol.people.models import Fleet, User
+
+REPLACED = "replaced"
+
+
+def connect() -> None:
+    """Listen from now on. The AppConfig calls this once."""
+    user_logged_in.connect(signed_in)
+    user_logged_out.connect(signed_out)
+    user_login_failed.connect(failed)
+    authentication_failed.connect(second_factor_failed)
+    password_changed.connect(password_replaced)
+    password_reset.connect(password_replaced)
+    password_set.connect(password_replaced)
+    authenticator_added.connect(factor_added)
+    authenticator_removed.connect(factor_removed)
+    authenticator_reset.connect(factor_reset)
+
+
+def record(user: User, actor: Actor, action: str, changes: dict[str, Any] | None = None) -> None:
+    """One event in each fleet of the person; a person without a fleet has one outside of fleets."""
+    fleets: list[Fleet | None] = [*Fleet.objects.filter(memberships__user=user).order_by("pk")]
+    AuditEvent.record_many([AuditEvent.about(fleet, actor, action, user, changes) for fleet in fleets or [None]])
+
+
+def signed_in(request: HttpRequest, user: User, **_kwargs: Any) -> None:
+    methods = [entry.get("type") or entry["method"] for entry in get_authentication_records(request, user)]
+    record(user, actor_for(request, user), "user.sign_in", {"method": [None, methods]})
+
+
+def signed_out(request: HttpRequest, user: User | None, **_kwargs: Any) -> None:
+    if user is not None:
+        record(user, actor_for(request, user), "user.sign_out")
+
+
+def failed(credentials: dict[str, Any], request: HttpRequest | None = None, **_kwargs: Any) -> None:
+    """A wrong password. What was typed as an unknown address is not kept: it may be a password in the wrong field."""
+    user = User.objects.filter(email__iexact=credentials.get("email") or "").first()
+    if user is not None:
+        record(user, visitor(request), "user.sign_in_failed", {"method": [None, ["password"]]})
+    else:
+        AuditEvent.record(None, visitor(request), "user.sign_in_failed", Target("user"))
+
+
+def second_factor_failed(
+    request: HttpRequest, user: User, authenticator: Authenticator | None = None, **_kw: Any
+) -> None:
+    kind = authenticator.type if authenticator else "code"
+    record(user, visitor(request), "user.sign_in_failed", {"method": [None, [kind]]})
+
+
+def password_replaced(request: HttpRequest, user: User, **_kwargs: Any) -> None:
+    record(user, actor_for(request, user), "user.change", {"password": [REPLACED, REPLACED]})
+
+
+def factor_added(request: HttpRequest, user: User, authenticator: Authenticator, **_kwargs: Any) -> None:
+    record(user, actor_for(request, user), "user.change", {"second_factor": [None, authenticator.type]})
+
+
+def factor_removed(request: HttpRequest, user: User, authenticator: Authenticator, **_kwargs: Any) -> None:
+    record(user, actor_for(request, user), "user.change", {"second_factor": [authenticator.type, None]})
+
+
+def factor_reset(request: HttpRequest, user: User, authenticator: Authenticator, **_kwargs: Any) -> None:
+    record(user, actor_for(request, user), "user.change", {"second_factor": [authenticator.type, REPLACED]})

@@ -1,0 +1,60 @@
+"""A fleet's own pages: a new fleet, its settings, its end."""
+
+from __future__ import annotations
+
+from django.contrib import messages
+from django.core.exceptions import ValidationError
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+
+from fleetcontrol.audit.models import actor_of
+from fleetcontrol.people.access import FleetRequest, fleet_view, fresh_sign_in, has_second_factor
+from fleetcontrol.people.forms import FleetForm, FleetRemoveForm, NewFleetForm
+from fleetcontrol.people.models import Fleet, Role, User
+
+
+@fleet_view(Role.ADMINISTRATOR)
+@fresh_sign_in
+def change(request: FleetRequest) -> HttpResponse:
+    form = FleetForm(request.POST or None, instance=Fleet.objects.get(pk=request.fleet.pk))
+    if request.method == "POST" and form.is_valid():
+        if form.cleaned_data["require_second_factor"] and not has_second_factor(request.user):
+            form.add_error("require_second_factor", _("Set up a second factor for yourself first."))
+        else:
+            request.fleet.change(actor=request.actor, **form.cleaned_data)
+            messages.success(request, _("Settings saved."))
+            return redirect("fleets:change", request.fleet.slug)
+    return render(request, "people/fleets/change.html", {"form": form}, status=422 if form.is_bound else 200)
+
+
+@fleet_view(Role.ADMINISTRATOR)
+@fresh_sign_in
+def remove(request: FleetRequest) -> HttpResponse:
+    """Delete the fleet, after its name was typed."""
+    form = FleetRemoveForm(request.POST or None, fleet=request.fleet)
+    if request.method == "POST" and form.is_valid():
+        name = request.fleet.name
+        request.fleet.remove(actor=request.actor)
+        messages.success(request, _("The fleet %(name)s is deleted.") % {"name": name})
+        return redirect("fleetcontrol:home")
+    counts = {"vehicles": request.fleet.vehicles.count(), "credentials": request.fleet.credentials.count()}
+    context = {"form": form, **counts}
+    return render(request, "people/fleets/remove.html", context, status=422 if form.is_bound else 200)
+
+
+def add(request: HttpRequest) -> HttpResponse:
+    """A new fleet, by superusers; they become its first administrator and invite others."""
+    user = request.user
+    if not isinstance(user, User) or not user.is_superuser:
+        raise Http404
+    form = NewFleetForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            fleet = Fleet.add(actor=actor_of(request), administrator=user, **form.cleaned_data)
+        except ValidationError as error:
+            form.add_error(None, error)
+        else:
+            messages.success(request, _("The fleet %(name)s is there. Invite its members.") % {"name": fleet})
+            return redirect("members:index", fleet.slug)
+    return render(request, "people/fleets/add.html", {"form": form}, status=422 if form.is_bound else 200)

@@ -1,0 +1,54 @@
+"""Pages of the signed-in person: name, preferences, and the second factor that a fleet asks for."""
+
+from __future__ import annotations
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST
+
+from fleetcontrol.audit.models import AuditEvent, actor_of
+from fleetcontrol.people.access import has_second_factor
+from fleetcontrol.people.forms import NameForm
+from fleetcontrol.people.models import Fleet, User
+
+
+@require_POST
+def preferences(request: HttpRequest) -> HttpResponse:
+    """Theme, language and shortcuts of the person, from the account menu; back to the page it was opened on."""
+    person = request.user
+    assert isinstance(person, User)  # noqa: S101 - LoginRequiredMiddleware
+    chosen = request.POST
+    if chosen.get("theme") in ("system", "light", "dark"):
+        person.theme = "" if chosen["theme"] == "system" else chosen["theme"]
+    if chosen.get("language") in ("en", "de"):
+        person.language = chosen["language"]
+    if chosen.get("shortcuts") in ("on", "off"):
+        person.shortcuts = chosen["shortcuts"] == "on"
+    person.save(update_fields=["theme", "language", "shortcuts"])
+    back = chosen.get("next", "")
+    safe = url_has_allowed_host_and_scheme(back, allowed_hosts={request.get_host()}, require_https=request.is_secure())
+    return redirect(back if safe else "fleetcontrol:home")
+
+
+def profile(request: HttpRequest) -> HttpResponse:
+    """The person's name."""
+    person = request.user
+    assert isinstance(person, User)  # noqa: S101 - LoginRequiredMiddleware
+    form = NameForm(request.POST or None, instance=person)
+    if request.method == "POST" and form.is_valid():
+        form.save()
+        AuditEvent.record(None, actor_of(request), "user.change", person, {"name": ["", "replaced"]})
+        messages.success(request, _("Your name is saved."))
+        return redirect("people:profile")
+    return render(request, "people/profile.html", {"form": form}, status=422 if form.is_bound else 200)
+
+
+def second_factor_needed(request: HttpRequest, fleet: str) -> HttpResponse:
+    """What a member sees of a fleet that requires a second factor, until they have one."""
+    found = get_object_or_404(Fleet, slug=fleet, memberships__user=request.user)
+    if not found.require_second_factor or has_second_factor(request.user):  # type: ignore[arg-type]  # signed in
+        return redirect("vehicles:index", found.slug)
+    return render(request, "people/second_factor_needed.html", {"fleet": found}, status=403)

@@ -1,0 +1,38 @@
+"""Django's PostgreSQL backend for the embedded server, which it starts at the first connection.
+
+The settings name the server's folder in EMBEDDED; where it listens is known once it runs.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.exceptions import ImproperlyConfigured
+from django.db.backends.postgresql import base, client
+
+from fleetcontrol.postgres import server
+
+
+def start(settings_dict: dict[str, Any]) -> None:
+    """Start the server unless it runs, and say in the settings where it listens. Raises ImproperlyConfigured."""
+    try:
+        settings_dict["HOST"] = str(server.ensure(**settings_dict["EMBEDDED"]))
+    except server.PostgresError as error:
+        raise ImproperlyConfigured(str(error)) from None
+
+
+class DatabaseClient(client.DatabaseClient):
+    """`manage.py dbshell`."""
+
+    @classmethod
+    def settings_to_cmd_args_env(cls, settings_dict: dict[str, Any], parameters: Any) -> Any:
+        start(settings_dict)
+        return super().settings_to_cmd_args_env(settings_dict, parameters)
+
+
+class DatabaseWrapper(base.DatabaseWrapper):
+    client_class = DatabaseClient
+
+    def get_connection_params(self) -> dict[str, Any]:
+        start(self.settings_dict)
+        return super().get_connection_params()
