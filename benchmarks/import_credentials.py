@@ -22,7 +22,7 @@ from credentials.models import CredentialSecret
 from fleetcontrol import tabular
 from fleetcontrol.audit.models import Actor
 from fleetcontrol.db.ids import new_id
-from fleetcontrol.imports import columns as bulk_columns
+from fleetcontrol.imports.columns import match_columns
 from fleetcontrol.imports.importer import Options
 from fleetcontrol.imports.load import bulk_import
 from fleetcontrol.people.models import Fleet
@@ -40,7 +40,7 @@ def run(path: Path, fleet: Fleet) -> None:
     """Import a file as the command does."""
     with path.open("rb") as file:
         table = tabular.read(file)
-        columns = bulk_columns.match(CredentialImporter.fields, table.header)
+        columns = match_columns(CredentialImporter.fields, table.header)
         report = bulk_import(CredentialImporter(fleet, ACTOR, Options(), columns.given), table, columns)
     assert not report.errors, report
 

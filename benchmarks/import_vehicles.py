@@ -17,7 +17,7 @@ from benchmarks.import_export import run as run_import_export
 from credentials.models import Credential
 from fleetcontrol import tabular
 from fleetcontrol.audit.models import Actor
-from fleetcontrol.imports import columns as bulk_columns
+from fleetcontrol.imports.columns import match_columns
 from fleetcontrol.imports.importer import Options
 from fleetcontrol.imports.load import Report, bulk_import
 from fleetcontrol.people.models import Fleet
@@ -33,7 +33,7 @@ def run(path: Path, fleet: Fleet, *, dry_run: bool = False) -> Report:
     """Import a file as the command does."""
     with path.open("rb") as file:
         table = tabular.read(file)
-        columns = bulk_columns.match(VehicleImporter.fields, table.header)
+        columns = match_columns(VehicleImporter.fields, table.header)
         importer = VehicleImporter(fleet, ACTOR, Options(dry_run=dry_run), columns.given)
         report = bulk_import(importer, table, columns)
     assert not report.errors, report
