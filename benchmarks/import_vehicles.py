@@ -1,7 +1,7 @@
 """python -m benchmarks.import_vehicles [ROWS]: the import against raw COPY, django-import-export and itself.
 
-Every figure is measured in this run, on this machine, in a database of its own. Each pair is measured in turn, three
-times over, and the medians are compared; every measurement starts from an empty table and ends with its commit.
+Every figure is measured in this run, on this machine, in a database of its own. Each pair is measured alternately,
+three times, and the medians are compared. Every measurement starts with empty tables and ends with a commit.
 """
 
 import statistics
@@ -98,7 +98,7 @@ def compare_memory(fleet: Fleet, folder: Path) -> None:
 
 
 def measure_memory(database: str, path: str, fleet: str) -> None:
-    """The child's part: import one file and print the peak memory."""
+    """Run as the child process: import one file and print the peak memory."""
     connection.settings_dict["NAME"] = database
     run(Path(path), Fleet.objects.get(pk=fleet))
     print(own_peak())

@@ -41,7 +41,7 @@ _SENTENCES = {one.name: getattr(one, "violation_error_message", "") for one in C
 _SPELLINGS_KEPT = 1000
 _REPLACED = "replaced"
 _NOTHING = brands.Cleaned()
-_cell_cleaner = FieldCleaner(Credential, texts_kept=1024)
+_field_cleaner = FieldCleaner(Credential, texts_kept=1024)
 
 
 def _fields() -> tuple[Field, ...]:
@@ -130,9 +130,9 @@ class CredentialImporter(Importer):
     def clean_row(self, cells: Sequence[str], findings: RowFindings) -> Sequence[str]:
         name, brand_text, note, ends_on = map(str.strip, cells[: len(_OWN)])
         if len(name) > _LONGEST["name"]:
-            _cell_cleaner.clean("name", name, findings)
+            _field_cleaner.clean("name", name, findings)
         if len(note) > _LONGEST["note"]:
-            _cell_cleaner.clean("note", note, findings)
+            _field_cleaner.clean("note", note, findings)
         if not name:
             findings.add("name", "", _SENTENCES["credential_name_not_empty"])
         brand = self._brands.read(brand_text, findings)
@@ -150,7 +150,7 @@ class CredentialImporter(Importer):
             cleaned.identifier,
             json.dumps(dict(cleaned.settings)) if cleaned.settings else "",
             note,
-            _cell_cleaner.clean("ends_on", ends_on, findings) if ends_on else "",
+            _field_cleaner.clean("ends_on", ends_on, findings) if ends_on else "",
             sealed,
             fingerprints,
             cleaned.ends_on.isoformat() if cleaned.ends_on else "",

@@ -91,7 +91,7 @@ _LONGEST = {one.name: one.max_length or 0 for one in Vehicle._meta.fields if one
 _LONGEST_UNIT = Vehicle._meta.get_field("telematics_unit_id").max_length or 0
 _SHORTEST_LIMIT = min(_LONGEST.values())
 _CHOICES = 500
-_cell_cleaner = FieldCleaner(Vehicle, texts_kept=4096)
+_field_cleaner = FieldCleaner(Vehicle, texts_kept=4096)
 
 
 class VehicleImporter(Importer):
@@ -126,7 +126,7 @@ class VehicleImporter(Importer):
         if max(map(len, texts)) > _SHORTEST_LIMIT:
             for key, text in zip(_TEXTS, texts, strict=True):
                 if len(text) > _LONGEST[key]:
-                    _cell_cleaner.clean(key, text, findings)
+                    _field_cleaner.clean(key, text, findings)
         brand = self._brands.read(brand_text, findings)
         good_vin = _clean_vin(vin, findings) if vin else ""
         own_unit = unit
@@ -147,10 +147,10 @@ class VehicleImporter(Importer):
             vehicle_id, name or plate or good_vin or unit, "" if name else "t",
             brand.id if brand else "", brand.kind if brand else "", unit, "" if own_unit else "t",
             credential, sealed, digest, good_vin, plate, make, model, custom_name, fuel,
-            _cell_cleaner.clean("year", year, findings) if year else "", transmission, vehicle_type,
+            _field_cleaner.clean("year", year, findings) if year else "", transmission, vehicle_type,
             _clean_custom_fields(custom_fields, findings) if custom_fields else "",
             _clean_tags(tags, findings) if tags else "",
-            _cell_cleaner.clean("operation_status", status.upper(), findings) if status else "",
+            _field_cleaner.clean("operation_status", status.upper(), findings) if status else "",
         )  # fmt: skip
 
     def look_up(self, cursor: Any) -> None:

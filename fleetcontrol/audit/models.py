@@ -190,7 +190,7 @@ class AuditEvent(models.Model):
             "flow_id": "%(flow_id)s",
             "address": "%(address)s::inet",
         }
-        columns = [field.column for field in cls._meta.concrete_fields if not field.primary_key]
+        columns = [str(field.column) for field in cls._meta.concrete_fields if not field.primary_key]
         expressions = [values[column] for column in columns]
         return f"INSERT INTO {cls._meta.db_table} ({', '.join(columns)}) SELECT {', '.join(expressions)} {rows}"
 

@@ -77,24 +77,24 @@ WHERE line > first AND line NOT IN (SELECT line FROM import_finding WHERE params
 """
 
 
-def create_import_row(cursor: Any, staging: str) -> int:
+def create_import_row(cursor: Any, row_query: str) -> int:
     """Create import_row with the columns of a query; return how many columns the query has."""
     cursor.execute("SET LOCAL work_mem = '32MB'; DROP TABLE IF EXISTS pg_temp.import_row")
     cursor.execute(
         f"CREATE TEMPORARY TABLE import_row ON COMMIT DROP AS "  # noqa: S608 - a constant of an importer
-        f"SELECT 0 AS line, ''::text AS found, q.* FROM ({staging}) q WITH NO DATA"
+        f"SELECT 0 AS line, ''::text AS found, q.* FROM ({row_query}) q WITH NO DATA"
     )
     cursor.execute("SELECT count(*) - 2 FROM pg_attribute WHERE attrelid = 'import_row'::regclass AND attnum > 0")
     width: int = cursor.fetchone()[0]
     return width
 
 
-def page_ranges(cursor: Any, at_once: int) -> Iterator[Mapping[str, Any]]:
+def page_ranges(cursor: Any, pages_per_range: int) -> Iterator[Mapping[str, Any]]:
     """Ranges of import_row to write one after another, so that progress can be shown between them."""
     cursor.execute("SELECT pg_relation_size('import_row') / current_setting('block_size')::int")
     end = cursor.fetchone()[0]
-    for first in range(0, end, at_once):
-        yield {"from_page": f"({first},0)", "to_page": f"({first + at_once},0)"}
+    for first in range(0, end, pages_per_range):
+        yield {"from_page": f"({first},0)", "to_page": f"({first + pages_per_range},0)"}
 
 
 class Checks:
@@ -110,7 +110,7 @@ class Checks:
         if with_findings:
             self._cursor.execute(_READ_FINDINGS)
 
-    def in_the_file(self) -> None:
+    def find_duplicates_in_file(self) -> None:
         """Find rows that repeat a unique value of an earlier row. The option `skip` leaves them out."""
         self._cursor.execute("ANALYZE import_row")
         for key in self._importer.keys:
@@ -123,7 +123,7 @@ class Checks:
             )
             self._cursor.execute("DELETE FROM import_finding WHERE params ? 'first'")
 
-    def in_the_fleet(self) -> None:
+    def find_duplicates_in_fleet(self) -> None:
         """Find rows that the fleet has already. They are wrong, left out or an update, as the options say."""
         on_duplicate = self._importer.options.on_duplicate
         for key in self._importer.keys:
@@ -139,7 +139,7 @@ class Checks:
                 "ON CONFLICT DO NOTHING"
             )
         else:
-            self._find_targets()
+            self._mark_updates()
             self._importer.check_updates(self._cursor)
 
     def decide(self) -> None:
@@ -165,7 +165,7 @@ class Checks:
         found: int = self._cursor.fetchone()[0]
         return found
 
-    def _find_targets(self) -> None:
+    def _mark_updates(self) -> None:
         """Mark the rows for update with their targets; a row has one target, and a target has one row."""
         self._cursor.execute(_SEVERAL_TARGETS, {"cause": str(self._importer.several_targets)})
         self._cursor.execute(_SAME_TARGET, {"cause": _("Line %(first)s stands for the same one of the fleet.")})

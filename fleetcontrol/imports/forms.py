@@ -38,7 +38,7 @@ class UploadForm(forms.Form):
         self.fields["kind"] = forms.ChoiceField(
             label=gettext_lazy("What does the file hold?"),
             choices=[(noun.kind, noun.label) for noun in nouns],
-            initial=next(noun.kind for noun in nouns),
+            initial=next(iter(importers())),
             widget=ChoiceCards(hints={noun.kind: noun.hint for noun in nouns}),
         )
         self.order_fields(["kind", "file"])

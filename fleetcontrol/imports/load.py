@@ -156,8 +156,8 @@ class _Load:
             checks.start(with_findings=self.has_findings)
             self.importer.look_up(cursor)
             if find_duplicates:
-                checks.in_the_file()
-                checks.in_the_fleet()
+                checks.find_duplicates_in_file()
+                checks.find_duplicates_in_fleet()
             checks.decide()
             report = Report(errors=checks.count("error"), skipped=checks.count("skip"), notes=checks.count_notes())
             self.listener.checked(self.importer)

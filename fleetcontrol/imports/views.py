@@ -87,12 +87,12 @@ def _add(request: FleetRequest) -> HttpResponse:
 @sensitive_variables()
 def columns(request: FleetRequest, id: str) -> HttpResponse:
     run = get_run(request, id)
-    kind = importers()[run.kind]
+    importer = importers()[run.kind]
     if not run.has_file or run.is_running:
         return redirect("imports:report", request.fleet.slug, run.pk)
-    initial = {"on_duplicate": run.on_duplicate, **initial_columns(kind, run.header, run.columns)}
+    initial = {"on_duplicate": run.on_duplicate, **initial_columns(importer, run.header, run.columns)}
     initial |= {f"same_{key}": value for key, value in run.constants.items()}
-    form = ColumnsForm(kind, request.fleet, run.header, request.POST or None, initial=initial)
+    form = ColumnsForm(importer, request.fleet, run.header, request.POST or None, initial=initial)
     if form.is_valid():
         try:
             run.choose(columns=form.columns, constants=form.constants, on_duplicate=form.cleaned_data["on_duplicate"])
@@ -100,7 +100,7 @@ def columns(request: FleetRequest, id: str) -> HttpResponse:
         except NotNow:
             pass
         return redirect("imports:report", request.fleet.slug, run.pk)
-    same = [form[f"same_{key}"] for key in kind.same_for_all]
+    same = [form[f"same_{key}"] for key in importer.same_for_all]
     context = {"run": run, "form": form, "same": same, "columns": list(_sampled(run, form))}
     return render(request, "imports/columns.html", context, status=422 if form.errors else 200)
 
@@ -117,13 +117,13 @@ def show(request: FleetRequest, id: str) -> HttpResponse:
     context = {"run": run, **_speed(run)}
     if request.htmx:
         return render(request, "imports/progress.html#progress", context)
-    kind = importers()[run.kind]
-    context |= {"list_page": kind.list_page, "may_audit": request.membership.may(Role.ADMINISTRATOR)}
+    importer = importers()[run.kind]
+    context |= {"list_page": importer.list_page, "may_audit": request.membership.may(Role.ADMINISTRATOR)}
     if run.report:
         tabs = _tabs(run)
         wanted = [key for key, _words, _count in tabs if key == request.GET.get("show")]
         shown = next(iter(wanted or [key for key, _words, _count in tabs]), "")
-        context |= {"takes": kind.counted(run.written), "tabs": tabs, "shown": shown}
+        context |= {"takes": importer.counted(run.written), "tabs": tabs, "shown": shown}
     return render(request, f"imports/{step}.html", context)
 
 
@@ -193,9 +193,9 @@ def _csv_download(name: str, chunks: Iterator[bytes]) -> StreamingHttpResponse:
 
 def _sampled(run: ImportRun, form: ColumnsForm) -> Iterator[tuple[str, Any, list[str]]]:
     """Each column's name, its select, and its values in the first rows; secrets are hidden."""
-    kind = importers()[run.kind]
-    secret = {one.key for one in kind.fields if one.is_secret}
-    matched = match_columns(kind.fields, run.header).positions
+    importer = importers()[run.kind]
+    secret = {one.key for one in importer.fields if one.is_secret}
+    matched = match_columns(importer.fields, run.header).positions
     hidden = {position for key, position in matched.items() if key in secret}
     rows: list[list[str]] = []
     for _line, cells in tabular.read(run.open()):

@@ -105,23 +105,23 @@ def attempt_now(run_id: str, attempt: int, language: str, progress: Progress | N
 
 def _import_and_end(run: ImportRun, attempt: int, progress: Progress) -> None:
     """Import or check the file and move the import to its next stage, in one transaction."""
-    kind = importers()[run.kind]
+    importer_class = importers()[run.kind]
     on_error = OnError(run.on_error)
     writing = run.stage == Stage.WRITING
     with transaction.atomic():
         columns, listener, report = _import(
-            run, progress, kind, Options(on_error if writing else OnError.SKIP, dry_run=not writing)
+            run, progress, importer_class, Options(on_error if writing else OnError.SKIP, dry_run=not writing)
         )
         written = writing and not (report.errors and on_error is OnError.STOP)
         if writing and not written:  # a check finds what would become of the good rows
-            columns, listener, report = _import(run, progress, kind, Options(OnError.SKIP, dry_run=True))
+            columns, listener, report = _import(run, progress, importer_class, Options(OnError.SKIP, dry_run=True))
         with run.locked(Stage(run.stage)) as current:
             if current.attempt != attempt:
                 raise _Cancelled
             current.report = asdict(report)
             current.findings = listener.findings()
-            current.samples = _samples(run, columns, kind, listener)
-            current.store("refused", _refused(run, columns, kind, listener.refused))
+            current.samples = _samples(run, columns, importer_class, listener)
+            current.store("refused", _refused(run, columns, importer_class, listener.refused))
             current.stage, current.ended_at = (Stage.DONE if written else Stage.CHECKED), timezone.now()
             current.step, current.done, current.total = "", 0, 0
             if current.stage in ENDED:
@@ -130,13 +130,13 @@ def _import_and_end(run: ImportRun, attempt: int, progress: Progress) -> None:
 
 
 def _import(
-    run: ImportRun, progress: Progress, kind: type[Importer], options: Options
+    run: ImportRun, progress: Progress, importer_class: type[Importer], options: Options
 ) -> tuple[Columns, GroupingListener, Report]:
     table = tabular.read(run.open())
-    columns = match_columns(kind.fields, table.header, run.columns, run.constants)
+    columns = match_columns(importer_class.fields, table.header, run.columns, run.constants)
     options = replace(options, on_duplicate=OnDuplicate(run.on_duplicate))
     listener = GroupingListener(progress)
-    importer = kind(run.fleet, run.import_actor, options, columns.given)
+    importer = importer_class(run.fleet, run.import_actor, options, columns.given)
     return columns, listener, bulk_import(importer, table, columns, listener)
 
 
@@ -212,9 +212,11 @@ class GroupingListener(Listener):
         return sorted(self._groups.values(), key=lambda group: (group["is_note"], -group["count"]))
 
 
-def _samples(run: ImportRun, columns: Columns, kind: type[Importer], found: GroupingListener) -> dict[str, Any]:
+def _samples(
+    run: ImportRun, columns: Columns, importer_class: type[Importer], found: GroupingListener
+) -> dict[str, Any]:
     """The first rows of each verdict as the file has them, without secrets."""
-    shown = [one for one in kind.fields if one.key in columns.positions and not one.is_secret][:COLUMNS_SHOWN]
+    shown = [one for one in importer_class.fields if one.key in columns.positions and not one.is_secret][:COLUMNS_SHOWN]
     wanted = {line: verdict for verdict, lines in found.lines.items() for line in lines}
     samples: dict[str, Any] = {"header": [columns.name_of(one.key) for one in shown], "update": found.changes}
     if wanted:
@@ -230,11 +232,13 @@ def _samples(run: ImportRun, columns: Columns, kind: type[Importer], found: Grou
     return samples
 
 
-def _refused(run: ImportRun, columns: Columns, kind: type[Importer], refused: array[int]) -> Iterator[bytes]:
+def _refused(run: ImportRun, columns: Columns, importer_class: type[Importer], refused: array[int]) -> Iterator[bytes]:
     """The refused rows as a CSV to correct and upload again. It leaves secrets out: they never come out again."""
     if not refused:
         return
-    secret = {columns.positions[one.key] for one in kind.fields if one.is_secret and one.key in columns.positions}
+    secret = {
+        columns.positions[one.key] for one in importer_class.fields if one.is_secret and one.key in columns.positions
+    }
 
     def rows() -> Iterator[list[str]]:
         lines = iter(refused)
