@@ -1,7 +1,7 @@
-"""The catalogue of brands as data: what each OEM issues, how its units are named, how to sign in with it."""
+"""The catalogue of brands as data: what each OEM issues, how it identifies its units, how to sign in to it."""
 
 from credentials.brands.catalogue import BUILT_IN, UnknownBrand, catalogue, find, stored
-from credentials.brands.field import Choice, Field, Kind, Role
+from credentials.brands.field import Choice, Field, Kind, StoredAs
 from credentials.brands.schema import Brand, Cleaned, SignIn, Unit
 
 __all__ = [
@@ -11,8 +11,8 @@ __all__ = [
     "Cleaned",
     "Field",
     "Kind",
-    "Role",
     "SignIn",
+    "StoredAs",
     "Unit",
     "UnknownBrand",
     "catalogue",

@@ -1,6 +1,6 @@
 """The catalogue of brands: `brands.toml`, and the file an operator names in FLEETCONTROL_BRANDS.
 
-A registry as data: a new OEM needs no code. Read once; a mistake in a file stops the start.
+The registry is data, so a new OEM needs no code. It is read once, and a mistake in a file stops the start.
 """
 
 import difflib
@@ -19,29 +19,25 @@ BUILT_IN = Path(__file__).with_name("brands.toml")
 
 
 class UnknownBrand(LookupError):
-    """There is no brand of this name; the message is a sentence that names close ones, or all of
-    them.
-    """
+    """There is no brand of this name. The message is a sentence that names similar brands, or else all of them."""
 
     def __init__(self, text: str) -> None:
         self.text = text[:60]
         ids = list(catalogue())
-        self.close = difflib.get_close_matches(_plain(text), ids, n=3, cutoff=0.5)
+        self.similar = difflib.get_close_matches(_as_id(text), ids, n=3, cutoff=0.5)
         super().__init__(self.text)
 
     def __str__(self) -> str:
-        if self.close:
+        if self.similar:
             sentence = _("There is no brand “%(text)s”. Did you mean %(brands)s?")
         else:
             sentence = _("There is no brand “%(text)s”. The brands are: %(brands)s.")
-        return sentence % {"text": self.text, "brands": ", ".join(self.close or catalogue())}
+        return sentence % {"text": self.text, "brands": ", ".join(self.similar or catalogue())}
 
 
 @cache
 def catalogue() -> Mapping[str, Brand]:
-    """All brands by their id, the built-in ones first. Raises ImproperlyConfigured on a mistake in
-    a file.
-    """
+    """All brands by their id, the built-in ones first. Raises ImproperlyConfigured for a mistake in a file."""
     brands = read(BUILT_IN)
     own = getattr(settings, "FLEETCONTROL_BRANDS", "")
     if own:
@@ -50,26 +46,27 @@ def catalogue() -> Mapping[str, Brand]:
 
 
 def find(text: str) -> Brand:
-    """The brand of this id or name, in any case and with hyphens or spaces for underscores. Raises
-    UnknownBrand.
+    """The brand of this id or name, in any case and with hyphens or spaces for underscores.
+
+    Raises UnknownBrand.
     """
-    plain = _plain(text)
-    if plain in catalogue():
-        return catalogue()[plain]
+    brand_id = _as_id(text)
+    if brand_id in catalogue():
+        return catalogue()[brand_id]
     for brand in catalogue().values():
-        if _plain(brand.name) == plain:
+        if _as_id(brand.name) == brand_id:
             return brand
     raise UnknownBrand(text)
 
 
 def stored(brand_id: str) -> Brand:
-    """The brand of a credential or vehicle that is stored.
+    """The brand of a stored credential or vehicle.
 
-    One that an operator took out of the file is shown by its id. It cannot be checked, nor its secret be replaced,
-    until the file has it again.
+    A brand that an operator removed from the file appears by its id. Its credentials can neither be checked nor get
+    a new secret until the file has the brand again.
     """
     return catalogue().get(brand_id) or Brand(brand_id, name=brand_id, tile=brand_id[:2])
 
 
-def _plain(text: str) -> str:
+def _as_id(text: str) -> str:
     return "_".join(text.strip().upper().replace("-", " ").replace("_", " ").split())

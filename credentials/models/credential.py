@@ -128,14 +128,14 @@ class Credential(Usable):
     @property
     def readable_settings(self) -> list[tuple[StrOrPromise, StrOrPromise]]:
         """The brand's settings as label and value in words, those that are set."""
-        found = ((one.label, one.shown(str(self.settings.get(one.key, "")))) for one in self.oem.settings_fields)
+        found = ((one.label, one.in_words(str(self.settings.get(one.key, "")))) for one in self.oem.settings_fields)
         return [(label, value) for label, value in found if value]
 
     @property
     def environment(self) -> str:
         """What was chosen for it in words, such as "Production, Europe"; names and addresses are no environment."""
         choices = (one for one in self.oem.settings_fields if one.kind is brands.Kind.CHOICE)
-        found = (str(one.shown(str(self.settings.get(one.key, "")))) for one in choices)
+        found = (str(one.in_words(str(self.settings.get(one.key, "")))) for one in choices)
         return ", ".join(value for value in found if value)
 
     @classmethod
