@@ -97,6 +97,14 @@ def test_what_the_oem_does_becomes_a_verdict_without_the_secret(
     assert verdict.details["host"] == "auth.tesla.com"
 
 
+def test_an_error_that_is_an_object_and_no_code_is_an_unreadable_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    answer = outbound.Answer(400, {}, b'{"error": {"code": 400, "message": "invalid_client"}}')
+    monkeypatch.setattr(outbound, "post", lambda *args, **kwargs: answer)
+    verdict = ask("TESLA")
+    assert (verdict.outcome, verdict.code) == (Outcome.NO_ANSWER, "broken")
+    assert "error" not in verdict.details
+
+
 @pytest.mark.parametrize("word", ["slow", "drip"])
 def test_the_deadline_holds_for_silence_and_for_drips(oem: DemoOem, monkeypatch: pytest.MonkeyPatch, word: str) -> None:
     monkeypatch.setattr(outbound, "SECONDS", 1.0)
