@@ -16,7 +16,7 @@ class CredentialsConfig(AppConfig):
         from fleetcontrol.pages import badges
         from fleetcontrol.people.models import Fleet
 
-        catalogue()  # a mistake in a brand file stops the start and not the first page that shows a brand
+        catalogue()  # so that a mistake in a brand file stops the start, not the first page that shows a brand
         Fleet.owned.append("credentials")
         badges.register("credentials:index", count=lambda fleet: fleet.credentials.needing_attention().count())
         importer.register(CredentialImporter)
@@ -26,7 +26,7 @@ class CredentialsConfig(AppConfig):
                 "credential.add": _("added the credential %(target)s"),
                 "credential.rotate": _("replaced the secret of %(target)s (version %(before)s → %(after)s)"),
                 "credential.revert": _("went back to the former secret of %(target)s (version %(before)s → %(after)s)"),
-                "credential.check": _("checked the connection of %(target)s"),
+                "credential.verify": _("checked the connection of %(target)s"),
                 "credential.change": _("changed %(target)s: %(fields)s"),
                 "credential.remove": _("deleted the credential %(target)s"),
                 "credential.erase": _("erased the former secret of %(target)s"),
