@@ -16,7 +16,7 @@ class CredentialsConfig(AppConfig):
         from fleetcontrol.pages import badges
         from fleetcontrol.people.models import Fleet
 
-        catalogue()  # so that a mistake in a brand file stops the start, not the first page that shows a brand
+        catalogue()  # a mistake in a brand file stops the start and not the first page that shows a brand
         Fleet.owned.append("credentials")
         badges.register("credentials:index", count=lambda fleet: fleet.credentials.needing_attention().count())
         importer.register(CredentialImporter)

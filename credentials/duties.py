@@ -81,15 +81,15 @@ def verify_due(*, seconds: float = SECONDS_A_ROUND) -> int:
 
 
 def _sign_in_host(credential: Credential) -> str:
-    how = credential.oem.sign_in
-    url = how.filled(how.url, credential.oem, credential.settings) if how else ""
+    declared = credential.oem.sign_in
+    url = declared.filled(declared.url, credential.oem, credential.settings) if declared else ""
     return urlsplit(url).hostname or credential.brand
 
 
 def _wait_after_silence(credential: Credential, verdict: Verdict) -> timedelta:
-    asked = timedelta(seconds=int(verdict.details.get("retry_after", 0)))
+    retry_after = timedelta(seconds=int(verdict.details.get("retry_after", 0)))
     doubled: timedelta = _AFTER_SILENCE * 2 ** min(max(credential.silences - 1, 0), 10)
-    return max(asked, min(doubled, AGAIN_AFTER))
+    return max(retry_after, min(doubled, AGAIN_AFTER))
 
 
 def _claim_turn(credential: Credential, wait: timedelta) -> bool:

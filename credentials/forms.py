@@ -71,7 +71,7 @@ class AddForm(BrandForm):
 class RotateForm(BrandForm):
     """The secret fields, and what belongs to a new version: a different client ID is a different credential.
 
-    Without an end date for a brand with a certificate, because the certificate carries its own.
+    A brand with a certificate gets no field for the end date, because the certificate carries its own.
     """
 
     def __init__(self, brand: Brand, *args: Any, **kwargs: Any) -> None:

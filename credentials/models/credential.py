@@ -40,8 +40,7 @@ if TYPE_CHECKING:
 ATTENTION_BEFORE_END = timedelta(days=30)
 IDLE_AFTER = timedelta(days=90)
 FORMER_VERSION_KEPT = timedelta(hours=24)
-REASONS_TO_ROTATE = ("planned", "expires", "leaked")
-# One missing answer is a bad moment of the OEM, three in a row are a state.
+# One missing answer is a bad moment of the OEM. Three in a row are a state.
 SILENT_TIMES = 3
 _LAST_USE_PRECISION = timedelta(minutes=1)
 
@@ -145,7 +144,7 @@ class CredentialQuerySet(models.QuerySet["Credential"]):
         return self.filter(self._needs_attention())
 
     def with_needs_attention(self) -> Self:
-        """With `needs_attention`: whether `needing_attention` would hold the credential."""
+        """With `needs_attention`: whether the credential is one of `needing_attention`."""
         return self.annotate(needs_attention=_as_boolean(self._needs_attention()))
 
     def used(self) -> Self:
@@ -157,11 +156,11 @@ class CredentialQuerySet(models.QuerySet["Credential"]):
         return self.filter(~self._is_used())
 
     def idle(self) -> Self:
-        """Unused credentials older than IDLE_AFTER that no program was given for as long."""
+        """Unused credentials older than IDLE_AFTER that were not handed out to a program for as long."""
         return self.filter(self._is_idle())
 
     def with_idle(self) -> Self:
-        """With `is_idle`: whether `idle` would hold the credential."""
+        """With `is_idle`: whether the credential is one of `idle`."""
         return self.annotate(is_idle=_as_boolean(self._is_idle()))
 
     def with_current_secret(self) -> Self:
@@ -175,8 +174,8 @@ class CredentialQuerySet(models.QuerySet["Credential"]):
 
     def _is_idle(self) -> Q:
         long_ago = timezone.now() - IDLE_AFTER
-        not_given = Q(last_used_at=None) | Q(last_used_at__lt=long_ago)
-        return ~self._is_used() & not_given & Q(created_at__lt=long_ago)
+        not_handed_out = Q(last_used_at=None) | Q(last_used_at__lt=long_ago)
+        return not_handed_out & Q(created_at__lt=long_ago) & ~self._is_used()  # the expensive condition last
 
     def _is_used(self) -> Q:
         # Through the reverse relation, because this app does not import the vehicles.
@@ -280,8 +279,8 @@ class Credential(models.Model):
     @property
     def can_be_checked(self) -> bool:
         """Whether the brand has a public sign-in and the credential has the settings that it needs."""
-        how = self.oem.sign_in
-        return how is not None and all(self.settings.get(key) for key in how.needs)
+        declared = self.oem.sign_in
+        return declared is not None and all(self.settings.get(key) for key in declared.needs)
 
     @property
     def short_identifier(self) -> str:
@@ -380,8 +379,8 @@ class Credential(models.Model):
         """Replace the secret with a new version, and keep the former one for 24 hours.
 
         With `verify_first`, sign in with the new secret before anything changes, and go on only if that works or the
-        brand cannot be checked. `ends_on` belongs to the new version; a certificate carries its own. `why` is one of
-        REASONS_TO_ROTATE: a leaked secret is erased at once. `expected_version` is the version that the person saw and
+        brand cannot be checked. `ends_on` belongs to the new version; a certificate carries its own. `why` is planned,
+        expires or leaked: a leaked secret is erased at once. `expected_version` is the version that the person saw and
         means to replace.
 
         Raises ValidationError with the brand's secret fields as keys, SecretRefused or ReplacedMeanwhile; then nothing
@@ -394,11 +393,11 @@ class Credential(models.Model):
         _refuse_past(ends_on)
         if ends_on:
             cleaned = replace(cleaned, ends_on=ends_on)
-        seen = self.secret.version if expected_version is None else expected_version
+        expected = self.secret.version if expected_version is None else expected_version
         self._refuse_same(cleaned.secret)
         verdict = self.try_secret(cleaned.secret) if verify_first else None
         with transaction.atomic():
-            credential, current = self._lock_at(seen)
+            credential, current = self._lock_at(expected)
             credential.secrets.filter(is_current=False).erase()
             if why == "leaked":
                 credential._retire_erased(current)
@@ -419,9 +418,9 @@ class Credential(models.Model):
 
         Raises NothingToRevertTo or ReplacedMeanwhile; then nothing has changed.
         """
-        seen = self.secret.version if expected_version is None else expected_version
+        expected = self.secret.version if expected_version is None else expected_version
         with transaction.atomic():
-            credential, current = self._lock_at(seen)
+            credential, current = self._lock_at(expected)
             former = credential.former_secret
             if former is None:
                 raise NothingToRevertTo
@@ -693,8 +692,8 @@ class Credential(models.Model):
         """Until when the failure of the last sign-in answers for the next ones; None if it did not fail."""
         if self.checked_at is None or self.status_reason in {"works", *NOT_ASKED}:
             return None
-        asked = timedelta(seconds=int(self.status_details.get("retry_after", 0)))
-        return self.checked_at + min(max(_PAUSE_AFTER_FAILURE, asked), _LONGEST_PAUSE)
+        retry_after = timedelta(seconds=int(self.status_details.get("retry_after", 0)))
+        return self.checked_at + min(max(_PAUSE_AFTER_FAILURE, retry_after), _LONGEST_PAUSE)
 
     @sensitive_variables()
     def _store_token(self, verdict: Verdict, token: SecretToken, version: int) -> Loan:

@@ -20,11 +20,14 @@ from fleetcontrol.people.models import Role
 @fleet_view(Role.ADMINISTRATOR)
 def webhook(request: FleetRequest) -> HttpResponse:
     current = Webhook.objects.filter(fleet=request.fleet).first()
-    what = request.POST.get("what", "") if request.method == "POST" else ""
-    if current and what in ("test", "remove"):
-        post_test_event(request, current) if what == "test" else remove(request, current)
+    button = request.POST.get("what", "") if request.method == "POST" else ""
+    if current and button in ("test", "remove"):
+        if button == "test":
+            post_test_event(request, current)
+        else:
+            remove(request, current)
         return redirect("credentials:webhook", fleet=request.fleet.slug)
-    form = WebhookForm(request.POST if what == "set_up" else None, initial={"url": current.url if current else ""})
+    form = WebhookForm(request.POST if button == "set_up" else None, initial={"url": current.url if current else ""})
     key = ""
     if form.is_valid():
         try:

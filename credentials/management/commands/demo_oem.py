@@ -1,4 +1,4 @@
-"""`manage.py demo_oem`: play the OEMs on this machine, to try sign-ins without an account anywhere."""
+"""`manage.py demo_oem`: play the OEMs on this machine, to try checks without an account anywhere."""
 
 import time
 from typing import Any
