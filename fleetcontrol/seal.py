@@ -50,8 +50,8 @@ class Sealed:
                     "Add the key it was sealed with, or replace the secret."
                 )
             ) from None
-        sealed_for, _separator, text = plain.partition(_SEPARATOR)
-        if not hmac.compare_digest(sealed_for.encode(), owner.encode()):
+        found, _separator, text = plain.partition(_SEPARATOR)
+        if not hmac.compare_digest(found.encode(), owner.encode()):
             raise SealError(_("This secret was sealed for something else and was copied here. Replace the secret."))
         return text
 
