@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field
 
 from credentials.brands import Brand, StoredAs, catalogue
 from credentials.models import Credential, Status
-from credentials.oem.sign_in import Outcome
+from credentials.oem.verdict import Outcome
 from fleetcontrol.api.operations import Day, JsonBody, PageQuery
 from fleetcontrol.db.reading import Reader, Row, from_json
 

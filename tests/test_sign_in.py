@@ -15,7 +15,8 @@ from pytest_django.fixtures import Settings
 from credentials.brands import file as brand_file
 from credentials.brands import find
 from credentials.oem.demo import DemoOem
-from credentials.oem.sign_in import REASONS, Outcome, Verdict, sign_in
+from credentials.oem.sign_in import sign_in
+from credentials.oem.verdict import REASONS, Outcome, Verdict
 from fleetcontrol import outbound
 from tests.certificates import a_certificate
 from tests.oem import play

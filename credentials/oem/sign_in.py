@@ -23,10 +23,8 @@ from django.views.decorators.debug import sensitive_variables
 from credentials.brands import pem
 from credentials.brands.field import Kind
 from credentials.brands.schema import Brand, SignIn
-from credentials.oem.verdict import REASONS, Outcome, SecretToken, Verdict, explain
+from credentials.oem.verdict import Outcome, SecretToken, Verdict
 from fleetcontrol import outbound
-
-__all__ = ["REASONS", "Outcome", "SecretToken", "Verdict", "explain", "sign_in"]
 
 # The form of an OEM's error codes and request ids that details may hold: enough to name them to its support.
 _QUOTABLE = re.compile(r"[A-Za-z0-9_.:-]{1,100}")
