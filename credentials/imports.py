@@ -51,7 +51,7 @@ def _fields() -> tuple[Field, ...]:
     for brand in brands.catalogue().values():
         for one in brand.fields:
             if one.key not in own:
-                is_secret = one.role is brands.Role.SECRET or (one.key in found and found[one.key].is_secret)
+                is_secret = one.stored_as is brands.StoredAs.SECRET or (one.key in found and found[one.key].is_secret)
                 found[one.key] = Field(one.key, one.label, is_secret=is_secret)
     return (*_OWN, *found.values())
 
@@ -236,15 +236,15 @@ class CredentialImporter(Importer):
         """Clean what an incomplete row has, for an update. Its mistakes are among the findings already."""
         if not self.is_update:
             return _NOTHING
-        cleaned: dict[brands.Role, dict[str, str]] = {role: {} for role in brands.Role}
+        cleaned: dict[brands.StoredAs, dict[str, str]] = {place: {} for place in brands.StoredAs}
         for one in brand.fields:
             if one.key in values:
                 try:
-                    cleaned[one.role][one.key] = one.clean(values[one.key])
+                    cleaned[one.stored_as][one.key] = one.clean(values[one.key])
                 except ValidationError:
                     return _NOTHING
         return brands.Cleaned(
-            identifier=next(iter(cleaned[brands.Role.IDENTIFIER].values()), ""),
-            settings=cleaned[brands.Role.SETTING],
-            secret=cleaned[brands.Role.SECRET],
+            identifier=next(iter(cleaned[brands.StoredAs.IDENTIFIER].values()), ""),
+            settings=cleaned[brands.StoredAs.SETTING],
+            secret=cleaned[brands.StoredAs.SECRET],
         )
