@@ -1,17 +1,19 @@
-"""The list of credentials as streamed CSV: what the filter shows, and never a secret."""
+"""The list of credentials as CSV: what the filter shows, and never a secret."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import UTC, datetime
+import json
+from collections.abc import Generator
 
-from django.http import StreamingHttpResponse
+from django.http import FileResponse, QueryDict
 from django.utils import translation
 
 from credentials import brands
 from credentials.listing import ids, vehicle_counts
-from credentials.models import Credential
+from credentials.oem.verdict import explain
+from fleetcontrol.db.copying import UtcSeconds, copied_rows, snapshot
 from fleetcontrol.pages.download import download
+from fleetcontrol.pages.export import Export
 from fleetcontrol.people.access import FleetRequest, fleet_view
 from fleetcontrol.people.models import Fleet, Role
 
@@ -19,50 +21,58 @@ _FACTS = (
     *("status", "status_since", "reason", "checked_at", "last_worked_at", "last_used_at"),
     *("secret_version", "secret_added_at", "secret_added_by", "vehicles", "note", "ends_on", "id"),
 )
+_VALUES = (
+    *("id", "name", "brand", "identifier", "settings", "note", "ends_on", "status", "status_reason", "status_details"),
+    *(UtcSeconds(name) for name in ("status_since", "checked_at", "last_worked_at", "last_used_at")),
+    *("secrets__version", UtcSeconds("secrets__added_at"), "secrets__added_by"),
+)
 
 
 @fleet_view(Role.VIEWER)
-def export(request: FleetRequest) -> StreamingHttpResponse:
-    chosen = ids(request.fleet, request.GET)
+def export(request: FleetRequest) -> FileResponse:
     language = translation.get_language() or "en"
-    return download(request, f"credentials-{request.fleet.slug}", header(), rows(request.fleet, chosen, language))
+    chosen = export_of(request.fleet, language=language, params=request.GET)
+    return download(request, f"credentials-{request.fleet.slug}", chosen)
 
 
-def header() -> list[str]:
-    """The names of the columns. Where an import has such a column, it has the same name."""
-    return ["name", "brand", *_brand_keys(), *_FACTS]
+def export_of(fleet: Fleet, *, language: str, params: QueryDict | None = None) -> Export:
+    """One row for each credential, with reasons in this language. Importing them changes nothing.
+
+    `params` are the query parameters of the list; without them it is every credential.
+    """
+
+    def read(using: str) -> Generator[list[str]]:
+        with snapshot(using):
+            yield from _rows(fleet, language, params, using)
+
+    return Export(["name", "brand", *_brand_keys(), *_FACTS], read)
 
 
-def rows(fleet: Fleet, chosen: list[str], language: str) -> Iterator[list[str]]:
-    """One row for each credential, under `header`, with reasons in this language. Importing them changes nothing."""
-    keys = _brand_keys()
-    vehicles = vehicle_counts(fleet)
-    credentials = fleet.credentials.filter(pk__in=chosen).with_current_secret().order_by("brand", "name")
-    for credential in credentials.iterator(chunk_size=500):
-        yield _row(credential, keys, vehicles[credential.pk], language)
+def _rows(fleet: Fleet, language: str, params: QueryDict | None, using: str) -> Generator[list[str]]:
+    credentials = fleet.credentials.filter(secrets__is_current=True).order_by("brand", "name")
+    if params is not None:
+        credentials = credentials.filter(pk__in=ids(fleet, params))
+    vehicles, keys = vehicle_counts(fleet), _brand_keys()
+    for values in copied_rows(credentials.values_list(*_VALUES), using):
+        pk, name, brand, identifier, settings, note, ends_on, status, reason, details, *times_and_secret = (
+            value or "" for value in values
+        )
+        since, checked, worked, used, *secret = times_and_secret
+        oem = brands.stored(brand)
+        readable = json.loads(settings)
+        if oem.identifier_field:
+            readable[oem.identifier_field.key] = identifier
+        # The reader's language, whatever the language of the process that makes the file.
+        with translation.override(language):
+            sentence = explain(reason, oem, json.loads(details))
+        yield [
+            *(name, brand, *(str(readable.get(key, "")) for key in keys)),
+            *(status, since, sentence, checked, worked, used),
+            *(*secret, str(vehicles[pk]), note, ends_on, pk),
+        ]
 
 
 def _brand_keys() -> list[str]:
     """The keys of the brands' readable fields, which are the names of an import's columns too."""
     fields = (f.key for b in brands.catalogue().values() for f in (b.identifier_field, *b.settings_fields) if f)
     return list(dict.fromkeys(fields))
-
-
-def _row(credential: Credential, keys: list[str], vehicles: int, language: str) -> list[str]:
-    secret = credential.current_secrets[0]
-    identifier = credential.oem.identifier_field
-    readable = dict(credential.settings) | ({identifier.key: credential.identifier} if identifier else {})
-    # The rows are streamed after the request, when the reader's language is no longer the active one.
-    with translation.override(language):
-        reason = credential.status_detail
-    facts = [
-        *(credential.status, _iso(credential.status_since), reason, _iso(credential.checked_at)),
-        *(_iso(credential.last_worked_at), _iso(credential.last_used_at)),
-        *(str(secret.version), _iso(secret.added_at), secret.added_by, str(vehicles), credential.note),
-        *(credential.ends_on.isoformat() if credential.ends_on else "", credential.pk),
-    ]
-    return [credential.name, credential.brand, *(str(readable.get(key, "")) for key in keys), *facts]
-
-
-def _iso(moment: datetime | None) -> str:
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if moment else ""

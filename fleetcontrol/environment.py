@@ -68,6 +68,20 @@ def database(env: Environment, variable: str, url: str) -> dict[str, Any]:
     return _with_pool(env, config)
 
 
+def replica_database(env: Environment, variable: str, url: str) -> dict[str, Any]:
+    """Django's settings of a replica, for whose silence nobody waits long; what the address says itself counts first.
+
+    Without a pool, which would wait for a server that is away. Exports are few, and each may connect.
+    """
+    config = database(env, variable, url)
+    options = {name: value for name, value in config.get("OPTIONS", {}).items() if name != "pool"}
+    return {**config, "OPTIONS": {**_REPLICA_PATIENCE, **options}}
+
+
+# Seconds to connect; and a connection over which nothing comes is given up after about 20 seconds.
+_REPLICA_PATIENCE = {"connect_timeout": 2, "keepalives_idle": 5, "keepalives_interval": 5, "keepalives_count": 3}
+
+
 def embedded_database(env: Environment, folder: Path, *, durable: bool = True) -> dict[str, Any]:
     """Django's settings of the embedded PostgreSQL in this folder, which starts with the first connection.
 

@@ -19,6 +19,7 @@ from fleetcontrol.environment import (
     mailer,
     openid_connect,
     origin_of,
+    replica_database,
     stop,
     time_zone,
 )
@@ -38,10 +39,11 @@ DATABASES = {
     if TRIAL
     else database(env, "DATABASE_URL", env.str("DATABASE_URL"))
 }
-EXPORT_DATABASE = "default"  # exports read here: they are long, and may be seconds behind
+# Exports are long, and may be seconds behind: they read here, while it is up to date (see fleetcontrol.db.replica).
+EXPORT_DATABASE = "default"
 if replica_url := env.str("DATABASE_REPLICA_URL", default=""):
     EXPORT_DATABASE = "replica"
-    DATABASES["replica"] = database(env, "DATABASE_REPLICA_URL", replica_url)
+    DATABASES["replica"] = replica_database(env, "DATABASE_REPLICA_URL", replica_url)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 

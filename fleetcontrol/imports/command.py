@@ -4,27 +4,34 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import shutil
 import sys
 from argparse import ArgumentParser
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, BinaryIO, ClassVar, TextIO
 
 from django.core.management import BaseCommand, CommandError
+from django.db import DatabaseError
 from django.utils.translation import gettext as _
 from tqdm import tqdm
 
 from fleetcontrol import tabular
 from fleetcontrol.audit.models import Actor
+from fleetcontrol.db.ids import new_id
 from fleetcontrol.imports.columns import UnknownColumn, match_columns, parse_pairs, unused_columns
 from fleetcontrol.imports.importer import Importer, OnDuplicate, OnError, Options
 from fleetcontrol.imports.load import Finding, Listener, Report, bulk_import
+from fleetcontrol.pages.export import Export
 from fleetcontrol.people.models import Fleet
 
 WRONG_USAGE = 2
 REFUSED = 1
+_PRINTED_AT_ONCE = 2**16  # characters
 
 
 class ImportCommand(BaseCommand):
@@ -135,26 +142,61 @@ class ExportCommand(BaseCommand):
         parser.add_argument("--format", choices=["csv", "jsonl"], default="csv")
         parser.add_argument("--excel", action="store_true", help=_("the CSV that German Excel reads"))
 
-    def rows(self, fleet: Fleet) -> tuple[Sequence[str], Iterator[list[str]]]:
-        """The header and the rows."""
+    def export(self, fleet: Fleet) -> Export:
+        """What is exported of the fleet."""
         raise NotImplementedError
 
     def handle(self, *_args: Any, **options: Any) -> None:
-        header, rows = self.rows(fleet_of(options["fleet"]))
-        lines: Iterator[str]
-        if options["format"] == "jsonl":
-            lines = (json.dumps(dict(zip(header, row, strict=True)), ensure_ascii=False) + "\n" for row in rows)
-        else:
-            lines = tabular.csv_lines(header, rows, for_excel=options["excel"])
-        if options["file"] == "-":
-            for line in lines:
-                self.stdout.write(line, ending="")
-            return
+        export = self.export(fleet_of(options["fleet"]))
         try:
-            with Path(options["file"]).open("w", newline="", encoding="utf-8") as file:
-                file.writelines(lines)
+            whole = export.make(options["format"], for_excel=options["excel"])
+        except (DatabaseError, OSError) as error:
+            words = _("The export broke off, and nothing of it was written: %(reason)s")
+            raise CommandError(words % {"reason": str(error).strip()}, returncode=REFUSED) from error
+        with whole.file as file:
+            if options["file"] == "-":
+                self._print(file)
+                return
+            try:
+                write_whole(Path(options["file"]), file)
+            except OSError as error:
+                raise CommandError(f"{options['file']}: {error.strerror}", returncode=WRONG_USAGE) from None
+
+    def _print(self, file: BinaryIO) -> None:
+        """Send the file to standard output. Raises BrokenPipeError when the reader has gone."""
+        try:
+            with TextIOWrapper(file, encoding="utf-8", newline="") as texts:
+                while text := texts.read(_PRINTED_AT_ONCE):
+                    self.stdout.write(text, ending="")
+            self.stdout.flush()
+        except BrokenPipeError:
+            raise
         except OSError as error:
-            raise CommandError(f"{options['file']}: {error.strerror}", returncode=WRONG_USAGE) from None
+            words = _("The export broke off on its way to standard output: %(reason)s")
+            raise CommandError(words % {"reason": error.strerror}, returncode=REFUSED) from None
+
+
+def write_whole(target: Path, file: BinaryIO) -> None:
+    """Write the rest of the file to the target, which has all of it or is left as it was. Raises OSError.
+
+    What is no plain file, such as a device or a named pipe, is written to as it is.
+    """
+    target = Path(os.path.realpath(target))  # what a link leads to is replaced, not the link
+    if target.exists() and not target.is_file():
+        with target.open("wb") as place:
+            shutil.copyfileobj(file, place)
+        return
+    part = target.with_name(f".{target.name[:200]}.{new_id()}.part")
+    try:
+        with part.open("xb") as place:
+            shutil.copyfileobj(file, place)
+            place.flush()
+            os.fsync(place.fileno())
+        if target.exists():
+            shutil.copymode(target, part)
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def fleet_of(slug: str) -> Fleet:

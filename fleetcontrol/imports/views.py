@@ -6,11 +6,11 @@ The pages know no noun. They offer what apps have registered as importers.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, BinaryIO
 
 from django.contrib import messages
 from django.core.files.uploadhandler import MemoryFileUploadHandler, StopUpload
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
@@ -21,11 +21,14 @@ from django.views.decorators.http import require_POST, require_safe
 from django_htmx.http import HttpResponseClientRedirect
 
 from fleetcontrol import tabular
+from fleetcontrol.db.copying import snapshot
 from fleetcontrol.imports.columns import match_columns
 from fleetcontrol.imports.forms import ColumnsForm, UploadForm, initial_columns
 from fleetcontrol.imports.importer import importers
 from fleetcontrol.imports.models import LARGEST_UPLOAD, ImportRun, NotNow, Stage
 from fleetcontrol.imports.work import check_or_write
+from fleetcontrol.pages.download import send
+from fleetcontrol.pages.export import Export, whole_file
 from fleetcontrol.pages.paging import page_of
 from fleetcontrol.people.access import FleetRequest, fleet_view
 from fleetcontrol.people.models import Role
@@ -155,22 +158,30 @@ def cancel(request: FleetRequest, id: str) -> HttpResponse:
 
 @require_safe
 @fleet_view(Role.MANAGER)
-def refused(request: FleetRequest, id: str) -> StreamingHttpResponse:
+def refused(request: FleetRequest, id: str) -> FileResponse:
     """Download the refused rows, without their secrets, to correct and upload them again."""
     run = get_run(request, id)
     if not run.has_refused_rows:
         raise Http404
-    return _csv_download(f"refused-{run.pk}.csv", run.chunks("refused"))
+
+    def write(file: BinaryIO, using: str) -> int:
+        with snapshot(using):  # `tend` may erase the pieces meanwhile
+            file.writelines(run.chunks("refused"))
+        file.seek(0)
+        return _records(file) - 1  # without the header
+
+    return send(whole_file(write), f"refused-{run.pk}.csv")
 
 
 @require_safe
 @fleet_view(Role.MANAGER)
-def template(request: FleetRequest, kind: str) -> StreamingHttpResponse:
+def template(request: FleetRequest, kind: str) -> FileResponse:
     """Download an empty file with every column of the noun."""
     if kind not in importers():
         raise Http404
     header = [one.key for one in importers()[kind].fields]
-    return _csv_download(f"{kind}s.csv", (text.encode() for text in tabular.csv_lines(header, [])))
+    nothing = Export(header, lambda _using: (row for row in ()))
+    return send(nothing.make(), f"{kind}s.csv")
 
 
 def get_run(request: FleetRequest, id: str) -> ImportRun:
@@ -178,17 +189,19 @@ def get_run(request: FleetRequest, id: str) -> ImportRun:
     return get_object_or_404(ImportRun, fleet=request.fleet, pk=id)
 
 
+def _records(file: BinaryIO) -> int:
+    """How many records a CSV has that `tabular` wrote: a line feed inside of quotes ends none."""
+    count, is_inside = 0, False
+    for line in file:
+        is_inside ^= line.count(b'"') % 2 == 1
+        count += not is_inside
+    return count
+
+
 def _step_of(run: ImportRun) -> str:
     """The URL name of the page for the stage of an import."""
     steps = {Stage.UPLOADED: "columns", Stage.CHECKED: "check", Stage.CHECKING: "progress", Stage.WRITING: "progress"}
     return steps.get(Stage(run.stage), "report")
-
-
-def _csv_download(name: str, chunks: Iterator[bytes]) -> StreamingHttpResponse:
-    response = StreamingHttpResponse(chunks, content_type="text/csv; charset=utf-8")
-    response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
-    response.headers["Cache-Control"] = "private, no-store"
-    return response
 
 
 def _sampled(run: ImportRun, form: ColumnsForm) -> Iterator[tuple[str, Any, list[str]]]:

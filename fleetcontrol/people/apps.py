@@ -14,7 +14,7 @@ class PeopleConfig(AppConfig):
         from fleetcontrol.people.models import Role
 
         sign_in_events.connect()
-        register(duties.forget_sessions)
+        register(duties.forget_sessions, duties.beat_for_replica)
         words.register(
             phrases={
                 "fleet.add": _("created the fleet %(target)s"),

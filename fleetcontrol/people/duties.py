@@ -1,8 +1,10 @@
-"""What `manage.py tend` does for people's sessions."""
+"""What `manage.py tend` does for people's sessions, and for the replica."""
 
+from django.conf import settings
 from django.contrib.sessions.models import Session
 from django.utils import timezone
 
+from fleetcontrol.db.replica import beat
 from fleetcontrol.web.throttle import forget_expired
 
 
@@ -11,3 +13,10 @@ def forget_sessions() -> str:
     gone, _by_model = Session.objects.filter(expire_date__lt=timezone.now()).delete()
     forget_expired()
     return f"deleted {gone} sessions that were over" if gone else ""
+
+
+def beat_for_replica() -> str:
+    """Write the time by which the replica's lag is measured."""
+    if settings.EXPORT_DATABASE != "default":
+        beat()
+    return ""

@@ -14,7 +14,7 @@ from typing import BinaryIO
 from django.utils.translation import gettext as _
 
 from fleetcontrol.tabular import delimited, jsonlines, workbook
-from fleetcontrol.tabular.delimited import csv_lines, safe_cell
+from fleetcontrol.tabular.delimited import csv_lines, safe_cell, write_copied_csv
 from fleetcontrol.tabular.source import Cells, Limits, Row, Source, TabularProblem
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "csv_lines",
     "read",
     "safe_cell",
+    "write_copied_csv",
 ]
 
 FORMATS = ("csv", "xlsx", "jsonl")

@@ -3,8 +3,9 @@
 import csv
 import re
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain, islice
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import batched, chain, islice
+from typing import BinaryIO
 
 from django.utils.translation import gettext as _
 
@@ -23,6 +24,14 @@ from fleetcontrol.tabular.source import (
 _SEPARATORS = ",;\t|"
 _LINES_COMPARED = 50
 _FORMULA = re.compile(r"'*[=+\-@\t\r\n＝＋－＠]")
+
+# In PostgreSQL's CSV: what every cell begins with that a spreadsheet would run, that needs quotes or that is to be
+# mended. It finds more than those, because a separator may stand inside of a cell. The wide signs begin with \xef.
+_NEEDS_CARE = re.compile(rb"""[,;"\n]['=+\-@\t\r\n \x01\xef]""")
+_COPIED_CELL = {
+    separator: re.compile(rf"""(?:"((?:[^"]+|"")*)"|([^{separator}"\n]*))(?:{separator}|\n\Z)""") for separator in ",;"
+}
+_LINES_AT_ONCE = 100
 
 # The csv module's own guard: without it an unclosed quote swallows the whole file.
 csv.field_size_limit(Limits.cell)
@@ -52,21 +61,69 @@ def csv_lines(header: Sequence[str], rows: Iterable[Sequence[str]], *, for_excel
 
     Cells that a spreadsheet would run get a leading apostrophe, which reading removes again.
     """
-    separator = ";" if for_excel else ","
-    plain = csv.writer(_Echo(), delimiter=separator)
-    quoted = csv.writer(_Echo(), delimiter=separator, quoting=csv.QUOTE_ALL)
+    written = _row_writer(";" if for_excel else ",")
     if for_excel:
         yield "\ufeff"
-    yield plain.writerow(map(safe_cell, header))
-    for row in rows:
-        # Readers, this one included, drop a space at the start of a cell without quotes.
-        writer = quoted if any(cell.startswith(" ") for cell in row) else plain
-        yield writer.writerow(map(safe_cell, row))
+    yield written(header)
+    yield from map(written, rows)
+
+
+def write_copied_csv(
+    file: BinaryIO,
+    header: Sequence[str],
+    lines: Iterable[bytes],
+    mend: Callable[[list[str]], None],
+    *,
+    for_excel: bool = False,
+) -> int:
+    """Write what `csv_lines` would, from lines of PostgreSQL's COPY with the right separator; return how many rows.
+
+    Both write the same but for cells that a spreadsheet would run, rows with a cell that begins with a space, and the
+    end of a line. So most rows go through as they are, a hundred at a time, which takes a fifth of the time. `mend` may
+    change the cells of the other rows; it sees all with a cell that begins with the sign "\\x01".
+    """
+    separator = ";" if for_excel else ","
+    cells_of, written = _COPIED_CELL[separator].findall, _row_writer(separator)
+    file.writelines(line.encode() for line in csv_lines(header, (), for_excel=for_excel))
+    count = 0
+    for batch in batched(lines, _LINES_AT_ONCE):
+        count += len(batch)
+        text = b"".join(batch)
+        if _is_plain(text, len(batch)):
+            file.write(text.replace(b"\n", b"\r\n"))
+            continue
+        for line in map(bytes, batch):
+            if _is_plain(line, 1):
+                file.write(line[:-1] + b"\r\n")
+                continue
+            cells = [quoted.replace('""', '"') or bare for quoted, bare in cells_of(line.decode())]
+            mend(cells)
+            file.write(written(cells).encode())
+    return count
 
 
 def safe_cell(text: str) -> str:
     """The text as a cell that no spreadsheet runs: with an apostrophe before = + - @, tab, CR and LF."""
     return f"'{text}" if _FORMULA.match(text) else text
+
+
+def _row_writer(separator: str) -> Callable[[Sequence[str]], str]:
+    """What makes a line of CSV out of cells."""
+    plain = csv.writer(_Echo(), delimiter=separator)
+    quoted = csv.writer(_Echo(), delimiter=separator, quoting=csv.QUOTE_ALL)
+
+    def written(row: Sequence[str]) -> str:
+        # Readers, this one included, drop a space at the start of a cell without quotes.
+        writer = quoted if any(cell.startswith(" ") for cell in row) else plain
+        line: str = writer.writerow(map(safe_cell, row))
+        return line
+
+    return written
+
+
+def _is_plain(text: bytes, lines: int) -> bool:
+    """Whether no cell of these lines needs care; one that holds a line feed does."""
+    return text.count(b"\n") == lines and not _NEEDS_CARE.search(b"\n" + text)
 
 
 class _Echo:

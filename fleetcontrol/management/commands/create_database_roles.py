@@ -32,7 +32,7 @@ RIGHTS = {
     "auth_permission": "SELECT",
 }
 ALL_ROWS = "SELECT, INSERT, UPDATE, DELETE"
-UNMANAGED = ("fleetcontrol_cache", "django_migrations")
+UNMANAGED = ("fleetcontrol_cache", "fleetcontrol_beat", "django_migrations")
 MOST_NAME = 63
 
 
