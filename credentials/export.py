@@ -21,7 +21,7 @@ _FACTS = (
     *("status", "status_since", "reason", "checked_at", "last_worked_at", "last_used_at"),
     *("secret_version", "secret_added_at", "secret_added_by", "vehicles", "note", "ends_on", "id"),
 )
-_VALUES = (
+_VALUES: tuple[str | UtcSeconds, ...] = (
     *("id", "name", "brand", "identifier", "settings", "note", "ends_on", "status", "status_reason", "status_details"),
     *(UtcSeconds(name) for name in ("status_since", "checked_at", "last_worked_at", "last_used_at")),
     *("secrets__version", UtcSeconds("secrets__added_at"), "secrets__added_by"),

@@ -35,7 +35,7 @@ def copied_csv(
     options = f"FORMAT csv, DELIMITER '{separator}', NULL E'\\x01'"
     with _copy(rows, using, options) as copy:
         if copy:
-            yield from copy
+            yield from map(bytes, copy)
 
 
 class Utc(models.Func):
@@ -72,7 +72,7 @@ def snapshot(using: str = DEFAULT_DB_ALIAS) -> Iterator[None]:
 
 
 @contextmanager
-def _copy(rows: models.QuerySet[Any, Any], using: str, options: str) -> Iterator[Copy[Any] | None]:
+def _copy(rows: models.QuerySet[Any, Any], using: str, options: str) -> Iterator[Copy | None]:
     """The running COPY of the rows; None if the query cannot have any row. Raises DatabaseError, also in the middle."""
     try:
         statement, params = rows.all().query.get_compiler(using=using).as_sql()

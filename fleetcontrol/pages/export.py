@@ -25,6 +25,7 @@ from fleetcontrol.tabular import csv_lines, write_copied_csv
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
+_json_of = json.JSONEncoder(ensure_ascii=False).encode
 log = logging.getLogger(__name__)
 
 # Writes a file from what the database of this alias holds, and returns how many rows that were.
@@ -86,7 +87,7 @@ class Export:
     def _write_json_lines(self, file: BinaryIO, using: str) -> int:
         with closing(self._read(using)) as rows:
             objects = (dict(zip(self.header, row, strict=True)) for row in rows)
-            return write_lines(file, (json.dumps(one, ensure_ascii=False) + "\n" for one in objects))
+            return write_lines(file, (_json_of(one) + "\n" for one in objects))
 
 
 class CopiedExport(Export):

@@ -25,9 +25,18 @@ _SEPARATORS = ",;\t|"
 _LINES_COMPARED = 50
 _FORMULA = re.compile(r"'*[=+\-@\t\r\n＝＋－＠]")
 
-# In PostgreSQL's CSV: what every cell begins with that a spreadsheet would run, that needs quotes or that is to be
-# mended. It finds more than those, because a separator may stand inside of a cell. The wide signs begin with \xef.
-_NEEDS_CARE = re.compile(rb"""[,;"\n]['=+\-@\t\r\n \x01\xef]""")
+# In PostgreSQL's CSV: what a cell begins with that a spreadsheet would run, that needs quotes or that is to be mended.
+# The wide signs of _FORMULA begin with \xef.
+_NEEDS_CARE = rb"""'=+\-@\t\r\n \x01\xef"""
+# A quick look at many lines. It finds more than those cells, because a separator may stand inside of quotes.
+_MAY_NEED_CARE = re.compile(rb"""[,;"\n][%b]""" % _NEEDS_CARE)
+_PLAIN_LINE = {
+    separator: re.compile(
+        rb"""(?:(?:[^%b%b"][^%b"\n]*+|"(?![%b])(?:[^"]++|"")*+")?+(?:%b|\n\Z))++"""
+        % (_NEEDS_CARE, separator.encode(), separator.encode(), _NEEDS_CARE, separator.encode())
+    )
+    for separator in ",;"
+}
 _COPIED_CELL = {
     separator: re.compile(rf"""(?:"((?:[^"]+|"")*)"|([^{separator}"\n]*))(?:{separator}|\n\Z)""") for separator in ",;"
 }
@@ -83,17 +92,18 @@ def write_copied_csv(
     change the cells of the other rows; it sees all with a cell that begins with the sign "\\x01".
     """
     separator = ";" if for_excel else ","
-    cells_of, written = _COPIED_CELL[separator].findall, _row_writer(separator)
+    is_plain, cells_of = _PLAIN_LINE[separator].fullmatch, _COPIED_CELL[separator].findall
+    written = _row_writer(separator)
     file.writelines(line.encode() for line in csv_lines(header, (), for_excel=for_excel))
     count = 0
     for batch in batched(lines, _LINES_AT_ONCE):
         count += len(batch)
         text = b"".join(batch)
-        if _is_plain(text, len(batch)):
+        if text.count(b"\n") == len(batch) and not _MAY_NEED_CARE.search(b"\n" + text):
             file.write(text.replace(b"\n", b"\r\n"))
             continue
-        for line in map(bytes, batch):
-            if _is_plain(line, 1):
+        for line in batch:
+            if is_plain(line):
                 file.write(line[:-1] + b"\r\n")
                 continue
             cells = [quoted.replace('""', '"') or bare for quoted, bare in cells_of(line.decode())]
@@ -119,11 +129,6 @@ def _row_writer(separator: str) -> Callable[[Sequence[str]], str]:
         return line
 
     return written
-
-
-def _is_plain(text: bytes, lines: int) -> bool:
-    """Whether no cell of these lines needs care; one that holds a line feed does."""
-    return text.count(b"\n") == lines and not _NEEDS_CARE.search(b"\n" + text)
 
 
 class _Echo:

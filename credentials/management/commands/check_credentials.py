@@ -30,7 +30,12 @@ class Command(BaseCommand):
     def handle(self, *args: Any, fleet: str | None, brand: str | None, failing: bool, **options: Any) -> None:
         actor = Actor.command("check_credentials")
         refused = checked = 0
-        for credential in selected(fleet, brand, failing=failing).iterator(chunk_size=100):
+        chosen = selected(fleet, brand, failing=failing)
+        # By id, because OEMs take their time: a cursor of the database would have to stay open all the while.
+        for pk in list(chosen.values_list("pk", flat=True)):
+            credential = chosen.filter(pk=pk).first()
+            if credential is None:  # deleted meanwhile, or mended by somebody
+                continue
             verdict = credential.verify(actor=actor)
             checked += 1
             mark = _MARKS.get(verdict.outcome)

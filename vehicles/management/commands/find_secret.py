@@ -48,7 +48,7 @@ def found(value: str, fleet: Fleet) -> list[str]:
         lines.append(f"{fleet.slug}: {_version(one)}")
     units = Vehicle.objects.holding(value, fleet.pk).order_by("name").values_list("name", flat=True)
     words = _("vehicle %(name)s, password of its unit")
-    return [*lines, *(f"{fleet.slug}: {words % {'name': name}}" for name in units.iterator())]
+    return [*lines, *(f"{fleet.slug}: {words % {'name': name}}" for name in units)]
 
 
 def _version(one: CredentialSecret) -> str:
