@@ -18,6 +18,7 @@ from django.utils import translation
 
 from credentials.models import Credential
 from fleetcontrol.imports.command import write_whole
+from fleetcontrol.imports.models import ImportRun
 from fleetcontrol.people.models import Fleet, User
 from fleetcontrol.tabular import csv_lines
 from fleetcontrol.web.logs import JsonLines
@@ -138,6 +139,22 @@ def test_an_answer_says_how_long_it_is_and_opens_no_server_side_cursor(
     else:
         separator = ";" if "excel" in query else ","
         assert len(list(csv.reader(io.StringIO(body.decode(), newline=""), delimiter=separator))) == rows + 1
+
+
+@pytest.mark.django_db
+def test_refused_rows_are_counted_and_break_off_as_an_error(fleet: Fleet, as_bob: Client) -> None:
+    text = "".join(csv_lines(["name", "note"], [['Van\n"1"', "a\r\nb"], ["Van 2", ""]])).encode()
+    run = ImportRun.upload(
+        fleet=fleet, actor=factory.TEST, kind="vehicle", name="f.csv", chunks=[text], header=["name", "note"]
+    )
+    run.store("refused", [text])
+    address = reverse("imports:refused", args=[fleet.slug, run.pk])
+    answer = as_bob.get(address)
+    assert answer.getvalue() == text
+    assert (answer.headers["X-Total"], answer.headers["Content-Length"]) == ("2", str(len(text)))
+    run.pieces.filter(part="refused").update(number=1)
+    as_bob.raise_request_exception = False
+    assert as_bob.get(address).status_code == 500
 
 
 @pytest.mark.django_db

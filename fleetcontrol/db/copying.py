@@ -2,7 +2,7 @@
 
 `QuerySet.iterator` reads through a server-side cursor outside of a transaction, which PgBouncer's transaction mode
 breaks off without an error that anybody sees. A COPY is a single statement, takes no memory for its rows on either
-side, and gives a cell's text without making an instance: 500,000 vehicles take a tenth of the time.
+side, and gives a cell's text without making an instance: 80,000 to 126,000 vehicles a second instead of 19,000.
 """
 
 from __future__ import annotations

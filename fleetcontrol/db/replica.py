@@ -42,9 +42,8 @@ def database_to_read() -> str:
     replica: str = settings.EXPORT_DATABASE
     if replica == DEFAULT_DB_ALIAS or time.monotonic() < _left_alone_until:
         return DEFAULT_DB_ALIAS
-    now = beat()
     try:
-        if _arrives(replica, now):
+        if _arrives(replica, beat()):
             return replica
     except DatabaseError as error:
         leave_alone(str(error).strip())

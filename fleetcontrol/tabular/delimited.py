@@ -88,7 +88,7 @@ def write_copied_csv(
     """Write what `csv_lines` would, from lines of PostgreSQL's COPY with the right separator; return how many rows.
 
     Both write the same but for cells that a spreadsheet would run, rows with a cell that begins with a space, and the
-    end of a line. So most rows go through as they are, a hundred at a time, which takes a fifth of the time. `mend` may
+    end of a line. So most rows go through as they are, a hundred at a time. `mend` may
     change the cells of the other rows; it sees all with a cell that begins with the sign "\\x01".
     """
     separator = ";" if for_excel else ","
