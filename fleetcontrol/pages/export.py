@@ -93,7 +93,7 @@ class Export:
 class CopiedExport(Export):
     """An export whose rows are a `values_list` of texts, none of them NULL, in the order of the header.
 
-    PostgreSQL writes their CSV itself, which saves three quarters of the time that cells in Python take. `mend` finishes
+    PostgreSQL writes their CSV itself, which saves three quarters of the time that cells in Python take. `mend` ends
     a row that SQL cannot finish. It is sure to see the rows that have a cell that begins with the sign "\\x01".
     """
 
