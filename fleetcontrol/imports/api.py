@@ -41,7 +41,7 @@ from fleetcontrol.imports.api_schema import EXAMPLE, READER, ImportOut, ImportPa
 from fleetcontrol.imports.columns import UnknownColumn, match_columns, parse_pairs
 from fleetcontrol.imports.importer import Importer, OnDuplicate, OnError, importers
 from fleetcontrol.imports.models import LARGEST_UPLOAD, ImportRun, NotNow, Stage
-from fleetcontrol.imports.work import check_or_write
+from fleetcontrol.imports.work import check_or_write, resume
 
 IMPORTS = 60  # of one client in a minute
 
@@ -66,21 +66,23 @@ class Operations:
         return idempotently(request, partial(upload, request, importers()[self.kind], query, data))
 
     def index(self, request: ApiRequest, query: Query[PageQuery]) -> HttpResponse:
-        return page(request, query, READER, kind=self.kind)
+        return page(request, query, READER, rows=ImportRun.objects.filter(fleet=request.fleet, kind=self.kind))
 
     def read(self, request: ApiRequest, id: str) -> HttpResponse:
-        row = READER.one(request.fleet.pk, id=id, kind=self.kind)
-        if row is None:
-            raise not_found(_("import"), id)
-        return answer(shown(row))
+        return answer(shown(READER.of(self.find(request, id))))
 
     def write(self, request: ApiRequest, id: str) -> HttpResponse:
-        """The rows that need fixing are left out; they can be fetched with `…/refused-rows`."""
+        """The rows that need fixing are left out; they can be fetched with `…/refused-rows`. One that is `writing` and
+        `stalled` is begun again as it was, with its own `on_error`.
+        """
         run = self.find(request, id)
         self.must_be_allowed(request, run.on_duplicate)
         if run.stage not in (Stage.CHECKED, Stage.WRITING):
             raise ProblemError(CONFLICTING_RESOURCE, _("This import is not waiting to be written. Read its stage."))
-        start(request, run, Stage.WRITING, OnError.SKIP)
+        if run.stage == Stage.WRITING:
+            begin(partial(resume, run, actor=request.actor))
+        else:
+            begin(partial(check_or_write, run, Stage.WRITING, actor=request.actor, on_error=OnError.SKIP))
         return accepted(run)
 
     def refused(self, request: ApiRequest, id: str) -> HttpResponse:
@@ -162,16 +164,17 @@ def upload(request: ApiRequest, importer: type[Importer], query: ImportQuery, da
         fleet=request.fleet, actor=request.actor, kind=importer.kind, name=name, chunks=[data], header=table.header
     )
     run.choose(columns=columns, constants=constants, on_duplicate=query.on_duplicate)
-    start(request, run, Stage.CHECKING if query.dry_run else Stage.WRITING, query.on_error)
+    stage = Stage.CHECKING if query.dry_run else Stage.WRITING
+    begin(partial(check_or_write, run, stage, actor=request.actor, on_error=query.on_error))
     response = accepted(run)
     response.headers["Location"] = f"{request.path}/{run.pk}"
     return response
 
 
-def start(request: ApiRequest, run: ImportRun, stage: Stage, on_error: OnError) -> None:
+def begin(work: Callable[[], None]) -> None:
     """Raises ProblemError when somebody was quicker."""
     try:
-        check_or_write(run, stage, actor=request.actor, on_error=on_error)
+        work()
     except NotNow:
         raise ProblemError(CONFLICTING_RESOURCE, _("This import went on meanwhile. Read its stage.")) from None
 

@@ -17,6 +17,7 @@ EXAMPLE: dict[str, Any] = {
     "file_name": "vehicles-november.csv",
     "size": 41210,
     "stage": "checked",
+    "stalled": False,
     "on_error": "stop",
     "on_duplicate": "update",
     "counts": {"new": 312, "updated": 41, "unchanged": 9, "skipped": 0, "errors": 6, "notes": 0},
@@ -85,12 +86,16 @@ class ImportProgress(Schema):
 
 
 class ImportOut(Schema):
-    """An import. `checking` and `writing` go on by themselves; `checked` wrote nothing and waits to be written."""
+    """An import. `checking` and `writing` go on by themselves; `checked` wrote nothing and waits to be written.
+
+    `stalled`: the process that worked on it is gone. It is taken up again by itself within minutes.
+    """
 
     id: str
     file_name: str
     size: int
     stage: Stage
+    stalled: bool
     on_error: OnError
     on_duplicate: OnDuplicate
     counts: ImportCounts | None
@@ -110,8 +115,8 @@ class ImportPage(Schema):
 def shown(row: Row) -> dict[str, Any]:
     """An import as ImportOut has it."""
     (
-        id, file_name, size, stage, on_error, on_duplicate, report, findings, failure, step, done, total, created_by,
-        created_at, ended_at,
+        id, file_name, size, stage, stalled, on_error, on_duplicate, report, findings, failure, step, done, total,
+        created_by, created_at, ended_at,
     ) = row  # fmt: skip
     found: Mapping[str, int] = from_json(report)
     return {
@@ -119,6 +124,7 @@ def shown(row: Row) -> dict[str, Any]:
         "file_name": file_name,
         "size": size,
         "stage": stage,
+        "stalled": stalled,
         "on_error": on_error,
         "on_duplicate": on_duplicate,
         "counts": {key: found[key] for key in _FOUND} if found else None,
@@ -134,9 +140,9 @@ def shown(row: Row) -> dict[str, Any]:
 READER = Reader(
     ImportRun,
     (
-        "id", "file_name", "size", "stage", "on_error", "on_duplicate", "report", "findings", "failure", "step", "done",
-        "total", "created_by", "created_at", "ended_at",
+        "id", "file_name", "size", "stage", "is_stalled", "on_error", "on_duplicate", "report", "findings", "failure",
+        "step", "done", "total", "created_by", "created_at", "ended_at",
     ),
     shown,
-    {"id": "id = %(id)s", "kind": "kind = %(kind)s"},
+    {},  # whether an import is stalled is known to its manager, not to a fixed text
 )  # fmt: skip
