@@ -31,7 +31,7 @@ for prefix, router in ROUTERS:
 def token(request: HttpRequest) -> HttpResponse:
     if request.method != "POST":
         return HttpResponseNotAllowed(["POST"])
-    return oauth.token(request)
+    return oauth.token_endpoint(request)
 
 
 urlpatterns: list[URLPattern | URLResolver] = [

@@ -29,8 +29,6 @@ from fleetcontrol.seal import SealedTextField, fingerprint
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
 
-    from fleetcontrol.people.models import Fleet
-
 
 @dataclass(frozen=True, slots=True)
 class Permission:

@@ -87,7 +87,7 @@ class Bearer(HttpBearer):
         self.permission, self.parameters, self.takes_body = permission, parameters, takes_body
 
     def __call__(self, request: HttpRequest) -> oauth.Caller:
-        caller = oauth.check(request)
+        caller = oauth.authenticate(request)
         if self.permission:
             caller.must_have(self.permission)
         if unknown := [name for name in request.GET if name not in self.parameters]:
