@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from ninja import Schema
+from ninja.params.functions import Path as PathParameter
 from pydantic import ConfigDict, Field
 
 from credentials.brands import Brand, Role, catalogue
 from credentials.models import Credential, Status
 from credentials.oem.sign_in import Outcome
 from fleetcontrol.api.operations import Day, JsonBody, PageQuery
-from fleetcontrol.db.reading import Reader, Row, from_json
+from fleetcontrol.db.reading import Column, Reader
 
-SENT = {"name": "Mercedes-Benz fleet Berlin", "client_id": "client1", "client_secret": "supersecret"}
-SHOWN: dict[str, Any] = {
+NEW_CREDENTIAL_EXAMPLE = {"name": "Mercedes-Benz fleet Berlin", "client_id": "client1", "client_secret": "supersecret"}
+CREDENTIAL_EXAMPLE: dict[str, Any] = {
     "id": "01F62857KMPG2NE2GK1W2N3QYS",
     "name": "Mercedes-Benz fleet Berlin",
     "telematics_brand": "MERCEDES_BENZ",
@@ -29,7 +30,7 @@ SHOWN: dict[str, Any] = {
     "created_at": "2026-10-17T14:30:00Z",
     "changed_at": "2026-10-17T14:30:00Z",
 }
-BRAND = {
+BRAND_EXAMPLE = {
     "id": "NIU",
     "name": "NIU",
     "kind": "shared",
@@ -40,13 +41,20 @@ BRAND = {
     "unit_id_from_vin": False,
     "signs_in": False,
 }
-LENT = {
+LOAN_EXAMPLE = {
     "access_token": "eyJhbGciOi…", "token_type": "bearer", "expires_in": 287, "expires_at": "2026-10-17T14:35:00Z",
 }  # fmt: skip
-RELEASED = {
+SECRET_EXAMPLE = {
     "id": "01F62857KMPG2NE2GK1W2N3QYS", "client_id": "client1", "settings": {},
     "secret": {"client_secret": "supersecret"},
 }  # fmt: skip
+
+
+BrandId = Annotated[
+    str,
+    PathParameter(description="ID of a brand, in any case, with hyphens or underscores.", example="MERCEDES_BENZ"),
+]
+"""The brand in the path of an operation."""
 
 
 def _brand_fields(schema: dict[str, Any], *, secret_only: bool) -> None:
@@ -87,8 +95,10 @@ class CredentialOut(Schema):
 
     id: str
     name: str
-    telematics_brand: str
-    client_id: str = Field(description="What the OEM calls the account by: the client ID, or the user name.")
+    telematics_brand: Annotated[str, Column("brand")]
+    client_id: Annotated[str, Column("identifier")] = Field(
+        description="What the OEM calls the account by: the client ID, or the user name."
+    )
     settings: dict[str, str] = Field(description="The brand’s readable fields, such as its region.")
     note: str
     ends_on: str | None = Field(json_schema_extra={"format": "date"})
@@ -164,42 +174,11 @@ class BrandPage(Schema):
     next_page_token: str | None
 
 
-def shown(row: Row) -> dict[str, Any]:
-    """A credential as CredentialOut has it."""
-    (
-        id, name, brand, identifier, settings, note, ends_on, status, checked_at, last_worked_at, last_used_at,
-        created_at, changed_at,
-    ) = row  # fmt: skip
-    return {
-        "id": id,
-        "name": name,
-        "telematics_brand": brand,
-        "client_id": identifier,
-        "settings": from_json(settings),
-        "note": note,
-        "ends_on": ends_on,
-        "status": status,
-        "checked_at": checked_at,
-        "last_worked_at": last_worked_at,
-        "last_used_at": last_used_at,
-        "created_at": created_at,
-        "changed_at": changed_at,
-    }
+CREDENTIALS = Reader(Credential, CredentialOut, filters=("id", "brand"))
 
 
-READER = Reader(
-    Credential,
-    (
-        "id", "name", "brand", "identifier", "settings", "note", "ends_on", "status", "checked_at", "last_worked_at",
-        "last_used_at", "created_at", "changed_at",
-    ),
-    shown,
-    {"id": "id = %(id)s", "brand": "brand = %(brand)s"},
-)  # fmt: skip
-
-
-def shown_brand(brand: Brand) -> dict[str, Any]:
-    """A brand as BrandOut has it."""
+def brand_answer(brand: Brand) -> dict[str, Any]:
+    """A brand as BrandOut describes it."""
     return {
         "id": brand.id,
         "name": brand.name,

@@ -13,9 +13,9 @@ from django.utils.translation import gettext as _
 from ninja import Router
 
 from credentials.api import credential_at
-from credentials.api_schema import LENT, RELEASED, LoanOut, SecretOut
+from credentials.api_schema import LOAN_EXAMPLE, SECRET_EXAMPLE, BrandId, LoanOut, SecretOut
 from credentials.models import Credential, SignInFailed, TooManyWait
-from fleetcontrol.api.operations import ApiRequest, answer, not_found, operation
+from fleetcontrol.api.operations import ApiRequest, Id, answer, not_found, operation
 from fleetcontrol.api.problems import (
     CONFLICTING_RESOURCE,
     INTERNAL_SERVER_ERROR,
@@ -39,10 +39,10 @@ LOANS, RELEASES = 600, 60  # of one client in a minute
         "Get the manufacturer’s access token",
         {200: LoanOut},
         problems=[RESOURCE_NOT_FOUND, CONFLICTING_RESOURCE, OEM_SIGN_IN_FAILED],
-        returns=LENT,
+        returns=LOAN_EXAMPLE,
     ),
 )
-def lend_credential_token(request: ApiRequest, brand: str, id: str) -> HttpResponse:
+def lend_credential_token(request: ApiRequest, brand: BrandId, id: Id) -> HttpResponse:
     """FleetControl signs in with the stored secret, which stays where it is, and hands on the token. Many may ask at
     once: there is one sign-in for all of them, and its token is handed out until shortly before it ends.
     """
@@ -53,10 +53,10 @@ def lend_credential_token(request: ApiRequest, brand: str, id: str) -> HttpRespo
     "/telematics-brands/{brand}/credentials/{id}/secret",
     operation_id="release_credential_secret",
     **operation(
-        SECRETS, "Release the stored secret", {200: SecretOut}, problems=[RESOURCE_NOT_FOUND], returns=RELEASED
+        SECRETS, "Release the stored secret", {200: SecretOut}, problems=[RESOURCE_NOT_FOUND], returns=SECRET_EXAMPLE
     ),
 )
-def release_credential_secret(request: ApiRequest, brand: str, id: str) -> HttpResponse:
+def release_credential_secret(request: ApiRequest, brand: BrandId, id: Id) -> HttpResponse:
     """For brands without a token to hand on. Each release stands in the audit history."""
     return release(request, credential_at(request, brand, id))
 

@@ -9,31 +9,17 @@ from ninja import Schema
 from pydantic import Discriminator, Field, Tag
 
 from fleetcontrol.api.operations import MOST_ITEMS, JsonBody, PageQuery
-from fleetcontrol.db.reading import Reader, Row, from_json
+from fleetcontrol.db.reading import Column, Reader, columns_of
 from vehicles import vin as vins
 from vehicles.models import OperationStatus, Vehicle
 
-# The model's names of what OneAPI keeps under master_data.
-MASTER = {
-    "vin": "vin",
-    "license_plate": "license_plate",
-    "brand": "make",
-    "model": "model",
-    "custom_name": "custom_name",
-    "fuel_type": "fuel_type",
-    "year_of_production": "year",
-    "transmission": "transmission",
-    "vehicle_type": "vehicle_type",
-}
-NAMES = {ours: f"master_data.{theirs}" for theirs, ours in MASTER.items()} | {"credential": "credentials_id"}
-
-EXAMPLE_SENT: dict[str, Any] = {
+NEW_VEHICLE_EXAMPLE: dict[str, Any] = {
     "telematics_brand": "MERCEDES_BENZ",
     "credentials_id": "01F62857KMPG2NE2GK1W2N3QYS",
     "master_data": {"vin": "W1K2060421F123456", "license_plate": "B-MB 1234", "brand": "Mercedes-Benz"},
     "tags": ["pool"],
 }
-EXAMPLE_SHOWN: dict[str, Any] = {
+VEHICLE_EXAMPLE: dict[str, Any] = {
     "id": "01JAE4S8W5X3RZ6VQF0N6B7C8D",
     "name": "B-MB 1234",
     "telematics_brand": "MERCEDES_BENZ",
@@ -118,11 +104,11 @@ OneOrMany = Annotated[
 class MasterDataOut(Schema):
     vin: str
     license_plate: str
-    brand: str
+    brand: Annotated[str, Column("make")]
     model: str
     custom_name: str
     fuel_type: str
-    year_of_production: int | None
+    year_of_production: Annotated[int | None, Column("year")]
     transmission: str
     vehicle_type: str
 
@@ -134,7 +120,7 @@ class VehicleOut(Schema):
     name: str
     telematics_brand: str
     telematics_unit_id: str
-    credentials_id: str | None
+    credentials_id: Annotated[str | None, Column("credential_id")]
     master_data: MasterDataOut
     custom_fields: dict[str, str]
     tags: list[str]
@@ -176,63 +162,36 @@ class MoveOut(Schema):
     moved: int
 
 
+class Reference(Schema):
+    """What is read of a credential that a body names: a vehicle needs no more of it."""
+
+    id: str
+    name: str
+    brand: str
+    fleet_id: int
+
+
+# The model's field behind each property of master_data, and the API's name of each field whose own is another.
+MASTER_FIELDS = columns_of(MasterDataOut)
+API_NAMES = {
+    **{field: f"master_data.{name}" for name, field in MASTER_FIELDS.items()},
+    "credential": "credentials_id",
+}
+
+
 def model_values(body: VehicleChange) -> tuple[dict[str, Any], str, str | None]:
-    """What was sent, by the model's names; the unit's password; the credential's id."""
+    """What was sent, by the names of the model's fields; the unit's password; the credential's id."""
     values = body.model_dump(exclude_unset=True)
     master = values.pop("master_data", {})
     password, credentials_id = values.pop("password", ""), values.pop("credentials_id", None)
-    return values | {MASTER[name]: value for name, value in master.items()}, password, credentials_id
+    return values | {MASTER_FIELDS[name]: value for name, value in master.items()}, password, credentials_id
 
 
-def shown(row: Row) -> dict[str, Any]:
-    """A vehicle as VehicleOut has it."""
-    (
-        id, name, brand, unit, credential, vin, plate, make, model, custom_name, fuel, year, transmission, kind,
-        custom_fields, tags, status, created_at, changed_at,
-    ) = row  # fmt: skip
-    return {
-        "id": id,
-        "name": name,
-        "telematics_brand": brand,
-        "telematics_unit_id": unit,
-        "credentials_id": credential,
-        "master_data": {
-            "vin": vin,
-            "license_plate": plate,
-            "brand": make,
-            "model": model,
-            "custom_name": custom_name,
-            "fuel_type": fuel,
-            "year_of_production": year,
-            "transmission": transmission,
-            "vehicle_type": kind,
-        },
-        "custom_fields": from_json(custom_fields),
-        "tags": tags,
-        "operation_status": status,
-        "created_at": created_at,
-        "changed_at": changed_at,
-    }
+VEHICLES = Reader(Vehicle, VehicleOut, filters=("id", "telematics_brand", "credential_id", "operation_status"))
 
 
-READER = Reader(
-    Vehicle,
-    (
-        "id", "name", "telematics_brand", "telematics_unit_id", "credential_id", *MASTER.values(), "custom_fields",
-        "tags", "operation_status", "created_at", "changed_at",
-    ),
-    shown,
-    {
-        "id": "id = %(id)s",
-        "telematics_brand": "telematics_brand = %(telematics_brand)s",
-        "credential_id": "credential_id = %(credential_id)s",
-        "operation_status": "operation_status = %(operation_status)s",
-    },
-)  # fmt: skip
-
-
-def noted(vehicle: Vehicle) -> dict[str, Any]:
-    """A vehicle as WrittenVehicleOut has it."""
+def written_vehicle(vehicle: Vehicle) -> dict[str, Any]:
+    """A vehicle as WrittenVehicleOut describes it."""
     odd = vins.check_digit_is_wrong(vehicle.vin) if vehicle.vin else False
     notes = [_("The check digit of the VIN is not right. European VINs need none.")] if odd else []
-    return {**shown(READER.of(vehicle)), "notes": notes}
+    return {**VEHICLES.of(vehicle), "notes": notes}

@@ -6,9 +6,9 @@ from django.http import HttpResponse
 from django.utils.translation import gettext as _
 from ninja import Router
 
-from credentials.api_schema import LENT, RELEASED, LoanOut, SecretOut
+from credentials.api_schema import LOAN_EXAMPLE, SECRET_EXAMPLE, LoanOut, SecretOut
 from credentials.api_use import OEM_ACCESS, RELEASES, SECRETS, lend, release
-from fleetcontrol.api.operations import ApiRequest, answer, operation
+from fleetcontrol.api.operations import ApiRequest, Id, answer, operation
 from fleetcontrol.api.problems import (
     CONFLICTING_RESOURCE,
     INTERNAL_SERVER_ERROR,
@@ -30,10 +30,10 @@ router = Router(tags=["Using credentials"])
         "Get the manufacturer’s access token for a vehicle",
         {200: LoanOut},
         problems=[RESOURCE_NOT_FOUND, CONFLICTING_RESOURCE, OEM_SIGN_IN_FAILED],
-        returns=LENT,
+        returns=LOAN_EXAMPLE,
     ),
 )
-def lend_vehicle_token(request: ApiRequest, id: str) -> HttpResponse:
+def lend_vehicle_token(request: ApiRequest, id: Id) -> HttpResponse:
     """The token of the credential that the vehicle uses."""
     vehicle = vehicle_at(request, id)
     if vehicle.credential is None:
@@ -50,10 +50,10 @@ def lend_vehicle_token(request: ApiRequest, id: str) -> HttpResponse:
         "Release the secret that a vehicle is reached with",
         {200: SecretOut},
         problems=[RESOURCE_NOT_FOUND, CONFLICTING_RESOURCE],
-        returns=RELEASED,
+        returns=SECRET_EXAMPLE,
     ),
 )
-def release_vehicle_secret(request: ApiRequest, id: str) -> HttpResponse:
+def release_vehicle_secret(request: ApiRequest, id: Id) -> HttpResponse:
     """The password of the vehicle’s unit, or the secret of its credential. Each release stands in the audit history."""
     vehicle = vehicle_at(request, id)
     if vehicle.credential is not None:

@@ -1,4 +1,4 @@
-"""The API in OpenAPI 3.1: what django-ninja knows of the operations, and what `contract.operation` adds."""
+"""The API in OpenAPI 3.1: what django-ninja knows of the operations, and what `operations.operation` adds."""
 
 from __future__ import annotations
 
@@ -30,25 +30,7 @@ _EVERYWHERE = (
     VALIDATION_ERROR, MISSING_CREDENTIALS, INVALID_CREDENTIALS, MISSING_PERMISSIONS, TOO_MANY_REQUESTS,
     INTERNAL_SERVER_ERROR,
 )  # fmt: skip
-_WITH_WAIT = (TOO_MANY_REQUESTS.status, OEM_SIGN_IN_FAILED.status)  # answers that may name a time
-_PARAMETERS = {
-    "brand": ("ID of a brand, in any case, with hyphens or underscores.", "MERCEDES_BENZ"),
-    "id": ("ID that FleetControl gave, 26 characters.", "01F62857KMPG2NE2GK1W2N3QYS"),
-}
-# Where the answer of an operation has what others need: operation, and its answer's id as theirs.
-_LINKS = {
-    "add_credential": [
-        "read_credential", "change_credential", "check_credential", "lend_credential_token",
-        "release_credential_secret", "remove_credential",
-    ],
-    **{
-        f"import_{noun}s": [f"{verb}_{noun}_import" for verb in ("read", "write", "cancel")] + [f"read_refused_{noun}s"]
-        for noun in ("vehicle", "credential")
-    },
-    "add_vehicle": [
-        "read_vehicle", "change_vehicle", "lend_vehicle_token", "release_vehicle_secret", "remove_vehicle",
-    ],
-}  # fmt: skip
+_WITH_WAIT = (TOO_MANY_REQUESTS.status, OEM_SIGN_IN_FAILED.status)  # answers that may have Retry-After
 ABOUT = """\
 Existing clients of the INVERS OneAPI work after a change of base address and client credentials. Get a token from \
 `/auth/oauth/token`, send it as `Authorization: Bearer …`. Times are UTC to the second. Every answer has \
@@ -57,28 +39,28 @@ Existing clients of the INVERS OneAPI work after a change of base address and cl
 
 @cache
 def description(api: NinjaAPI) -> dict[str, Any]:
-    """The whole description. In English, whatever the reader's language: it is a contract."""
+    """The whole description, in English whatever the reader's language, because it is a contract."""
     with override("en"):
-        made: dict[str, Any] = dict(api.get_openapi_schema(path_prefix=""))
-        for path in made["paths"].values():
+        document: dict[str, Any] = dict(api.get_openapi_schema(path_prefix=""))
+        for path in document["paths"].values():
             for operation in path.values():
                 _finish(operation)
-        for schema in made["components"]["schemas"].values():
-            for one in schema.get("properties", {}).values():
-                # Clients made from the description would send a default, and so change what nobody named.
-                one.pop("default", None)
-        paths = sorted(made["paths"].items(), key=lambda item: "/imports" in item[0])  # many at once come last
-        made["paths"] = {TOKEN_PATH: {"post": _token()}, **dict(paths)}
-        made["info"]["description"] = ABOUT
-        made["servers"] = [{"url": "/"}]
-        made["components"]["schemas"] |= _SCHEMAS
-        made["components"] |= {
+        for schema in document["components"]["schemas"].values():
+            for field in schema.get("properties", {}).values():
+                # A generated client would send the default, and so change a field that its user did not set.
+                field.pop("default", None)
+        paths = sorted(document["paths"].items(), key=lambda item: "/imports" in item[0])  # imports come last
+        document["paths"] = {TOKEN_PATH: {"post": _token()}, **dict(paths)}
+        document["info"]["description"] = ABOUT
+        document["servers"] = [{"url": "/"}]
+        document["components"]["schemas"] |= _SCHEMAS
+        document["components"] |= {
             "examples": {problem.name: _example(problem) for problem in CATALOGUE.values()},
             "headers": _HEADERS,
             "parameters": _HEADER_PARAMETERS,
             "securitySchemes": _security(),
         }
-    return made
+    return document
 
 
 def _finish(operation: dict[str, Any]) -> None:
@@ -86,7 +68,8 @@ def _finish(operation: dict[str, Any]) -> None:
     operation["security"] = [{"oauth2": [operation["x-permission"]]}]
     for parameter in operation["parameters"]:
         if parameter["in"] == "path":
-            parameter["description"], parameter["example"] = _PARAMETERS[parameter["name"]]
+            # They stand at the parameter, where ninja has copied them.
+            del parameter["schema"]["description"], parameter["schema"]["example"]
     names = [name for name in ("If-Match", "Idempotency-Key") if extra[name.lower().replace("-", "_")]]
     operation["parameters"] += [{"$ref": f"#/components/parameters/{name}"} for name in names]
     if extra["takes"]:
@@ -98,11 +81,11 @@ def _finish(operation: dict[str, Any]) -> None:
         if extra["gives"]:
             answer["content"] = {extra["gives"]: {"schema": {"type": "string"}, "example": extra["returns"]}}
         answer["headers"] = _header_references(["ETag"] if extra["etag"] else [])
-        if linked := _LINKS.get(operation["operationId"]):
-            of_brand = any(parameter.get("name") == "brand" for parameter in operation["parameters"])
-            brand = {"brand": "$request.path.brand"} if of_brand else {}
-            parameters = {"id": "$response.body#/id", **brand}
-            answer["links"] = {name: {"operationId": name, "parameters": parameters} for name in linked}
+        if extra["links"]:
+            # A linked operation takes the parameters of this one's path too, such as a brand.
+            path = [parameter["name"] for parameter in operation["parameters"] if parameter.get("in") == "path"]
+            parameters = {"id": "$response.body#/id", **{name: f"$request.path.{name}" for name in path}}
+            answer["links"] = {name: {"operationId": name, "parameters": parameters} for name in extra["links"]}
         for content in answer.get("content", {}).values():
             if extra["returns"] is not None:
                 content["example"] = extra["returns"]
@@ -111,7 +94,7 @@ def _finish(operation: dict[str, Any]) -> None:
 
 
 def _problems(names: Iterable[str]) -> dict[int, Any]:
-    """The answers with these problems: one for each status, with an example for each type."""
+    """The answers with these problems, one for each status, with an example of each type."""
     by_status = defaultdict(list)
     for name in dict.fromkeys(names):
         by_status[CATALOGUE[name].status].append(CATALOGUE[name])
@@ -170,7 +153,7 @@ def _token() -> dict[str, Any]:
 
 
 def _token_answers() -> dict[str, Any]:
-    """By status: the token, OAuth's own errors, and the problems of every operation."""
+    """By status: the token, OAuth's own errors, and problems."""
     errors = {
         400: ["unsupported_grant_type", "invalid_scope", "invalid_request"],
         401: ["invalid_client"],

@@ -1,18 +1,18 @@
-"""The parameters and answers of the API of imports, with the example of its description."""
+"""The parameters and answers of the API of imports, and the example that its description shows."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from ninja import Schema
 from pydantic import Field
 
-from fleetcontrol.db.reading import Reader, Row, from_json
+from fleetcontrol.db.reading import Column, Reader
 from fleetcontrol.imports.importer import OnDuplicate, OnError
 from fleetcontrol.imports.models import ImportRun, Stage
 
-EXAMPLE: dict[str, Any] = {
+IMPORT_EXAMPLE: dict[str, Any] = {
     "id": "01JAE4S8W5X3RZ6VQF0N6B7C8D",
     "file_name": "vehicles-november.csv",
     "size": 41210,
@@ -35,7 +35,6 @@ EXAMPLE: dict[str, Any] = {
     "created_at": "2026-10-17T14:30:00Z",
     "ended_at": "2026-10-17T14:30:02Z",
 }
-_FOUND = ("new", "updated", "unchanged", "skipped", "errors", "notes")
 
 
 class ImportQuery(Schema):
@@ -66,6 +65,11 @@ class ImportCounts(Schema):
     notes: int
 
 
+def _counts(report: Mapping[str, int]) -> dict[str, int] | None:
+    """The counts of a report; None until the file is checked."""
+    return {name: report[name] for name in ImportCounts.model_fields} if report else None
+
+
 class ImportProblem(Schema):
     """What is wrong with some rows, or only to be noted: `count` of them, the first 20 by their lines."""
 
@@ -93,8 +97,8 @@ class ImportOut(Schema):
     stage: Stage
     on_error: OnError
     on_duplicate: OnDuplicate
-    counts: ImportCounts | None
-    problems: list[ImportProblem]
+    counts: Annotated[ImportCounts | None, Column("report", _counts)]
+    problems: Annotated[list[ImportProblem], Column("findings")]
     failure: str
     progress: ImportProgress
     created_by: str
@@ -107,36 +111,4 @@ class ImportPage(Schema):
     next_page_token: str | None
 
 
-def shown(row: Row) -> dict[str, Any]:
-    """An import as ImportOut has it."""
-    (
-        id, file_name, size, stage, on_error, on_duplicate, report, findings, failure, step, done, total, created_by,
-        created_at, ended_at,
-    ) = row  # fmt: skip
-    found: Mapping[str, int] = from_json(report)
-    return {
-        "id": id,
-        "file_name": file_name,
-        "size": size,
-        "stage": stage,
-        "on_error": on_error,
-        "on_duplicate": on_duplicate,
-        "counts": {key: found[key] for key in _FOUND} if found else None,
-        "problems": from_json(findings),
-        "failure": failure,
-        "progress": {"step": step, "done": done, "total": total},
-        "created_by": created_by,
-        "created_at": created_at,
-        "ended_at": ended_at,
-    }
-
-
-READER = Reader(
-    ImportRun,
-    (
-        "id", "file_name", "size", "stage", "on_error", "on_duplicate", "report", "findings", "failure", "step", "done",
-        "total", "created_by", "created_at", "ended_at",
-    ),
-    shown,
-    {"id": "id = %(id)s", "kind": "kind = %(kind)s"},
-)  # fmt: skip
+READER = Reader(ImportRun, ImportOut, filters=("id", "kind"))
