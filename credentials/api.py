@@ -65,7 +65,7 @@ imports = import_router(
     write=WRITE,
     example="name,brand,client_id,client_secret\nNIU Hamburg,NIU,client1,supersecret\n",
 )
-CHECKS = 60  # of one client in a minute
+CHECKS = 60  # that one client may ask for in a minute
 
 
 @router.get(
@@ -194,7 +194,7 @@ def read_credential(request: ApiRequest, brand: BrandId, id: Id) -> HttpResponse
     ),
 )
 def change_credential(request: ApiRequest, brand: BrandId, id: Id, body: CredentialChange) -> HttpResponse:
-    """The same secret again is no error and no change, so that a request can be repeated whose answer was lost."""
+    """The same secret again is neither an error nor a change, so a request whose answer was lost can be repeated."""
     changes = body.model_dump(exclude_unset=True, include={"note", "ends_on"})
     if fixed := {"id", "name", "telematics_brand", "settings"} & (body.model_extra or {}).keys():
         words = _("This cannot be changed. A different client ID, name or brand is a new credential.")
@@ -256,7 +256,7 @@ def remove_credential(request: ApiRequest, brand: BrandId, id: Id) -> HttpRespon
     ),
 )  # fmt: skip
 def check_credential(request: ApiRequest, brand: BrandId, id: Id) -> HttpResponse:
-    """Answers what came of it: a refusal by the manufacturer is an answer too. Takes up to 10 seconds."""
+    """The answer is the outcome; a refusal by the manufacturer is an outcome too. It takes up to 10 seconds."""
     credential = credential_at(request, brand, id)
     request.caller.use_up("check", CHECKS)
 
@@ -278,7 +278,7 @@ def check_credential(request: ApiRequest, brand: BrandId, id: Id) -> HttpRespons
 
 
 def credentials_page(request: ApiRequest, query: CredentialQuery, brand: str) -> HttpResponse:
-    """A page of the credentials of a brand, of all brands if it is empty."""
+    """A page of the credentials of a brand, or of all brands if `brand` is empty."""
     if query.q:
         rows = request.fleet.credentials.filter(Q(name__icontains=query.q) | Q(identifier__icontains=query.q))
         return page(request, query, CREDENTIALS, rows=rows.filter(brand=brand) if brand else rows)
@@ -286,7 +286,7 @@ def credentials_page(request: ApiRequest, query: CredentialQuery, brand: str) ->
 
 
 def brand_at(text: str) -> Brand:
-    """The brand of an address. Raises ProblemError resource-not-found."""
+    """The brand in the path. Raises ProblemError resource-not-found."""
     try:
         return find(text)
     except UnknownBrand as error:
@@ -294,7 +294,7 @@ def brand_at(text: str) -> Brand:
 
 
 def credential_at(request: ApiRequest, brand: str, id: str, *, lock: bool = False) -> Credential:
-    """The fleet's credential of this address. Raises ProblemError resource-not-found."""
+    """The fleet's credential of this path. Raises ProblemError resource-not-found."""
     rows = request.fleet.credentials.filter(pk=id, brand=brand_at(brand).id)
     credential = (rows.select_for_update() if lock else rows).first()
     if credential is None:
@@ -303,6 +303,7 @@ def credential_at(request: ApiRequest, brand: str, id: str, *, lock: bool = Fals
 
 
 def rotate(request: ApiRequest, credential: Credential, values: dict[str, str]) -> None:
+    """Replace the secret; do nothing when it is the same secret."""
     try:
         credential.rotate(actor=request.actor, values=values)
     except ValidationError as error:
@@ -311,7 +312,7 @@ def rotate(request: ApiRequest, credential: Credential, values: dict[str, str]) 
 
 
 def texts(values: dict[str, Any] | None) -> dict[str, str]:
-    """The brand's fields of a body. Raises ProblemError for one that is not a text."""
+    """The fields of the brand in a body. Raises ProblemError for a value that is not a text."""
     values = values or {}
     if wrong := [key for key, value in values.items() if not isinstance(value, str)]:
         raise ProblemError(VALIDATION_ERROR, errors=[(key[:60], _("Write a text in quotes.")) for key in wrong])

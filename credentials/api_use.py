@@ -1,4 +1,4 @@
-"""The API that lets software use a credential: the OEM's token, and the secret for those who may have it."""
+"""The API for using a credential: get the OEM's token, or the secret itself with the permission for it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from fleetcontrol.seal import SealError
 
 router = Router(tags=["Using credentials"])
 OEM_ACCESS, SECRETS = "oem-access", "credential-secrets"
-LOANS, RELEASES = 600, 60  # of one client in a minute
+LOANS, RELEASES = 600, 60  # that one client may ask for in a minute
 
 
 @router.post(
@@ -43,8 +43,8 @@ LOANS, RELEASES = 600, 60  # of one client in a minute
     ),
 )
 def lend_credential_token(request: ApiRequest, brand: BrandId, id: Id) -> HttpResponse:
-    """FleetControl signs in with the stored secret, which stays where it is, and hands on the token. Many may ask at
-    once: there is one sign-in for all of them, and its token is handed out until shortly before it ends.
+    """FleetControl signs in with the stored secret, which it does not release, and answers the token. Requests at the
+    same time share one sign-in, and its token is given out until shortly before it ends.
     """
     return lend(request, credential_at(request, brand, id))
 
@@ -57,7 +57,7 @@ def lend_credential_token(request: ApiRequest, brand: BrandId, id: Id) -> HttpRe
     ),
 )
 def release_credential_secret(request: ApiRequest, brand: BrandId, id: Id) -> HttpResponse:
-    """For brands without a token to hand on. Each release stands in the audit history."""
+    """For brands whose sign-in gives no token. The audit history records each release."""
     return release(request, credential_at(request, brand, id))
 
 

@@ -179,7 +179,7 @@ def read_vehicle(request: ApiRequest, id: Id) -> HttpResponse:
     ),
 )  # fmt: skip
 def change_vehicle(request: ApiRequest, id: Id, body: VehicleChange) -> HttpResponse:
-    """Moving it to another credential, with `credentials_id`, needs the permission `vehicle-lifecycle` as well."""
+    """Moving it to another credential with `credentials_id` needs the permission `vehicle-lifecycle` as well."""
     values, password, credentials_id = model_values(body)
     with transaction.atomic():
         vehicle = vehicle_at(request, id, lock=True)
@@ -218,7 +218,7 @@ def remove_vehicle(request: ApiRequest, id: Id) -> HttpResponse:
 
 
 def vehicle_at(request: ApiRequest, id: str, *, lock: bool = False) -> Vehicle:
-    """The fleet's vehicle of this address. Raises ProblemError resource-not-found."""
+    """The fleet's vehicle of this path. Raises ProblemError resource-not-found."""
     rows = request.fleet.vehicles.filter(pk=id)
     vehicle = (rows.select_for_update() if lock else rows).first()
     if vehicle is None:
@@ -250,7 +250,7 @@ def add_one(request: ApiRequest, body: VehicleIn) -> Vehicle:
 
 
 def add_many(request: ApiRequest, bodies: list[VehicleIn]) -> list[Vehicle]:
-    """All or none; what is wrong is told of all."""
+    """Add all vehicles or none. The problem names the errors of all of them."""
     known: dict[tuple[str, str], Credential] = {}
     many, missing = [], []
     for number, body in enumerate(bodies):
@@ -273,7 +273,7 @@ def add_many(request: ApiRequest, bodies: list[VehicleIn]) -> list[Vehicle]:
 def new_values(
     request: ApiRequest, body: VehicleIn, known: dict[tuple[str, str], Credential], prefix: str = ""
 ) -> dict[str, Any]:
-    """What `Vehicle.draft` takes. `known` keeps the credentials that were looked up. Raises ProblemError."""
+    """The arguments of `Vehicle.draft`. `known` caches credentials that were looked up. Raises ProblemError."""
     values, password, credentials_id = model_values(body)
     key = (credentials_id or "", shared_brand(values["telematics_brand"]))
     if credentials_id is not None and key not in known:
@@ -282,7 +282,7 @@ def new_values(
 
 
 def shared_brand(text: str) -> str:
-    """The id of a brand of shared credentials; "" for others, of which the vehicle's own rules speak."""
+    """The id of a brand with shared credentials, else "": the rules of `Vehicle` report the others."""
     try:
         brand = find(text)
     except UnknownBrand:

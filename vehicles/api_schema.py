@@ -1,4 +1,4 @@
-"""The bodies and answers of the API of vehicles, with the examples of its description."""
+"""Bodies and answers of the API of vehicles, and the examples that its description shows."""
 
 from __future__ import annotations
 
@@ -49,9 +49,9 @@ type Value = Annotated[str, Field(max_length=500)]
 
 
 class MasterDataIn(JsonBody):
-    """Data of the vehicle itself. A VIN has 17 characters without I, O and Q and is unique in the fleet."""
+    """Data of the vehicle itself. A VIN has 17 characters without I, O and Q, and is unique in the fleet."""
 
-    vin: str = Field("", max_length=40, description="Small letters, spaces and hyphens are tidied away.")
+    vin: str = Field("", max_length=40, description="Lower case, spaces and hyphens are accepted and normalised.")
     license_plate: str = Field("", max_length=30)
     brand: str = Field("", max_length=50, description="The maker of the vehicle.")
     model: str = Field("", max_length=50)
@@ -63,15 +63,19 @@ class MasterDataIn(JsonBody):
 
 
 class VehicleChange(JsonBody):
-    """What is to be other than it is; what is left out stays. `credentials_id` moves the vehicle."""
+    """The fields to change; the others stay as they are. `credentials_id` moves the vehicle to another credential."""
 
-    name: str = Field("", max_length=100, description="Unique in the fleet. Empty: plate, else VIN, else unit ID.")
-    telematics_unit_id: str = Field("", max_length=64, description="The maker’s ID of the unit.")
-    credentials_id: str | None = Field(None, max_length=26, description="Only for brands of shared credentials.")
+    name: str = Field(
+        "",
+        max_length=100,
+        description="Unique in the fleet. If it is empty, the plate is taken, else the VIN, else the unit ID.",
+    )
+    telematics_unit_id: str = Field("", max_length=64, description="The ID that the maker gave the unit.")
+    credentials_id: str | None = Field(None, max_length=26, description="Only for brands with shared credentials.")
     password: str = Field(
         "",
         max_length=200,
-        description="Only for brands of individual credentials; kept sealed, never returned.",
+        description="Only for brands with individual credentials. It is kept sealed and never returned.",
         json_schema_extra={"writeOnly": True},
     )
     master_data: MasterDataIn = Field(default_factory=lambda: MasterDataIn.model_validate({}))
@@ -81,13 +85,13 @@ class VehicleChange(JsonBody):
 
 
 class VehicleIn(VehicleChange):
-    """A new vehicle. What its brand needs to be reached is the brand’s kind, see `GET /telematics-brands`."""
+    """A new vehicle. It needs a credential or a password by the kind of its brand, see `GET /telematics-brands`."""
 
-    telematics_brand: str = Field(max_length=60, description="ID of the brand.", examples=["CLOUDBOXX"])
+    telematics_brand: str = Field(max_length=60, description="The ID of the brand.", examples=["CLOUDBOXX"])
 
 
 class VehiclesIn(JsonBody):
-    """Many vehicles: all are added or none."""
+    """Many vehicles, of which all are added or none."""
 
     items: list[VehicleIn] = Field(min_length=1, max_length=MOST_ITEMS)
 
@@ -114,7 +118,7 @@ class MasterDataOut(Schema):
 
 
 class VehicleOut(Schema):
-    """A vehicle. A unit’s password is never shown."""
+    """A vehicle, without the password of its unit."""
 
     id: str
     name: str
@@ -130,7 +134,7 @@ class VehicleOut(Schema):
 
 
 class WrittenVehicleOut(VehicleOut):
-    """A vehicle that was added or changed. `notes` tell what is odd about it, such as a VIN’s check digit."""
+    """A vehicle that was added or changed. `notes` name what may be wrong, such as the check digit of the VIN."""
 
     notes: list[str]
 
@@ -145,14 +149,16 @@ class VehiclePage(Schema):
 
 
 class VehicleQuery(PageQuery):
-    q: str = Field("", max_length=100, description="Text in name, plate, VIN or unit ID, without regard to spaces.")
-    telematics_brand: str = Field("", max_length=60, description="ID of a brand.")
-    credentials_id: str = Field("", max_length=26, description="Vehicles that use this credential.")
+    q: str = Field(
+        "", max_length=100, description="Text that the name, plate, VIN or unit ID contains; spaces are ignored."
+    )
+    telematics_brand: str = Field("", max_length=60, description="The ID of a brand.")
+    credentials_id: str = Field("", max_length=26, description="Only vehicles that use this credential.")
     operation_status: Literal["", "OPERATING", "GARAGE"] = ""
 
 
 class MoveIn(JsonBody):
-    """All vehicles of one credential are to use another of the same brand."""
+    """Move all vehicles of one credential to another of the same brand."""
 
     from_credentials_id: str = Field(max_length=26)
     to_credentials_id: str = Field(max_length=26)
@@ -163,7 +169,7 @@ class MoveOut(Schema):
 
 
 class Reference(Schema):
-    """What is read of a credential that a body names: a vehicle needs no more of it."""
+    """The fields of a credential that a vehicle needs when a body refers to it."""
 
     id: str
     name: str

@@ -1,4 +1,4 @@
-"""The API that lets software reach a vehicle: the OEM's token, and the secret for those who may have it."""
+"""The API for reaching a vehicle: get the OEM's token, or the secret itself with the permission for it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ router = Router(tags=["Using credentials"])
     ),
 )
 def lend_vehicle_token(request: ApiRequest, id: Id) -> HttpResponse:
-    """The token of the credential that the vehicle uses."""
+    """The answer is the token of the credential that the vehicle uses."""
     vehicle = vehicle_at(request, id)
     if vehicle.credential is None:
         words = _("%(vehicle)s is not reached through a credential, so there is nothing to sign in with.")
@@ -54,7 +54,7 @@ def lend_vehicle_token(request: ApiRequest, id: Id) -> HttpResponse:
     ),
 )
 def release_vehicle_secret(request: ApiRequest, id: Id) -> HttpResponse:
-    """The password of the vehicle’s unit, or the secret of its credential. Each release stands in the audit history."""
+    """The password of the vehicle’s unit, or the secret of its credential. The audit history records each release."""
     vehicle = vehicle_at(request, id)
     if vehicle.credential is not None:
         return release(request, vehicle.credential, {"vehicle": [None, vehicle.name]})

@@ -33,8 +33,8 @@ _EVERYWHERE = (
 _WITH_WAIT = (TOO_MANY_REQUESTS.status, OEM_SIGN_IN_FAILED.status)  # answers that may have Retry-After
 ABOUT = """\
 Existing clients of the INVERS OneAPI work after a change of base address and client credentials. Get a token from \
-`/auth/oauth/token`, send it as `Authorization: Bearer …`. Times are UTC to the second. Every answer has \
-`X-INVERS-Flow-ID`; errors are problems (RFC 9457) whose `type` is the path of a page that explains it."""
+`/auth/oauth/token` and send it as `Authorization: Bearer …`. Times are in UTC, to the second. Every answer has \
+`X-INVERS-Flow-ID`. Errors are problems (RFC 9457); `type` is the path of a page that explains the problem."""
 
 
 @cache
@@ -125,13 +125,16 @@ def _token() -> dict[str, Any]:
         return {"type": "object", "properties": properties, "required": required}
 
     text = {"type": "string"}
-    scope = {**text, "description": "Fewer permissions than the client has, with spaces between them."}
+    scope = {
+        **text,
+        "description": "The permissions of the token, separated by spaces. By default all that the client has.",
+    }
     grant = {"type": "string", "enum": ["client_credentials"]}
     return {
         "operationId": "get_token",
         "summary": "Get an access token",
-        "description": "OAuth 2.0 client credentials. Id and secret come by HTTP Basic, or in the form as `client_id` "
-        "and `client_secret`; `grant_type` in the form, or in the query as INVERS documents it.",
+        "description": "OAuth 2.0 client credentials. Send ID and secret by HTTP Basic, or in the form as `client_id` "
+        "and `client_secret`. Send `grant_type` in the form, or in the query as INVERS documents it.",
         "tags": ["Access token"],
         "x-permission": None,
         "security": [{"basic": []}, {}],
@@ -212,33 +215,35 @@ def _object(words: str, **properties: Any) -> dict[str, Any]:
 _OF_TOKEN = [TOO_MANY_REQUESTS.name, INTERNAL_SERVER_ERROR.name, "payload-too-large", "unsupported-media-type"]
 _LIMITS = ("X-Rate-Limit-Limit", "X-Rate-Limit-Remaining", "X-Rate-Limit-Reset")
 _HEADERS = {
-    "X-INVERS-Flow-ID": _header("Ties the answer to log and audit history; a valid one of the request is kept."),
-    "X-Flow-ID": _header("The same value."),
-    "X-Rate-Limit-Limit": _header("Requests that the client may send in a minute.", "integer"),
-    "X-Rate-Limit-Remaining": _header("How many of them are left.", "integer"),
-    "X-Rate-Limit-Reset": _header("When all of them are left again, in seconds of the epoch.", "integer"),
-    "Retry-After": _header("How many seconds to wait.", "integer"),
-    "ETag": _header("The version, for If-Match. A check or a use of a credential makes no new one."),
+    "X-INVERS-Flow-ID": _header(
+        "Finds the request in the log and the audit history. A valid one in the request is kept."
+    ),
+    "X-Flow-ID": _header("The same value as X-INVERS-Flow-ID."),
+    "X-Rate-Limit-Limit": _header("Requests that the client may send per minute.", "integer"),
+    "X-Rate-Limit-Remaining": _header("Requests that are left in this minute.", "integer"),
+    "X-Rate-Limit-Reset": _header("When the minute ends, in seconds since the epoch.", "integer"),
+    "Retry-After": _header("Seconds to wait.", "integer"),
+    "ETag": _header("The version, for If-Match. Checking or using a credential does not change it."),
 }
 _HEADER_PARAMETERS = {
     "If-Match": {
         "in": "header",
         "name": "If-Match",
         "required": False,
-        "description": "ETag of the version that is meant; another one is refused with resource-modified.",
+        "description": "The ETag of the version to change. If there is a newer one, the answer is resource-modified.",
         "schema": {"type": "string"},
     },
     "Idempotency-Key": {
         "in": "header",
         "name": "Idempotency-Key",
         "required": False,
-        "description": "The same key and body within 24 hours give the first answer again and do nothing.",
+        "description": "The same key and body within 24 hours get the first answer again, and change nothing.",
         "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$"},
     },
 }
 _SCHEMAS: Mapping[str, Any] = {
     "Problem": _object(
-        "A problem (RFC 9457). Its type is the path of a page that explains it.",
+        "A problem (RFC 9457). `type` is the path of a page that explains it.",
         type={"type": "string", "enum": [problem.path for problem in CATALOGUE.values()]},
         title={"type": "string"},
         status={"type": "integer"},
@@ -247,12 +252,12 @@ _SCHEMAS: Mapping[str, Any] = {
         errors={"type": "array", "items": {"$ref": "#/components/schemas/FieldError"}, "optional": True},
     ),
     "FieldError": _object(
-        "What is wrong with one field; a nested one is written with dots, such as master_data.vin.",
+        "What is wrong with one field. A nested field is written with dots, such as master_data.vin.",
         field={"type": "string"},
         message={"type": "string"},
     ),
     "Token": _object(
-        "An access token, good for 900 seconds.",
+        "An access token. It works for 900 seconds.",
         access_token={"type": "string"},
         token_type={"type": "string", "enum": ["bearer"]},
         expires_in={"type": "integer"},

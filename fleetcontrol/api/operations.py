@@ -69,7 +69,10 @@ class JsonBody(BaseModel):
 
 
 Id = Annotated[
-    str, PathParameter(description="ID that FleetControl gave, 26 characters.", example="01F62857KMPG2NE2GK1W2N3QYS")
+    str,
+    PathParameter(
+        description="The ID that FleetControl assigned, 26 characters.", example="01F62857KMPG2NE2GK1W2N3QYS"
+    ),
 ]
 """The id in the path of an operation."""
 
@@ -77,9 +80,11 @@ Id = Annotated[
 class PageQuery(Schema):
     """The parameters of every list."""
 
-    limit: int = Field(100, ge=1, le=MOST_ITEMS, description="How many items at most.")
+    limit: int = Field(100, ge=1, le=MOST_ITEMS, description="The maximum number of items.")
     page_token: str | None = Field(
-        None, max_length=200, description="`next_page_token` of the page before; without it, the first page."
+        None,
+        max_length=200,
+        description="`next_page_token` of the previous page. Without it the answer is the first page.",
     )
 
 

@@ -76,11 +76,11 @@ def router(kind: str, *, read: str, write: str, change: str = "", example: str) 
         ),
     )
     def import_file(request: ApiRequest, query: Query[ImportQuery]) -> HttpResponse:
-        """The body is the file: CSV, JSON Lines or XLSX; format, separator and encoding are found by themselves, so
-        that `application/octet-stream` will do for any, and a type of its own, such as `text/csv`, too. A small file is
-        done when the answer comes, a large one goes on in the background: ask for the import until its `stage` is
-        `done`, `checked` or `failed`. With `on_error=stop` a file with a wrong row stays `checked`: nothing of it was
-        written, and `problems` tell why.
+        """The body is the file, in CSV, JSON Lines or XLSX. Format, separator and encoding are detected, so send any of
+        them as `application/octet-stream`, or as its own type such as `text/csv`. A small file is done when the answer
+        arrives; a large one goes on in the background, so read the import until its `stage` is `done`, `checked` or
+        `failed`. With `on_error=stop` a file with a wrong row stays `checked`: nothing is written, and `problems` says
+        why.
         """
         request.caller.use_up("import", IMPORTS)
         must_be_allowed(request, query.on_duplicate, change)
@@ -130,7 +130,7 @@ def router(kind: str, *, read: str, write: str, change: str = "", example: str) 
         ),
     )
     def write_import(request: ApiRequest, id: Id) -> HttpResponse:
-        """The rows that need fixing are left out; they can be fetched with `…/refused-rows`."""
+        """Wrong rows are left out. Read them with `…/refused-rows`."""
         run = import_at(request, kind, id)
         must_be_allowed(request, run.on_duplicate, change)
         if run.stage not in (Stage.CHECKED, Stage.WRITING):
@@ -151,7 +151,9 @@ def router(kind: str, *, read: str, write: str, change: str = "", example: str) 
         ),
     )
     def read_refused_rows(request: ApiRequest, id: Id) -> HttpResponse:
-        """As a file to mend and send again, for a week; without any it is the header alone. Secrets are left out."""
+        """The answer is a file to correct and send again, without secrets. It is kept for a week. If no row was
+        refused, it has only the header.
+        """
         run = import_at(request, kind, id)
         rows = b"".join(run.chunks("refused")) or next(tabular.csv_lines(run.header, ())).encode()
         return HttpResponse(rows, content_type="text/csv; charset=utf-8")
@@ -168,7 +170,7 @@ def router(kind: str, *, read: str, write: str, change: str = "", example: str) 
         ),
     )
     def cancel_import(request: ApiRequest, id: Id) -> HttpResponse:
-        """Nothing of it is written and its file is erased; it stays in the list."""
+        """Nothing of the import is written, and its file is erased. The import stays in the list."""
         run = import_at(request, kind, id)
         try:
             run.cancel()
@@ -186,7 +188,7 @@ def must_be_allowed(request: ApiRequest, on_duplicate: str, change: str) -> None
 
 
 def import_at(request: ApiRequest, kind: str, id: str) -> ImportRun:
-    """The fleet's import of this address. Raises ProblemError resource-not-found."""
+    """The fleet's import of this path. Raises ProblemError resource-not-found."""
     run = ImportRun.objects.filter(fleet=request.fleet, kind=kind, pk=id).first()
     if run is None:
         raise not_found(_("import"), id)

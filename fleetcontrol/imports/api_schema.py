@@ -38,24 +38,31 @@ IMPORT_EXAMPLE: dict[str, Any] = {
 
 
 class ImportQuery(Schema):
-    """How a file is to be taken."""
+    """How to import a file."""
 
-    file_name: str = Field("", max_length=200, description="What the list of imports calls it.")
-    on_error: OnError = Field(OnError.STOP, description="stop: one wrong row and nothing is written. skip: only it.")
+    file_name: str = Field("", max_length=200, description="The name of the file in the list of imports.")
+    on_error: OnError = Field(
+        OnError.STOP,
+        description="`stop`: if a row is wrong, nothing is written. `skip`: only wrong rows are left out.",
+    )
     on_duplicate: OnDuplicate = Field(
         OnDuplicate.FAIL,
-        description="What a row does that stands for something the fleet has: is wrong, is left out, or changes it. "
-        "Changing vehicles needs the permission `vehicles` as well.",
+        description="What to do with a row that the fleet has already: `fail` calls it wrong, `skip` leaves it out, "
+        "`update` changes what is there. Changing vehicles needs the permission `vehicles` as well.",
     )
-    dry_run: bool = Field(default=False, description="Check all, write nothing; `…/write` can go on from there.")
+    dry_run: bool = Field(
+        default=False, description="Check the file and write nothing. `…/write` can write it afterwards."
+    )
     map: list[str] = Field(
-        [], max_length=200, description="FIELD=COLUMN: fill a field from a column of another name. Repeatable."
+        [], max_length=200, description="FIELD=COLUMN: fill the field from a column of another name. May be repeated."
     )
-    set: list[str] = Field([], max_length=200, description="FIELD=VALUE: the same value for every row. Repeatable.")
+    set: list[str] = Field(
+        [], max_length=200, description="FIELD=VALUE: the same value for every row. May be repeated."
+    )
 
 
 class ImportCounts(Schema):
-    """How many rows became what, or would have; `errors` are rows, `notes` are notes."""
+    """The number of rows with each result, or that would have it. `errors` counts rows, `notes` counts notes."""
 
     new: int
     updated: int
@@ -71,7 +78,7 @@ def _counts(report: Mapping[str, int]) -> dict[str, int] | None:
 
 
 class ImportProblem(Schema):
-    """What is wrong with some rows, or only to be noted: `count` of them, the first 20 by their lines."""
+    """An error or a note that `count` rows have in common, and the lines of the first 20."""
 
     column: str
     reason: str
@@ -81,7 +88,7 @@ class ImportProblem(Schema):
 
 
 class ImportProgress(Schema):
-    """`done` of `total`: bytes while reading, rows afterwards."""
+    """How much of `total` is done, in bytes while the file is read and in rows afterwards."""
 
     step: Literal["", "queue", "read", "wait", "check", "write"]
     done: int
@@ -89,7 +96,7 @@ class ImportProgress(Schema):
 
 
 class ImportOut(Schema):
-    """An import. `checking` and `writing` go on by themselves; `checked` wrote nothing and waits to be written."""
+    """An import. `checking` and `writing` end by themselves; `checked` has written nothing and waits for `…/write`."""
 
     id: str
     file_name: str
