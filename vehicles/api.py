@@ -275,13 +275,13 @@ def new_values(
 ) -> dict[str, Any]:
     """The arguments of `Vehicle.draft`. `known` caches credentials that were looked up. Raises ProblemError."""
     values, password, credentials_id = model_values(body)
-    key = (credentials_id or "", shared_brand(values["telematics_brand"]))
+    key = (credentials_id or "", shared_brand_id(values["telematics_brand"]))
     if credentials_id is not None and key not in known:
         known[key] = referenced(request, credentials_id, f"{prefix}credentials_id", brand=key[1])
     return {**values, "credential": known.get(key), "password": password}
 
 
-def shared_brand(text: str) -> str:
+def shared_brand_id(text: str) -> str:
     """The id of a brand with shared credentials, else "": the rules of `Vehicle` report the others."""
     try:
         brand = find(text)
