@@ -50,7 +50,7 @@ def description(api: NinjaAPI) -> dict[str, Any]:
                 # A generated client would send the default, and so change a field that its user did not set.
                 field.pop("default", None)
         paths = sorted(document["paths"].items(), key=lambda item: "/imports" in item[0])  # imports come last
-        document["paths"] = {TOKEN_PATH: {"post": _token()}, **dict(paths)}
+        document["paths"] = {TOKEN_PATH: {"post": _token_operation()}, **dict(paths)}
         document["info"]["description"] = ABOUT
         document["servers"] = [{"url": "/"}]
         document["components"]["schemas"] |= _SCHEMAS
@@ -82,7 +82,7 @@ def _finish(operation: dict[str, Any]) -> None:
             answer["content"] = {extra["gives"]: {"schema": {"type": "string"}, "example": extra["returns"]}}
         answer["headers"] = _header_references(["ETag"] if extra["etag"] else [])
         if extra["links"]:
-            # A linked operation takes the parameters of this one's path too, such as a brand.
+            # A linked operation takes the parameters of this operation's path as well.
             path = [parameter["name"] for parameter in operation["parameters"] if parameter.get("in") == "path"]
             parameters = {"id": "$response.body#/id", **{name: f"$request.path.{name}" for name in path}}
             answer["links"] = {name: {"operationId": name, "parameters": parameters} for name in extra["links"]}
@@ -120,7 +120,7 @@ def _example(problem: Problem) -> dict[str, Any]:
     return {"value": value | {"detail": str(problem.meaning), "flow_id": FLOW_ID}}
 
 
-def _token() -> dict[str, Any]:
+def _token_operation() -> dict[str, Any]:
     def form(required: list[str], **properties: Any) -> dict[str, Any]:
         return {"type": "object", "properties": properties, "required": required}
 
@@ -223,7 +223,7 @@ _HEADERS = {
     "X-Rate-Limit-Remaining": _header("Requests that are left in this minute.", "integer"),
     "X-Rate-Limit-Reset": _header("When the minute ends, in seconds since the epoch.", "integer"),
     "Retry-After": _header("Seconds to wait.", "integer"),
-    "ETag": _header("The version, for If-Match. Checking or using a credential does not change it."),
+    "ETag": _header("The version, for If-Match. A check or a use makes no new one."),
 }
 _HEADER_PARAMETERS = {
     "If-Match": {
