@@ -1,4 +1,4 @@
-"""Adds an API client to a fleet and prints its id and secret."""
+"""Add an API client to a fleet and print its id and secret."""
 
 from argparse import ArgumentTypeError
 from datetime import date
