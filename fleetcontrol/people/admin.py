@@ -13,7 +13,8 @@ from django.db import models
 from django.http import HttpRequest, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
-from django.utils.html import format_html
+from django.utils.html import format_html_join
+from django.utils.text import capfirst
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
@@ -100,21 +101,19 @@ class FleetAdmin(VerbAdmin):
 
     @admin.display(description=_("in this fleet"))
     def belonging(self, fleet: Fleet) -> str:
-        """Links to the fleet's rows."""
-        links = {
-            _("Members"): "people_membership",
-            _("OEM credentials"): "credentials_credential",
-            _("Vehicles"): "vehicles_vehicle",
-            _("API clients"): "api_apiclient",
-            _("Audit events"): "audit_auditevent",
-        }
+        """Links to the fleet's rows in every list that can be filtered by fleet."""
         if fleet._state.adding:
             return "–"
-        parts = [
-            format_html('<a href="{}?fleet={}">{}</a>', reverse(f"admin:{name}_changelist"), fleet.pk, words)
-            for words, name in links.items()
+        options = [
+            model._meta
+            for model, site in self.admin_site._registry.items()
+            if any(isinstance(one, type) and issubclass(one, FleetFilter) for one in site.list_filter)
         ]
-        return format_html(" · ".join("{}" for _part in parts), *parts)
+        links = [
+            (reverse(f"admin:{one.app_label}_{one.model_name}_changelist"), fleet.pk, capfirst(one.verbose_name_plural))
+            for one in options
+        ]
+        return format_html_join(" · ", '<a href="{}?fleet={}">{}</a>', links)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Never: a fleet is deleted in its settings, where its name must be typed."""

@@ -10,10 +10,11 @@ class PeopleConfig(AppConfig):
     def ready(self) -> None:
         from fleetcontrol.audit import words
         from fleetcontrol.duties import register
-        from fleetcontrol.people import duties, sign_in_events
+        from fleetcontrol.people import duties, owned, sign_in_events
         from fleetcontrol.people.models import Role
 
         sign_in_events.connect()
+        owned.register("memberships")
         register(duties.forget_sessions)
         words.register(
             phrases={

@@ -28,6 +28,7 @@ from django.utils.translation import gettext_lazy as _
 from fleetcontrol.audit.models import Actor, AuditEvent
 from fleetcontrol.db import rules
 from fleetcontrol.db.ids import new_id
+from fleetcontrol.people.owned import in_order_of_deletion
 
 VALID_FOR = timedelta(days=7)
 _INVITATION_SALT = "fleetcontrol.invitation"
@@ -118,11 +119,6 @@ class Fleet(models.Model):
         User, through="Membership", related_name="fleets"
     )
 
-    owned: ClassVar[list[str]] = ["memberships"]
-    """The relations whose rows are deleted with the fleet, last first. An app adds its own when it is ready, so what
-    comes later may protect what came before it: vehicles protect credentials.
-    """
-
     class Meta:
         verbose_name = _("fleet")
         verbose_name_plural = _("fleets")
@@ -174,14 +170,14 @@ class Fleet(models.Model):
         return Membership.add(fleet=self, user=user, role=role, actor=actor)
 
     def remove(self, *, actor: Actor) -> None:
-        """Delete the fleet with its vehicles, credentials, clients and members. Its audit trail stays."""
+        """Delete the fleet with all that it owns, see `fleetcontrol.people.owned`. Its audit trail stays."""
         with transaction.atomic():
             fleet = Fleet.objects.select_for_update().get(pk=self.pk)
             counts = {}
-            for name in reversed(Fleet.owned):
-                relation = getattr(fleet, name)
-                counts[name] = [relation.count(), 0]
-                relation.all().delete()
+            for owned in in_order_of_deletion():
+                rows = owned.rows_of(fleet)
+                counts[owned.relation] = [rows.count(), 0]
+                rows.delete()
             AuditEvent.record(fleet, actor, "fleet.remove", fleet, counts)
             fleet.delete()
 

@@ -12,6 +12,7 @@ from fleetcontrol.audit.models import actor_of
 from fleetcontrol.people.access import FleetRequest, fleet_view, fresh_sign_in, has_second_factor
 from fleetcontrol.people.forms import FleetForm, FleetRemoveForm, NewFleetForm
 from fleetcontrol.people.models import Fleet, Role, User
+from fleetcontrol.people.owned import in_order_of_deletion
 
 
 @fleet_view(Role.ADMINISTRATOR)
@@ -38,8 +39,8 @@ def remove(request: FleetRequest) -> HttpResponse:
         request.fleet.remove(actor=request.actor)
         messages.success(request, _("The fleet %(name)s is deleted.") % {"name": name})
         return redirect("fleetcontrol:home")
-    counts = {"vehicles": request.fleet.vehicles.count(), "credentials": request.fleet.credentials.count()}
-    context = {"form": form, **counts}
+    counts = [(owned.label, owned.rows_of(request.fleet).count()) for owned in in_order_of_deletion() if owned.label]
+    context = {"form": form, "counts": counts}
     return render(request, "people/fleets/remove.html", context, status=422 if form.is_bound else 200)
 
 
