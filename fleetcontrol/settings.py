@@ -129,11 +129,11 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "fleetcontrol.people.middleware.LanguageMiddleware",
-    "fleetcontrol.pages.once.KeepInputMiddleware",
+    "fleetcontrol.pages.kept_input.KeptInputMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "fleetcontrol.people.middleware.LastSeenMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
-    "fleetcontrol.pages.once.OnceMiddleware",
+    "fleetcontrol.pages.resubmission.ResubmissionMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
 ]

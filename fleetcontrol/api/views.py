@@ -13,7 +13,7 @@ from django.views.decorators.cache import never_cache
 
 from fleetcontrol.api.forms import AddForm, ChangeForm, ReplaceForm
 from fleetcontrol.api.models import ApiClient
-from fleetcontrol.pages.once import kept
+from fleetcontrol.pages.kept_input import kept_input
 from fleetcontrol.people.access import FleetRequest, fleet_view, fresh_sign_in
 from fleetcontrol.people.models import Role
 
@@ -30,7 +30,7 @@ def index(request: FleetRequest) -> HttpResponse:
 @never_cache
 def add(request: FleetRequest) -> HttpResponse:
     """The answer to the form shows the secret: sent again it is not done again, so a reload does not show it again."""
-    form = AddForm(request.POST or None, initial=kept(request))
+    form = AddForm(request.POST or None, initial=kept_input(request))
     if request.method == "POST" and form.is_valid():
         chosen = form.cleaned_data
         try:
