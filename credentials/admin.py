@@ -16,7 +16,7 @@ from credentials.forms import form_field
 from credentials.models import Credential, CredentialInUse
 from credentials.oem.sign_in import Outcome
 from fleetcontrol.audit.models import actor_of
-from fleetcontrol.pages.admin_site import VerbAdmin, VerbForm
+from fleetcontrol.pages.admin_site import VerbAdmin, VerbModelForm
 from fleetcontrol.people.admin import FleetFilter, first_step
 from fleetcontrol.people.models import Fleet
 
@@ -28,7 +28,7 @@ FACTS = (
 )  # fmt: skip
 
 
-class CredentialForm(VerbForm):
+class CredentialForm(VerbModelForm):
     """With the fields of one brand: all of them for a new credential, else only the secret ones, to replace it."""
 
     fleet: ClassVar[Fleet]

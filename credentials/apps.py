@@ -35,7 +35,7 @@ class CredentialsConfig(AppConfig):
                 "webhook.set_up": _("set up the webhook %(target)s"),
                 "webhook.remove": _("removed the webhook %(target)s"),
             },
-            telling={
+            value_fields={
                 "credential.rotate": "version",
                 "credential.revert": "version",
             },

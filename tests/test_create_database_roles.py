@@ -12,7 +12,7 @@ from django.urls import reverse
 from psycopg.errors import InsufficientPrivilege
 
 from credentials.models import Credential
-from fleetcontrol.audit.chain import seal_events
+from fleetcontrol.audit.chain import extend_chain
 from fleetcontrol.audit.models import AuditEvent
 from fleetcontrol.people.models import Fleet, Membership, Role, User
 from tests import factory
@@ -36,7 +36,7 @@ def role(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 def alice(role: str) -> User:
     fleet = factory.a_fleet()
     factory.a_credential(fleet, name="BMW Germany")
-    seal_events()
+    extend_chain()
     return factory.a_member(fleet, Role.ADMINISTRATOR, name="Alice")
 
 

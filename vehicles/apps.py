@@ -22,7 +22,7 @@ class VehiclesConfig(AppConfig):
                 "vehicle.remove": _("removed the vehicle %(target)s"),
                 "vehicle.release": _("took the unit password of %(target)s"),
             },
-            telling={
+            value_fields={
                 "vehicle.move": "credential",
             },
             areas={

@@ -54,7 +54,7 @@ class CappedPaginator(Paginator[Any]):
         return min(capped_count(rows), CAP) if isinstance(rows, models.QuerySet) else len(rows)
 
 
-class VerbForm(forms.ModelForm[Any]):
+class VerbModelForm(forms.ModelForm[Any]):
     """Checked by the verb itself, which runs as the last step of validation; the admin's transaction holds it.
 
     That way a rule stands in one place, and what only the database sees becomes an error at its field too.

@@ -36,7 +36,7 @@ class PeopleConfig(AppConfig):
                 "access.refuse": _("was refused the page %(target)s, which needs the role %(after)s"),
                 "fleet.remove": _("deleted the fleet %(target)s"),
             },
-            telling={
+            value_fields={
                 "member.add": "role",
                 "member.change": "role",
                 "invitation.add": "role",

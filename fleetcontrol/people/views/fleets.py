@@ -1,4 +1,4 @@
-"""A fleet's own pages: a new fleet, its settings, its end."""
+"""Pages of a fleet: add one, change its settings, delete it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def change(request: FleetRequest) -> HttpResponse:
 @fleet_view(Role.ADMINISTRATOR)
 @fresh_sign_in
 def remove(request: FleetRequest) -> HttpResponse:
-    """Delete the fleet, after its name was typed."""
+    """Delete the fleet once its name has been typed."""
     form = FleetRemoveForm(request.POST or None, fleet=request.fleet)
     if request.method == "POST" and form.is_valid():
         name = request.fleet.name
@@ -45,7 +45,7 @@ def remove(request: FleetRequest) -> HttpResponse:
 
 
 def add(request: HttpRequest) -> HttpResponse:
-    """A new fleet, by superusers; they become its first administrator and invite others."""
+    """Let a superuser create a fleet, become its first administrator and invite others."""
     user = request.user
     if not isinstance(user, User) or not user.is_superuser:
         raise Http404
