@@ -119,9 +119,9 @@ class CredentialAdmin(VerbAdmin):
             found = found.filter(fleet=fleet if fleet.isdigit() else None, brand=request.GET.get("brand", ""))
         return found, distinct
 
-    def obstacles(self, found: Iterable[Any]) -> list[str]:
+    def obstacles(self, chosen: Iterable[Any]) -> list[str]:
         sentences = []
-        for credential in found:
+        for credential in chosen:
             if count := credential.vehicles.count():
                 words = ngettext(
                     "%(credential)s can’t be deleted: %(count)d vehicle uses it (%(names)s).",

@@ -104,7 +104,7 @@ class User(AbstractBaseUser, PermissionsMixin):
 
 
 class Fleet(models.Model):
-    """An operator's fleet. Credentials, vehicles and API clients belong to one fleet and are invisible to all others."""
+    """An operator's fleet. Credentials, vehicles and API clients belong to one fleet; all others cannot see them."""
 
     name = models.CharField(_("name"), max_length=100)
     slug = models.SlugField(_("short name in addresses"), max_length=50)
