@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""FleetControl's command line. The syntax stays old, so that an old Python can still read the sentence below."""
+"""FleetControl's command line. Its syntax stays old so that an old Python gets as far as the sentence below."""
 
 import os
 import sys
@@ -14,7 +14,7 @@ if sys.version_info < (3, 12):  # noqa: UP036 - this is the check itself
 def main():  # type: ignore[no-untyped-def]  # an annotation would be new syntax to an old Python
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "fleetcontrol.settings")
     if sys.argv[1:2] == ["quickstart"]:
-        os.environ.setdefault("MAKE_KEYS", "true")  # settings.py reads it
+        os.environ.setdefault("MAKE_KEYS", "true")  # read by settings.py
     try:
         from django.core.management import execute_from_command_line
     except ImportError:
@@ -28,7 +28,7 @@ def main():  # type: ignore[no-untyped-def]  # an annotation would be new syntax
 
     try:
         execute_from_command_line(sys.argv)
-    except ImproperlyConfigured as error:  # what settings.py found missing or wrong, in one sentence
+    except ImproperlyConfigured as error:  # a missing or wrong setting, as one sentence
         sys.exit(str(error))
     except InconsistentMigrationHistory:
         sys.exit(

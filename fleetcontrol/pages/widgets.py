@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class SecretInput(PasswordInput):
-    """A secret of an OEM, with Show and Hide. It is never sent back to the browser, and the browser does not store it."""
+    """A secret of an OEM, with Show and Hide. It is never sent back to the browser, which does not store it."""
 
     holds_secret = True  # so templates/shared/form_safety.html leaves it out
 
