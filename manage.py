@@ -23,14 +23,18 @@ def main():  # type: ignore[no-untyped-def]  # an annotation would be new syntax
             "it makes .venv, then use .venv/bin/python manage.py …"
         )
     from django.core.exceptions import ImproperlyConfigured
-    from django.db import OperationalError, ProgrammingError
+    from django.db import OperationalError, ProgrammingError, connection
     from django.db.migrations.exceptions import InconsistentMigrationHistory
+    from django.db.migrations.recorder import MigrationRecorder
 
     try:
         execute_from_command_line(sys.argv)
     except ImproperlyConfigured as error:  # a missing or wrong setting, as one sentence
         sys.exit(str(error))
     except InconsistentMigrationHistory:
+        # Until the first release, every table belonged to one app, "fleetcontrol", which has no migrations any more.
+        if "fleetcontrol" not in dict(MigrationRecorder(connection).applied_migrations()):
+            raise
         sys.exit(
             "This database was made by a FleetControl before its first release, and its tables cannot be taken over. "
             "To begin anew, delete the folder var/ and, if you started it as root, the folder that var/postgres/data "
