@@ -33,7 +33,7 @@ def main():  # type: ignore[no-untyped-def]  # an annotation would be new syntax
         sys.exit(str(error))
     except InconsistentMigrationHistory:
         # Until the first release, every table belonged to one app, "fleetcontrol", which has no migrations any more.
-        if "fleetcontrol" not in dict(MigrationRecorder(connection).applied_migrations()):
+        if "fleetcontrol" not in {app for app, _name in MigrationRecorder(connection).applied_migrations()}:
             raise
         sys.exit(
             "This database was made by a FleetControl before its first release, and its tables cannot be taken over. "
