@@ -1,4 +1,4 @@
-"""Prove that the audit trail is whole, or name what is not."""
+"""`manage.py verify_audit`: prove that the audit trail is complete, or name what differs."""
 
 from typing import Any
 

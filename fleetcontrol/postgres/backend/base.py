@@ -11,7 +11,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db.backends.postgresql import base, client
 from django.utils.functional import cached_property
 
-from fleetcontrol.postgres import server
+from fleetcontrol.postgres import home, server
 
 
 def start(settings_dict: dict[str, Any]) -> None:
@@ -41,4 +41,4 @@ class DatabaseWrapper(base.DatabaseWrapper):
     @cached_property
     def pg_version(self) -> int:
         """The version that the wheel brings. Django's system checks ask for it; asking the server would start it."""
-        return int(server.MAJOR) * 10_000
+        return int(home.MAJOR) * 10_000
