@@ -14,6 +14,7 @@ from psycopg.errors import InsufficientPrivilege
 from credentials.models import Credential
 from fleetcontrol.audit.chain import extend_chain
 from fleetcontrol.audit.models import AuditEvent
+from fleetcontrol.management.commands.create_database_roles import RIGHTS, tables
 from fleetcontrol.people.models import Fleet, Membership, Role, User
 from tests import factory
 from tests.conftest import signed_in
@@ -120,6 +121,14 @@ def test_a_dry_run_prints_the_sql_and_changes_nothing(db: None) -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM pg_roles WHERE rolname = 'nobody_yet'")
         assert cursor.fetchone() == (0,)
+
+
+def test_every_table_with_fewer_rights_exists(db: None) -> None:
+    assert RIGHTS.keys() <= set(connection.introspection.table_names())
+
+
+def test_every_table_is_granted(db: None) -> None:
+    assert tables() == set(connection.introspection.table_names())
 
 
 def test_running_it_again_is_fine(role: str) -> None:
