@@ -1,8 +1,8 @@
-"""Sealing: a secret goes in encrypted together with its owner's id, and opens only for that owner.
+"""Sealing: encrypt a secret together with its owner's id, so that it opens only for that owner.
 
-Encryption is django-fernet-fields' (AES-128-CBC with HMAC-SHA256, keys in FERNET_KEYS, newest first). Two things are
-added: the owner's id inside the ciphertext, so that one copied to another row is refused; and a column that is read
-as a closed `Sealed`, so that a list never decrypts and a wrong key breaks one operation and not a page.
+django-fernet-fields encrypts (AES-128-CBC with HMAC-SHA256, keys in FERNET_KEYS, newest first). This module adds two
+things. The ciphertext contains the owner's id, so a ciphertext copied to another row does not open there. And a sealed
+column reads as a closed `Sealed`, so lists never decrypt, and a wrong key breaks one operation instead of a page.
 """
 
 import hmac
@@ -17,14 +17,17 @@ from django.utils.translation import gettext_lazy as _
 from fernet_fields.hkdf import derive_fernet_key
 
 _SEPARATOR = "\x00"
+_CANNOT_BE_OPENED = _(
+    "This secret cannot be opened with the keys in FERNET_KEYS. Add the key it was sealed with, or replace the secret."
+)
 
 
 class SealError(Exception):
-    """A sealed secret cannot be opened; the message is a sentence for people and holds nothing of the secret."""
+    """A sealed secret cannot be opened. The message is a sentence for people and contains nothing of the secret."""
 
 
 class Sealed:
-    """A ciphertext. Shows nothing of itself; `open` is the only way in."""
+    """A ciphertext. It shows nothing of itself; only `open` and `open_bytes` decrypt it."""
 
     __slots__ = ("token",)
 
@@ -42,21 +45,23 @@ class Sealed:
         Raises SealError when no key of FERNET_KEYS opens it, or when it was sealed for another owner.
         """
         try:
-            plain = fernet().decrypt(self.token).decode()
-        except (InvalidToken, UnicodeDecodeError):
-            raise SealError(
-                _(
-                    "This secret cannot be opened with the keys in FERNET_KEYS. "
-                    "Add the key it was sealed with, or replace the secret."
-                )
-            ) from None
-        found, _separator, text = plain.partition(_SEPARATOR)
-        if not hmac.compare_digest(found.encode(), owner.encode()):
-            raise SealError(_("This secret was sealed for something else and was copied here. Replace the secret."))
-        return text
+            return self.open_bytes(owner).decode()
+        except UnicodeDecodeError:
+            raise SealError(_CANNOT_BE_OPENED) from None
 
-    def fits(self) -> bool:
-        """Whether one of today's keys opens it, whoever the owner is."""
+    def open_bytes(self, owner: str) -> bytes:
+        """The bytes that were sealed for this owner. Raises SealError as `open` does."""
+        try:
+            plain = fernet().decrypt(self.token)
+        except InvalidToken:
+            raise SealError(_CANNOT_BE_OPENED) from None
+        found, _separator, data = plain.partition(_SEPARATOR.encode())
+        if not hmac.compare_digest(found, owner.encode()):
+            raise SealError(_("This secret was sealed for something else and was copied here. Replace the secret."))
+        return data
+
+    def can_be_opened(self) -> bool:
+        """Whether one of the keys in FERNET_KEYS opens it, whoever the owner is."""
         try:
             fernet().decrypt(self.token)
         except InvalidToken:
@@ -66,16 +71,21 @@ class Sealed:
 
 def seal(text: str, owner: str) -> Sealed:
     """Encrypt a text for one owner, such as "vehicle:01F62857KMPG2NE2GK1W2N3QYS"."""
-    return Sealed(fernet().encrypt(f"{owner}{_SEPARATOR}{text}".encode()))
+    return seal_bytes(text.encode(), owner)
+
+
+def seal_bytes(data: bytes, owner: str) -> Sealed:
+    """Encrypt bytes for one owner, such as a piece of a file."""
+    return Sealed(fernet().encrypt(f"{owner}{_SEPARATOR}".encode() + data))
 
 
 def fernet(*, newest_only: bool = False) -> MultiFernet:
-    """The cipher of today's FERNET_KEYS; looked up each time, because tests and key rotation change them."""
+    """The cipher for FERNET_KEYS. Read the setting each time, because tests and key rotation change it."""
     return _fernet(tuple(settings.FERNET_KEYS[:1] if newest_only else settings.FERNET_KEYS))
 
 
 def sealed_columns() -> list[tuple[type[models.Model], str]]:
-    """Every column that holds sealed values, as (model, field name): found by looking, so that none is forgotten."""
+    """Every column of sealed values, as (model, field name). Ask the models, so that no list can miss one."""
     return [
         (model, field.name)
         for model in apps.get_models()
@@ -85,19 +95,17 @@ def sealed_columns() -> list[tuple[type[models.Model], str]]:
 
 
 def keys_fit() -> bool:
-    """Whether FERNET_KEYS opens what was sealed last in every column; true for a database without secrets."""
+    """Whether FERNET_KEYS opens the newest value of every sealed column. True for a database without secrets."""
     for model, name in sealed_columns():
-        newest = (
-            model._default_manager.filter(**{f"{name}__isnull": False}).order_by("-pk").values_list(name, flat=True)
-        )
-        sealed = newest.first()
-        if sealed is not None and not sealed.fits():
+        rows = model._default_manager.filter(**{f"{name}__isnull": False})
+        newest = rows.order_by("-pk").values_list(name, flat=True).first()
+        if newest is not None and not newest.can_be_opened():
             return False
     return True
 
 
 def fingerprint(value: str, scope: str) -> str:
-    """A keyed digest (64 hex digits) that is equal for equal secrets of one scope, a fleet, and tells nothing else."""
+    """A keyed digest (64 hex digits), equal for equal secrets in one scope, such as a fleet, and telling no more."""
     message = f"{scope}{_SEPARATOR}{value}".encode()
     return hmac.digest(settings.FINGERPRINT_KEY.encode(), message, "sha256").hex()
 
@@ -111,7 +119,7 @@ else:
 
 
 class SealedTextField(EncryptedTextField):
-    """An encrypted column that is read and written as `Sealed`; what is not sealed is refused."""
+    """An encrypted column that reads and writes `Sealed` values and refuses any other."""
 
     def get_db_prep_save(self, value: Any, connection: Any) -> Any:
         if value is None:

@@ -44,7 +44,7 @@ FLEET_PAGES = [
     Page("credentials:find_secret", M, 200, 422),
     Page("credentials:webhook", A, 200, 200),
     Page("credentials:revert", M, 302, 302, "credential"),
-    Page("credentials:check", M, 302, 302, "credential"),
+    Page("credentials:verify", M, 302, 302, "credential"),
     Page("credentials:move", M, 302, 302, "credential"),
     Page("vehicles:index", V, 200, 405),
     Page("vehicles:export", V, 200, 200),
@@ -109,7 +109,7 @@ def addresses(fleet: Fleet, vera: User, bob: User, alice: User, charlie: User) -
     credential = factory.a_credential(fleet)
     vehicle = factory.a_vehicle(fleet, credential)
     run = ImportRun.objects.create(fleet=fleet, kind="vehicle", size=0, stage="cancelled")
-    run.keep("refused", [b"name"])
+    run.store("refused", [b"name"])
     client, _secret = ApiClient.add(fleet=fleet, actor=factory.TEST, name="ERP", permissions=["vehicles"])
     invitation = Invitation.objects.create(fleet=fleet, email="new@example.com", role=V)
     return {

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from fleetcontrol.imports import views as views
+from fleetcontrol.imports import views
 
 app_name = "imports"
 urlpatterns = [

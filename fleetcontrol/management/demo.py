@@ -18,12 +18,13 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from django.contrib.auth.hashers import make_password
 from django.db import transaction
 
-from credentials.models import CHECK_FIELDS, SILENT_TIMES, Credential
-from credentials.oem.sign_in import Outcome, Verdict
+from credentials.models import SILENT_TIMES, VERDICT_FIELDS, Credential
+from credentials.oem.verdict import Outcome, Verdict
 from fleetcontrol.audit.models import Actor, AuditEvent
 from fleetcontrol.people.accounts import new_person
 from fleetcontrol.people.models import Fleet, Membership, Role, User
 from vehicles.models import OperationStatus, Vehicle
+from vehicles.vin import check_digit
 
 PEOPLE = {"Alice": Role.ADMINISTRATOR, "Bob": Role.MANAGER, "Vera": Role.VIEWER}
 DOMAIN = "demo.example"
@@ -142,10 +143,10 @@ def _settle(credential: Credential, actor: Actor, code: str) -> None:
     """Record what a check would have found, without asking the OEM."""
     before = credential.status
     for _time in range(SILENT_TIMES if VERDICTS[code] is Outcome.NO_ANSWER else 1):
-        credential.settle(Verdict(VERDICTS[code], credential.oem, code))
-    credential.save(update_fields=CHECK_FIELDS)
+        credential.apply_verdict(Verdict(VERDICTS[code], credential.oem, code))
+    credential.save(update_fields=VERDICT_FIELDS)
     changes = {"status": [before, credential.status], "reason": [None, code]}
-    AuditEvent.record(credential.fleet, actor, "credential.check", credential, changes)
+    AuditEvent.record(credential.fleet, actor, "credential.verify", credential, changes)
 
 
 def _vehicles(batch: Batch, numbers: Iterator[int]) -> Iterator[dict[str, Any]]:
@@ -181,17 +182,10 @@ def _unit(brand: str, number: int) -> str:
     return ""
 
 
-_LETTERS_AND_DIGITS = "ABCDEFGHJKLMNPRSTUVWXYZ0123456789"
-_VALUES = [1, 2, 3, 4, 5, 6, 7, 8, 1, 2, 3, 4, 5, 7, 9, 2, 3, 4, 5, 6, 7, 8, 9, *range(10)]
-_VALUE = dict(zip(_LETTERS_AND_DIGITS, _VALUES, strict=True))
-_WEIGHTS = (8, 7, 6, 5, 4, 3, 2, 10, 0, 9, 8, 7, 6, 5, 4, 3, 2)
-
-
 def vin(start: str, year: int, number: int) -> str:
     """A VIN that starts with these eight characters, with its model year (2010 to 2030) and check digit (ISO 3779)."""
     without = f"{start}0{'ABCDEFGHJKLMNPRSTVWXY'[year - 2010]}N{number:06}"
-    rest = sum(_VALUE[letter] * weight for letter, weight in zip(without, _WEIGHTS, strict=True)) % 11
-    return f"{start}{'0123456789X'[rest]}{without[9:]}"
+    return f"{start}{check_digit(without)}{without[9:]}"
 
 
 def _certificate(days: int) -> dict[str, str]:
