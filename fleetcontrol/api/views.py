@@ -14,7 +14,7 @@ from django.views.decorators.cache import never_cache
 from fleetcontrol.api.forms import AddForm, ChangeForm, ReplaceForm
 from fleetcontrol.api.models import ApiClient
 from fleetcontrol.api.problems import by_field
-from fleetcontrol.pages.once import kept
+from fleetcontrol.pages.kept_input import kept_input
 from fleetcontrol.people.access import FleetRequest, fleet_view, fresh_sign_in
 from fleetcontrol.people.models import Role
 
@@ -31,7 +31,7 @@ def index(request: FleetRequest) -> HttpResponse:
 @never_cache
 def add(request: FleetRequest) -> HttpResponse:
     """Show the secret in the answer to the form. A reload sends the form again, which neither adds nor shows again."""
-    form = AddForm(request.POST or None, initial=kept(request))
+    form = AddForm(request.POST or None, initial=kept_input(request))
     if request.method == "POST" and form.is_valid():
         chosen = form.cleaned_data
         try:
