@@ -139,7 +139,6 @@ TEMPLATES = [
                 "django.contrib.messages.context_processors.messages",
                 "fleetcontrol.context.frame",
             ],
-            "libraries": {"lucide": "fleetcontrol.templatetags.icons"},
         },
     }
 ]
@@ -174,7 +173,6 @@ if FLEETCONTROL_DEMO_OEM:
 AUTH_USER_MODEL = "fleetcontrol.User"
 SILENCED_SYSTEM_CHECKS = [
     "auth.W004",  # emails are unique without regard to case: user_email_unique
-    "templates.W003",  # fleetcontrol.templatetags.icons stands in the place of lucide's own library on purpose
 ]
 AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
 PASSWORD_HASHERS = [
