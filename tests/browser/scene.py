@@ -66,20 +66,20 @@ class Scene:
     def value(self, name: str, parameter: str) -> str:
         """What stands in the address of the page `name` for `parameter`."""
         namespace = name.partition(":")[0]
-        if parameter in ("id", namespace.rstrip("s")):
+        if parameter != "fleet" and parameter in ("id", namespace.rstrip("s")):
             an_import = self.done_import if name == "imports:report" else self.checked_import
             return {
                 "credentials": self.used.pk,
                 "vehicles": self.vehicle.pk,
                 "imports": an_import.split("/")[4],
-                "fleetcontrol": str(self.api_client.client_id),
+                "clients": str(self.api_client.client_id),
             }[namespace]
         if parameter == "pk":
             return self.invitation.pk if "invitation" in name else str(self.fleet.memberships.get(user=self.bob).pk)
         known = {
             "fleet": self.fleet.slug,
             "brand": "mercedes-benz",
-            "kind": "csv" if "audit" in name else "vehicle",
+            "kind": "csv" if name.startswith("history") else "vehicle",
             "name": "validation-error",
             "token": self.invitation.link.rstrip("/").rpartition("/")[2],
         }
