@@ -15,8 +15,8 @@ from pytest_django.fixtures import Settings
 from credentials.oem.demo import DemoOem
 from fleetcontrol.people.models import Fleet, Role, User
 from fleetcontrol.web.session_cookie import cookie_of, session_key_of
-from tests import factory
-from tests.oem import play
+from tests.support import factory
+from tests.support.oem import play
 
 
 @pytest.fixture(scope="session")

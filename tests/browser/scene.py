@@ -12,9 +12,10 @@ from django.utils import timezone
 from credentials.models import Credential, Status
 from fleetcontrol.api.models import ApiClient
 from fleetcontrol.people.models import Fleet, Invitation, Role, User
-from tests import factory, test_import_pages
 from tests.browser.pages import patterns
 from tests.conftest import signed_in
+from tests.imports import test_pages as import_pages
+from tests.support import factory
 
 # Only the API and the background work set a status by themselves; here it is written into the row.
 STATUSES = [Status.WORKING, Status.REJECTED, Status.UNREACHABLE, Status.UNCHECKED]
@@ -60,7 +61,7 @@ class Scene:
         file = SimpleUploadedFile("fuhrpark-november.csv", text.encode())
         answer = self.client.post(f"/f/{self.fleet.slug}/imports/add/", {"kind": "vehicle", "file": file}, follow=True)
         page = answer.redirect_chain[-1][0]
-        chosen = test_import_pages.chosen(self.client, page, same_telematics_brand="CLOUDBOXX")
+        chosen = import_pages.chosen(self.client, page, same_telematics_brand="CLOUDBOXX")
         return str(self.client.post(page, chosen, follow=True).redirect_chain[-1][0])
 
     def value(self, name: str, parameter: str) -> str:

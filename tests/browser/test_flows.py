@@ -9,8 +9,8 @@ from playwright.sync_api import expect
 
 from fleetcontrol.api.models import ApiClient
 from fleetcontrol.people.models import Fleet, User
-from tests import factory
 from tests.browser.conftest import Opener
+from tests.support import factory
 from vehicles.models import Vehicle
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -8,8 +8,8 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from fleetcontrol.people.models import Fleet, User
-from tests import factory
 from tests.browser.conftest import Opener
+from tests.support import factory
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

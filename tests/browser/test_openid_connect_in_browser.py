@@ -6,7 +6,7 @@ from pytest_django.fixtures import Settings
 
 from fleetcontrol.people.models import Fleet, User
 from tests.browser.conftest import Opener
-from tests.oidc import CLIENT_ID, CLIENT_SECRET, provider
+from tests.support.oidc import CLIENT_ID, CLIENT_SECRET, provider
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
