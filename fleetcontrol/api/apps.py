@@ -5,7 +5,7 @@ from django.utils.translation import gettext_lazy as _
 class ApiConfig(AppConfig):
     name = "fleetcontrol.api"
     label = "api"
-    verbose_name = _("API")
+    verbose_name = "API"
 
     def ready(self) -> None:
         from fleetcontrol.api import duties

@@ -5,7 +5,7 @@ from django.utils.translation import gettext_lazy as _
 class AuditConfig(AppConfig):
     name = "fleetcontrol.audit"
     label = "audit"
-    verbose_name = _("Audit trail")
+    verbose_name = _("Audit history")
 
     def ready(self) -> None:
         from fleetcontrol.audit import duties, words

@@ -1,135 +1,243 @@
-/* What makes the pages quicker. Every page works without this file; words come from data attributes, so that they are
-   translated where all others are. */
+/*
+ * What makes pages quicker to use. Every page works without this file. Its texts come from data attributes of the
+ * templates, where gettext translates them.
+ */
 "use strict";
 
-const find = (selector, within = document) => within.querySelector(selector);
-const all = (selector, within = document) => [...within.querySelectorAll(selector)];
-const inField = (element) => element.closest("input, select, textarea, [contenteditable]");
+const find = (selector, root = document) => root.querySelector(selector);
+const findAll = (selector, root = document) => [...root.querySelectorAll(selector)];
 
-/* After an error the reader starts at the summary or the alert. */
+/* Start reading at the error summary or the alert, if the page has one. */
 find("[data-focus]")?.focus();
 
-/* Says something to screen readers without moving the focus. */
-let speaking;
-function say(words, wait = 0) {
-  clearTimeout(speaking);
-  speaking = setTimeout(() => { const live = find("#live"); if (live) live.textContent = words; }, wait);
+/* Announcements: tell screen readers something without moving the focus. */
+
+let announcement;
+
+function announce(text, delay = 0) {
+  clearTimeout(announcement);
+  announcement = setTimeout(() => {
+    const region = find("#live");
+    if (region) region.textContent = text;
+  }, delay);
 }
 
-/* Buttons that only mean something with script are sent hidden. */
-const wake = (root) => all("[data-script]", root).forEach((element) => { element.hidden = false; });
-wake(document);
+/* Controls that only work with a script arrive hidden. */
+
+function showScriptedControls() {
+  findAll("[data-script]").forEach((control) => {
+    control.hidden = false;
+  });
+}
+
+showScriptedControls();
+
+/* Buttons that act on the page itself */
 
 document.addEventListener("click", (event) => {
   const target = event.target.closest("[data-reveal], [data-copy], [data-dialog], [data-close], [data-pick-all]");
   if (!target) return;
   const { dataset } = target;
-  if ("reveal" in dataset) reveal(target);
+  if ("reveal" in dataset) showSecret(target, target.getAttribute("aria-pressed") !== "true");
   else if ("copy" in dataset) copy(target);
-  else if ("pickAll" in dataset) all("[data-pick]").forEach((box) => { box.checked = target.checked; });
-  else if ("close" in dataset) { event.preventDefault(); target.closest("dialog").close(); }
-  else if (find(`#${dataset.dialog}`)) { event.preventDefault(); find(`#${dataset.dialog}`).showModal(); }
+  else if ("pickAll" in dataset) pickAllRows(target.checked);
+  else if ("close" in dataset) closeDialog(event, target);
+  else openDialog(event, dataset.dialog);
 });
 
-function reveal(button, shown = button.getAttribute("aria-pressed") !== "true") {
+function showSecret(button, shown) {
   find(`#${button.getAttribute("aria-controls")}`).type = shown ? "text" : "password";
   button.setAttribute("aria-pressed", shown);
   find("span", button).textContent = shown ? button.dataset.hide : button.dataset.reveal;
 }
 
 async function copy(button) {
-  const words = find("span", button) ?? button;
-  const before = (button.dataset.words ??= words.textContent);
+  const source = find(`#${button.dataset.copy}`);
+  const label = find("span", button) ?? button;
+  // A second click within two seconds must not take "Copied" for the button's own label.
+  button.dataset.label ??= label.textContent;
   try {
-    await navigator.clipboard.writeText(find(`#${button.dataset.copy}`).textContent.trim());
+    await navigator.clipboard.writeText(source.textContent.trim());
   } catch {
-    getSelection().selectAllChildren(find(`#${button.dataset.copy}`)); // no clipboard without https: select it instead
+    // Browsers have no clipboard without HTTPS: select the text, so that the person can copy it.
+    getSelection().selectAllChildren(source);
     return;
   }
-  words.textContent = button.dataset.copied;
-  say(button.dataset.copied);
-  setTimeout(() => { words.textContent = before; }, 2000);
+  label.textContent = button.dataset.copied;
+  announce(button.dataset.copied);
+  setTimeout(() => {
+    label.textContent = button.dataset.label;
+  }, 2000);
 }
 
-/* One submit is enough: the button says what happens, a second click is ignored. Leaving a changed form asks first. */
-let changed = false;
+function openDialog(event, id) {
+  const dialog = find(`#${id}`);
+  if (!dialog) return;
+  event.preventDefault();
+  dialog.showModal();
+}
+
+function closeDialog(event, button) {
+  event.preventDefault();
+  button.closest("dialog").close();
+}
+
+/* Leaving a form with unsaved changes asks first. A form that came back with errors was not saved either. */
+
+let hasUnsavedChanges = Boolean(find("form[data-guard] [aria-invalid]"));
+
+document.addEventListener("input", (event) => {
+  if (event.target.closest("form[data-guard]")) hasUnsavedChanges = true;
+});
+
+addEventListener("beforeunload", (event) => {
+  if (hasUnsavedChanges) event.preventDefault();
+});
+
+/* Forms are sent once: the button says what happens, and a second click does nothing. */
+
 document.addEventListener("submit", (event) => {
   const form = event.target;
   if (form.method !== "post" || event.defaultPrevented) return;
-  if (form.dataset.sent) { event.preventDefault(); return; }
-  form.dataset.sent = "yes";
-  changed = false;
-  all("[data-reveal]", form).forEach((button) => reveal(button, false));
-  const button = event.submitter;
-  if (button?.matches(".button")) {
-    button.dataset.words = button.innerHTML;
-    button.setAttribute("aria-busy", "true");
-    if (button.dataset.busy) { button.textContent = button.dataset.busy; say(button.dataset.busy); }
+  if (form.dataset.sent) {
+    event.preventDefault();
+    return;
   }
+  form.dataset.sent = "yes";
+  hasUnsavedChanges = false;
+  findAll("[data-reveal]", form).forEach((button) => showSecret(button, false));
+  if (event.submitter?.matches(".button")) showBusy(event.submitter);
 });
+
+function showBusy(button) {
+  button.dataset.content = button.innerHTML;
+  button.setAttribute("aria-busy", "true");
+  if (!button.dataset.busy) return;
+  button.textContent = button.dataset.busy;
+  announce(button.dataset.busy);
+}
+
+/* The Back button may bring a page back as it was left, with its forms sent and its buttons busy. */
 addEventListener("pageshow", (event) => {
   if (!event.persisted) return;
-  all("form[data-sent]").forEach((form) => delete form.dataset.sent);
-  all("[aria-busy]").forEach((button) => { button.removeAttribute("aria-busy"); button.innerHTML = button.dataset.words; });
+  findAll("form[data-sent]").forEach((form) => delete form.dataset.sent);
+  findAll("[aria-busy]").forEach((button) => {
+    button.removeAttribute("aria-busy");
+    button.innerHTML = button.dataset.content;
+  });
 });
-document.addEventListener("input", (event) => { if (event.target.closest("form[data-guard]")) changed = true; });
-addEventListener("beforeunload", (event) => { if (changed) event.preventDefault(); });
-if (find("form[data-guard] [aria-invalid]")) changed = true;
 
-/* A select that filters applies at once; the fleet switcher's search hides the fleets that do not match. */
+/* Filters apply as soon as a value is chosen. */
 document.addEventListener("change", (event) => {
   if (event.target.matches("[data-apply]")) event.target.form.requestSubmit();
-  if (event.target.matches("[data-pick]")) { const head = find("[data-pick-all]"); if (head) head.checked = all("[data-pick]").every((box) => box.checked); }
 });
+
+/* Rows are picked one by one, or all at once by the checkbox in the table's head. */
+
+document.addEventListener("change", (event) => {
+  if (event.target.matches("[data-pick]")) updatePickAll();
+});
+
+function pickAllRows(checked) {
+  findAll("[data-pick]").forEach((box) => {
+    box.checked = checked;
+  });
+}
+
+function updatePickAll() {
+  const pickAll = find("[data-pick-all]");
+  if (pickAll) pickAll.checked = findAll("[data-pick]").every((box) => box.checked);
+}
+
+/* The search of the fleet switcher hides the fleets that do not match. */
 document.addEventListener("input", (event) => {
   const list = event.target.dataset.narrows && find(`#${event.target.dataset.narrows}`);
-  if (list) all("a", list).forEach((link) => { link.hidden = !link.textContent.toLowerCase().includes(event.target.value.trim().toLowerCase()); });
+  if (!list) return;
+  const searched = event.target.value.trim().toLowerCase();
+  findAll("a", list).forEach((link) => {
+    link.hidden = !link.textContent.toLowerCase().includes(searched);
+  });
 });
 
-/* A whole VIN in the search field: the vehicle is found, and Enter opens it. */
+/* Enter after a whole VIN in a search field opens the vehicle that has it. */
 document.addEventListener("keydown", (event) => {
-  const open = event.key === "Enter" && event.target.matches("[type=search]") && find("[data-enter]");
-  if (!open || event.target.value.toUpperCase().replace(/[\s-]/g, "") !== open.dataset.enter) return;
+  if (event.key !== "Enter" || !event.target.matches("[type=search]")) return;
+  const link = find("[data-enter]");
+  const vin = event.target.value.toUpperCase().replace(/[\s-]/g, "");
+  if (!link || vin !== link.dataset.enter) return;
   event.preventDefault();
-  open.click();
+  link.click();
 });
 
-/* Menus: the first entry has the focus, arrows move. Esc and a click outside are the platform's. */
+/* Menus: opening one focuses its first entry, and arrows move. The browser closes them on Esc or a click outside. */
+
 document.addEventListener("toggle", (event) => {
-  const opened = event.target;
-  if (opened.matches?.("[popover]") && event.newState === "open") find("a, button, input:not([hidden], [type=hidden])", opened)?.focus();
+  const popover = event.target;
+  if (!popover.matches?.("[popover]") || event.newState !== "open") return;
+  find("a, button, input:not([hidden], [type=hidden])", popover)?.focus();
 }, true);
+
 document.addEventListener("keydown", (event) => {
   const menu = event.target.closest(".menu");
   const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
   if (!menu || !step) return;
   event.preventDefault();
-  const entries = all("a:not([hidden]), button", menu);
+  const entries = findAll("a:not([hidden]), button", menu);
   entries[(entries.indexOf(event.target) + step + entries.length) % entries.length].focus();
 });
 
-/* Shortcuts: / ? N and G with a letter. Off inside fields, and off altogether by the account menu. */
-let afterG = -Infinity;
+/* Shortcuts: /, ?, N, and G followed by a letter. They rest inside fields, and the account menu turns them off. */
+
+const SECOND_KEY_WITHIN = 1500; // milliseconds after G
+let timeOfG = -Infinity;
+
 document.addEventListener("keydown", (event) => {
-  if (!document.body.hasAttribute("data-shortcuts") || event.ctrlKey || event.metaKey || event.altKey) return;
-  if (inField(event.target) || find("dialog[open], :popover-open")) return;
+  if (!takesShortcut(event)) return;
   const key = event.key.toLowerCase();
-  if (key === "g") { afterG = event.timeStamp; return; }
-  const wanted = event.timeStamp - afterG < 1500 ? `g${key}` : key;
-  afterG = -Infinity;
-  const target = find(`[data-key="${CSS.escape(wanted)}"]`);
-  if (wanted === "?") find("#shortcuts")?.showModal();
-  else if (!target) return;
-  else if (target.matches("input")) { target.focus(); target.select(); }
-  else target.click();
-  event.preventDefault();
+  if (key === "g") {
+    timeOfG = event.timeStamp;
+    return;
+  }
+  const shortcut = event.timeStamp - timeOfG < SECOND_KEY_WITHIN ? `g${key}` : key;
+  timeOfG = -Infinity;
+  if (runShortcut(shortcut)) event.preventDefault();
 });
 
-/* Partial updates keep the focus; the new count is spoken after typing has stopped. */
+function takesShortcut(event) {
+  if (!document.body.hasAttribute("data-shortcuts")) return false;
+  if (event.ctrlKey || event.metaKey || event.altKey) return false;
+  const inField = event.target.closest("input, select, textarea, [contenteditable]");
+  return !inField && !find("dialog[open], :popover-open");
+}
+
+function runShortcut(shortcut) {
+  if (shortcut === "?") {
+    find("#shortcuts")?.showModal();
+    return true;
+  }
+  const target = find(`[data-key="${CSS.escape(shortcut)}"]`);
+  if (!target) return false;
+  if (target.matches("input")) {
+    target.focus();
+    target.select();
+  } else {
+    target.click();
+  }
+  return true;
+}
+
+/* Partial updates by htmx keep the focus. Wait until typing has stopped before announcing the new count. */
+
 document.addEventListener("htmx:afterSwap", (event) => {
-  wake(document);
-  const words = find("[data-announce]", event.target)?.dataset.announce ?? event.target.dataset?.announce;
-  if (words) say(words, 500);
+  showScriptedControls();
+  const text = find("[data-announce]", event.target)?.dataset.announce ?? event.target.dataset?.announce;
+  if (text) announce(text, 500);
 });
-document.addEventListener("htmx:responseError", () => { const alert = find("#failed"); if (alert) alert.hidden = false; });
-document.addEventListener("htmx:sendError", () => { const alert = find("#failed"); if (alert) alert.hidden = false; });
+
+document.addEventListener("htmx:responseError", showFailure);
+document.addEventListener("htmx:sendError", showFailure);
+
+function showFailure() {
+  const alert = find("#failed");
+  if (alert) alert.hidden = false;
+}

@@ -1,6 +1,7 @@
-"""What no schema can say, told to schemathesis, so that what it sends gets further (see schemathesis.toml).
+"""Hooks that fit generated requests to rules that no schema can state, so that more of them get past validation.
 
-Only values that are right by themselves are exchanged for such that are right together: what is wrong stays wrong.
+They only replace valid values by values that are also valid together. Invalid values stay invalid. schemathesis.toml
+holds the values that need no code.
 """
 
 import re
@@ -10,14 +11,14 @@ from typing import Any
 import schemathesis
 
 OF_SCOOTERS = "01JAE4S8W5X3RZ6VQF0N6B7C9E"
-MOVE_TO = "01JAE4S8W5X3RZ6VQF0N6B7C8D"  # of the example of a move
+MOVE_TO = "01JAE4S8W5X3RZ6VQF0N6B7C8D"  # the target credential in the OpenAPI example of a move
 VIN_OF_EXAMPLE = "W1K2060421F123456"
 _numbers = count()
 
 
 @schemathesis.hook
 def map_case(_context: Any, case: Any) -> Any:
-    """A good Idempotency-Key is a new one, because a second body with it is turned down."""
+    """Make valid Idempotency-Keys unique, because the API rejects a key that comes back with another body."""
     key = (case.headers or {}).get("Idempotency-Key")
     if isinstance(key, str) and 0 < len(key) <= 200 and key.isascii() and key.isprintable():
         case.headers["Idempotency-Key"] = f"{key}{next(_numbers)}"
@@ -30,8 +31,10 @@ def map_case(_context: Any, case: Any) -> Any:
 
 
 def fit(body: dict[str, Any]) -> None:
-    """Names, units and VINs are new; a NIU scooter has the test's credential for scooters, a CloudBoxx has none; a day
-    is to come, and what is empty is left out, because it may be another brand's field.
+    """Make the values of one new object valid together.
+
+    Names, units and VINs become unique, and end dates lie in the future. A NIU scooter gets the test's credential for
+    scooters, a CloudBoxx gets none. Empty values are dropped, because they may belong to another brand's fields.
     """
     for field in [key for key, value in body.items() if value == "" and key != "ends_on"]:
         del body[field]

@@ -10,7 +10,7 @@ from pathlib import Path
 import polib
 import pytest
 
-from tests.support.project import a_folder
+from tests.support.project import UNSET, a_folder
 
 ROOT = Path(__file__).parents[2]
 CATALOGUE = ROOT / "locale/de/LC_MESSAGES/django.po"
@@ -59,6 +59,6 @@ def test_no_sentence_of_the_source_is_missing(german: polib.POFile) -> None:
             shutil.copytree(ROOT / folder, copy / folder, ignore=shutil.ignore_patterns("*.pyc", "migrations"))
         (copy / "locale").mkdir()
         command = [sys.executable, "-m", "django", "makemessages", "--locale=de", "--no-location", "--no-wrap"]
-        subprocess.run(command, cwd=copy, check=True, capture_output=True)
+        subprocess.run(command, cwd=copy, env=UNSET, check=True, capture_output=True)
         found = polib.pofile(str(copy / "locale/de/LC_MESSAGES/django.po"))
     assert {entry.msgid for entry in found if not entry.obsolete} - {entry.msgid for entry in german} == set()

@@ -12,7 +12,8 @@ PROJECT = Path(__file__).resolve().parents[2]
 READ = "".join((PROJECT / "fleetcontrol" / name).read_text() for name in ("settings.py", "environment.py"))
 SETTINGS = set(re.findall(r'(?:env\.\w+|key)\(\s*"([A-Z_]+)"', READ)) | {"OIDC_CLIENT_ID", "OIDC_CLIENT_SECRET"}
 # What a program of ours finds on a machine where nobody has set anything.
-UNSET = {name: value for name, value in os.environ.items() if name.removesuffix("_FILE") not in SETTINGS}
+TESTS_OWN = {"DJANGO_SETTINGS_MODULE"}  # pytest-django names the settings of the tests
+UNSET = {name: value for name, value in os.environ.items() if name.removesuffix("_FILE") not in SETTINGS | TESTS_OWN}
 
 
 @contextmanager
