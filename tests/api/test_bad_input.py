@@ -179,8 +179,10 @@ def test_bad_idempotency_keys_are_refused(api: Api) -> None:
 
 
 def test_the_language_of_problems_follows_the_request(api: Api) -> None:
-    response = api.get("/vehicles?limit=0", Accept_Language="de")
-    assert kind(response) == "validation-error"
+    problems = {language: api.get("/vehicles?limit=0", Accept_Language=language) for language in ("de", "en")}
+    assert {kind(problem) for problem in problems.values()} == {"validation-error"}
+    messages = {language: problem.json()["errors"][0]["message"] for language, problem in problems.items()}
+    assert messages == {"de": "Schreiben Sie eine Zahl ab 1.", "en": "Write a number from 1 on."}
 
 
 def test_a_property_that_stands_twice_is_refused(api: Api) -> None:
@@ -204,6 +206,6 @@ def test_what_pydantic_finds_is_told_in_the_readers_language(api: Api) -> None:
     assert words["tags"] == "Senden Sie höchstens 100 davon."
 
 
-def test_the_largest_request_is_a_problem_for_software(api: Api) -> None:
+def test_a_body_that_is_announced_as_too_large_is_refused(api: Api) -> None:
     response = api.send("POST", "/vehicles", b"{}", Content_Length="300000000")
-    assert response.status_code == 413
+    assert (kind(response), response.status_code) == ("payload-too-large", 413)

@@ -125,7 +125,9 @@ def test_vehicles_are_not_moved_to_a_credential_that_is_being_deleted(fleet: Fle
     assert not AuditEvent.objects.filter(action="vehicle.move").exists()
 
 
-def test_after_the_last_vehicle_left_the_waiting_delete_succeeds(fleet: Fleet, credential: Credential) -> None:
+def test_a_delete_while_the_last_vehicle_moves_away_is_refused_and_succeeds_afterwards(
+    fleet: Fleet, credential: Credential
+) -> None:
     other = a_tesla(fleet, "Tesla Two")
     factory.a_vehicle(fleet, credential)
     result = while_open(
@@ -133,7 +135,7 @@ def test_after_the_last_vehicle_left_the_waiting_delete_succeeds(fleet: Fleet, c
         lambda: fresh(credential).remove(actor=JONAS),
         must_wait=False,
     )
-    # The vehicle was still there for everybody else: a refusal is true then, and a second try succeeds.
+    # Until the move is committed, everybody else still sees the vehicle, so the refusal is right.
     assert isinstance(result, CredentialInUse)
     fresh(credential).remove(actor=JONAS)
     assert fleet.credentials.get() == other

@@ -41,10 +41,14 @@ def test_an_entry_says_who_did_what(as_alice: Client, alice: User, fleet: Fleet,
     assert "another-secret" not in shown
 
 
-def test_entries_are_read_in_german(as_alice: Client, alice: User, page: str) -> None:
+def test_entries_are_read_in_german(as_alice: Client, alice: User, fleet: Fleet, page: str) -> None:
     alice.language = "de"
     alice.save()
-    assert as_alice.get(page)["Content-Language"] == "de"
+    credential = factory.a_credential(fleet, name="BMW Germany")
+    credential.rotate(actor=Actor.of(alice), values={"client_secret": "another-secret"})
+    response = as_alice.get(page)
+    assert response["Content-Language"] == "de"
+    assert "hat das Secret von BMW Germany ersetzt (Version 1 → 2)" in response.content.decode()
 
 
 @pytest.mark.parametrize(

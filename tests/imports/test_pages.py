@@ -248,9 +248,25 @@ def test_the_background_task_tells_how_far_it_is_and_stops_when_cancelled(as_bob
         import_work._Listener(told).progress("read", 1, 2)
 
 
-def test_the_template_imports_its_own_columns(as_bob: Client, fleet: Fleet) -> None:
-    for kind in ("vehicle", "credential"):
-        answer = as_bob.get(f"/f/{fleet.slug}/imports/template/{kind}.csv")
-        assert b"".join(answer.streaming_content).startswith(b"name,")  # type: ignore[attr-defined]  # a stream
+@pytest.mark.parametrize(
+    ("kind", "row"),
+    [
+        ("vehicle", {"name": "Van 1", "telematics_brand": "CLOUDBOXX", "telematics_unit_id": "0123456789ABCDEF"}),
+        ("credential", {"name": "Depot", "brand": "NIU", "client_id": "niu-7", "client_secret": SECRET}),
+    ],
+)
+def test_the_template_imports_its_own_columns(as_bob: Client, fleet: Fleet, kind: str, row: dict[str, str]) -> None:
+    answer = as_bob.get(f"/f/{fleet.slug}/imports/template/{kind}.csv")
+    header = b"".join(answer.streaming_content).decode()  # type: ignore[attr-defined]  # a stream
+    columns = header.strip().split(",")
+    file = header + ",".join(row.get(column, "") for column in columns) + "\n"
+    page = upload(as_bob, fleet, file, kind=kind)
+    assert {name: key for name, key in chosen(as_bob, page).items() if name.startswith("column_")} == {
+        f"column_{place}": column for place, column in enumerate(columns)
+    }
+    as_bob.post(check(as_bob, page).replace("check/", "import/"))
+    assert (fleet.vehicles if kind == "vehicle" else fleet.credentials).get().name == row["name"]
+
+
+def test_an_unknown_kind_has_no_template(as_bob: Client, fleet: Fleet) -> None:
     assert as_bob.get(f"/f/{fleet.slug}/imports/template/nix.csv").status_code == 404
-    assert TEST.kind == "command"

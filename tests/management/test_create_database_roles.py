@@ -122,5 +122,24 @@ def test_a_dry_run_prints_the_sql_and_changes_nothing(db: None) -> None:
         assert cursor.fetchone() == (0,)
 
 
-def test_running_it_again_is_fine(role: str) -> None:
-    call_command("create_database_roles", "--name", role, stdout=StringIO())
+def test_running_it_again_changes_neither_rights_nor_password(role: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DATABASE_WEB_PASSWORD")
+    before = rights_and_password_of(role)
+    assert before
+    out = StringIO()
+    call_command("create_database_roles", "--name", role, stdout=out)
+    assert out.getvalue() == f"The role {role} is ready.\n"
+    assert rights_and_password_of(role) == before
+
+
+def rights_and_password_of(role: str) -> list[tuple[str, ...]]:
+    """Every right of the role on a table or a column, and the digest of its password."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT table_name, '', privilege_type FROM information_schema.role_table_grants WHERE grantee = %(role)s "
+            "UNION SELECT table_name, column_name, privilege_type FROM information_schema.role_column_grants "
+            "WHERE grantee = %(role)s "
+            "UNION SELECT '', rolpassword, '' FROM pg_authid WHERE rolname = %(role)s ORDER BY 1, 2, 3",
+            {"role": role},
+        )
+        return cursor.fetchall()

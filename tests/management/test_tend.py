@@ -154,7 +154,9 @@ def test_many_notices_are_one_email_in_the_persons_language(fleet: Fleet, bob: U
         a_tesla(fleet, f"wrong-{number}", name=f"Tesla {number}")
     tend("check_credentials", "send_notices")
     (message,) = mail.outbox
+    assert message.subject == "3 Hinweise zu Zugangsdaten von Nordlicht Logistik"
     assert message.body.count("/credentials/") == 3
+    assert "Sie erhalten dies, weil" in message.body
 
 
 def test_a_mail_server_that_fails_gets_another_try(

@@ -13,7 +13,6 @@ from fleetcontrol.people.models import Fleet, Membership, Role, User
 from fleetcontrol.seal import seal
 from tests.conftest import signed_in
 from tests.support import factory
-from vehicles.models import Vehicle
 
 pytestmark = pytest.mark.django_db
 MOST = 20  # of one page; sign-in, fleet and frame take seven of them
@@ -31,17 +30,7 @@ def credentials(fleet: Fleet, first: int, last: int) -> None:
 
 
 def vehicles(fleet: Fleet, first: int, last: int) -> None:
-    Vehicle.objects.bulk_create(
-        Vehicle(
-            fleet=fleet,
-            name=f"Transporter {number:04}",
-            telematics_brand="MERCEDES_BENZ",
-            telematics_kind="shared",
-            telematics_unit_id=f"unit-{number}",
-            credential=fleet.credentials.get(name="Used"),
-        )
-        for number in range(first, last)
-    )
+    factory.many_vehicles(fleet.credentials.get(name="Used"), range(first, last))
 
 
 def members(fleet: Fleet, first: int, last: int) -> None:
