@@ -1,4 +1,4 @@
-"""Whatever is sent to the API: the right problem, never a 500, nothing written."""
+"""The API answers every kind of bad input with the right problem, never with a 500, and writes nothing."""
 
 import gzip
 from io import BytesIO
@@ -125,8 +125,8 @@ def test_no_operation_takes_a_parameter_that_it_does_not_name(api: Api) -> None:
         assert (kind(answer), error["field"]) == ("validation-error", "verbose"), (method, path)
         assert error["message"].startswith("There is no such parameter.")
         known = {one["name"] for one in operation["parameters"] if one.get("in") == "query"}
-        told = error["message"].partition("parameters are: ")[2].rstrip(".")
-        assert set(filter(None, told.split(", "))) == known, (method, path)
+        named = error["message"].partition("parameters are: ")[2].rstrip(".")
+        assert set(filter(None, named.split(", "))) == known, (method, path)
 
 
 @pytest.mark.parametrize("what", ["check", "access-token"])

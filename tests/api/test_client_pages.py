@@ -1,4 +1,4 @@
-"""The pages of API clients: a secret is shown once, and what is revoked has stopped."""
+"""The pages of API clients: a secret is shown once, and a revoked client no longer gets in."""
 
 import re
 
@@ -105,7 +105,7 @@ def test_revoking_asks_first_and_tells_the_last_use(fleet: Fleet, as_alice: Clie
 
 
 def test_the_list_takes_as_many_queries_for_ten_as_for_one(fleet: Fleet, as_alice: Client) -> None:
-    as_alice.get(url("clients:index", fleet))  # the first one notes where she is signed in
+    as_alice.get(url("clients:index", fleet))  # the first request records her session
     counts = []
     for names in (["A"], [f"B{number}" for number in range(9)]):
         for name in names:

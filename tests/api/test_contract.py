@@ -1,4 +1,4 @@
-"""schemathesis tries the API with everything its contract allows, and with what it does not: all phases, all checks."""
+"""schemathesis sends the API valid and invalid requests made from its contract, in all phases and with all checks."""
 
 import json
 import subprocess
@@ -35,16 +35,16 @@ def no_limit(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.django_db(transaction=True)
 def test_the_api_keeps_its_contract(fleet: Fleet, live_server: Any, tmp_path: Path, oem: DemoOem) -> None:
     with pytest.MonkeyPatch.context() as monkeypatch:
-        api = furnished(fleet, monkeypatch)
-    untouched = furnished(a_fleet("Südwind")).client.fleet
+        api = client_with_objects(fleet, monkeypatch)
+    untouched = client_with_objects(a_fleet("Südwind")).client.fleet
     basic = b64encode(f"{api.client.client_id}:{api.secret}".encode()).decode()
-    # The token endpoint takes the client's own id and secret instead of a token.
+    # The token endpoint takes the client's ID and secret instead of a token.
     token = f"""
         [[operations]]
         include-operation-id = "get_token"
         headers = {{ Authorization = "Basic {basic}" }}
     """
-    run(live_server.url, tmp_path, token, "--header", f"Authorization:Bearer {api.sign_in()}")
+    run_schemathesis(live_server.url, tmp_path, token, "--header", f"Authorization:Bearer {api.sign_in()}")
     assert AuditEvent.objects.filter(fleet_id=fleet.pk, actor_kind="client").exists()
     assert not AuditEvent.objects.filter(fleet_id=untouched.pk, actor_kind="client").exists()
     assert Credential.objects.filter(fleet=untouched).count() == 1
@@ -52,10 +52,10 @@ def test_the_api_keeps_its_contract(fleet: Fleet, live_server: Any, tmp_path: Pa
 
 @pytest.mark.django_db(transaction=True)
 def test_clients_of_two_fleets_never_see_what_is_the_others(fleet: Fleet, live_server: Any, tmp_path: Path) -> None:
-    """What one client read, schemathesis asks for as the other (its check object_level_authorization)."""
+    """schemathesis requests what one client has read as the other client (its check object_level_authorization)."""
     entries = []
     for one in (fleet, a_fleet("Südwind")):
-        header = {"name": "Authorization", "value": f"Bearer {furnished(one).sign_in()}"}
+        header = {"name": "Authorization", "value": f"Bearer {client_with_objects(one).sign_in()}"}
         entries.append({"name": one.slug, "fixedHeaders": [header]})
     (tmp_path / "users.json").write_text(json.dumps({"auth": entries}))
     peers = f"""
@@ -64,13 +64,13 @@ def test_clients_of_two_fleets_never_see_what_is_the_others(fleet: Fleet, live_s
         peers = {json.dumps([entry["name"] for entry in entries])}
     """
     only = ("--include-method", "GET", "--phases", "examples,fuzzing")
-    run(live_server.url, tmp_path, peers, *only, checks="object_level_authorization")
+    run_schemathesis(live_server.url, tmp_path, peers, *only, checks="object_level_authorization")
 
 
-def furnished(fleet: Fleet, monkeypatch: pytest.MonkeyPatch | None = None) -> Api:
-    """A client of the fleet, which has a credential that works and a vehicle that uses it.
+def client_with_objects(fleet: Fleet, monkeypatch: pytest.MonkeyPatch | None = None) -> Api:
+    """Give the fleet a working credential and a vehicle that uses it, and return an API client of the fleet.
 
-    With `monkeypatch` their ids are those of the description's examples, so that the examples find something.
+    With `monkeypatch`, the objects get the IDs of the examples in the API description, so that the examples find them.
     """
     if monkeypatch is not None:
         monkeypatch.setattr(Credential._meta.get_field("id"), "_get_default", lambda: SHOWN["id"])
@@ -85,8 +85,8 @@ def furnished(fleet: Fleet, monkeypatch: pytest.MonkeyPatch | None = None) -> Ap
     return Api(fleet)
 
 
-def run(url: str, folder: Path, more_config: str, *options: str, checks: str = "all") -> None:
-    """Fails with schemathesis' own summary."""
+def run_schemathesis(url: str, folder: Path, more_config: str, *options: str, checks: str = "all") -> None:
+    """Run schemathesis and fail with its summary if it finds anything."""
     config = folder / "schemathesis.toml"
     config.write_text(f"hooks = {json.dumps(str(HOOKS))}\n{CONFIG.read_text()}{more_config}")
     done = subprocess.run(

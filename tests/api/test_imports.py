@@ -1,4 +1,4 @@
-"""Imports through the API: a file goes in as it is, and its import can be read, gone on with and cancelled."""
+"""Imports through the API: a client posts a file as it is, then reads, continues or cancels the import."""
 
 import json
 from typing import Any
@@ -28,7 +28,7 @@ def api(fleet: Fleet) -> Api:
 
 
 def send(api: Api, data: str | bytes, query: str = "", noun: str = "vehicles", **headers: str) -> Any:
-    """The answer to a file."""
+    """Post a file and return the response."""
     headers.setdefault("Content_Type", "text/csv")
     body = data.encode() if isinstance(data, str) else data
     return api.send("POST", f"/{noun}/imports{query}", body, **headers)

@@ -1,4 +1,4 @@
-"""The API's description: a committed file, whole, and readable for people."""
+"""The API's description equals the committed file, is complete, and can be read as a page."""
 
 import json
 from pathlib import Path
@@ -20,15 +20,18 @@ OPERATIONS = [
 
 
 def test_the_contract_is_the_committed_one() -> None:
-    """After a wanted change: `python manage.py shell -c "from tests.api.test_openapi import keep; keep()"`."""
-    assert written() == SNAPSHOT.read_text(), "the API's contract changed"
+    """After an intended change, run
+
+    `python manage.py shell -c "from tests.api.test_openapi import write_snapshot; write_snapshot()"`.
+    """
+    assert contract() == SNAPSHOT.read_text(), "the API's contract changed"
 
 
-def keep() -> None:
-    SNAPSHOT.write_text(written())
+def write_snapshot() -> None:
+    SNAPSHOT.write_text(contract())
 
 
-def written() -> str:
+def contract() -> str:
     return json.dumps(description(api), indent=1, ensure_ascii=False, sort_keys=True) + "\n"
 
 

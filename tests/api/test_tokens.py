@@ -1,4 +1,4 @@
-"""Access tokens: how they are got, what ends them."""
+"""Access tokens: how a client gets them and what ends them."""
 
 import base64
 import time

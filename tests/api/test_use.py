@@ -1,4 +1,4 @@
-"""Using a credential through the API: the OEM's token without the secret, and the secret by permission only."""
+"""Using a credential through the API: a client gets the OEM's token, and the secret only with its own permission."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -124,8 +124,8 @@ def test_what_keeps_fleetcontrol_from_signing_in_is_told_alike_each_time(
     assert api.post(path_of(credential, "access-token")).status_code == 200
     OemToken.objects.all().delete()
     settings.FERNET_KEYS = ["another key"]
-    told = [api.post(path_of(credential, "access-token")) for _time in range(2)]
-    assert [(kind(one), one.status_code, one.has_header("Retry-After")) for one in told] == [
+    responses = [api.post(path_of(credential, "access-token")) for _time in range(2)]
+    assert [(kind(one), one.status_code, one.has_header("Retry-After")) for one in responses] == [
         ("conflicting-resource", 409, False)
     ] * 2
     assert len(oem.received) == 1
@@ -201,7 +201,7 @@ def test_one_sign_in_serves_everyone_who_waits(fleet: Fleet, oem: DemoOem, secre
 
 @pytest.mark.django_db(transaction=True)
 def test_a_slow_oem_does_not_let_any_number_wait(fleet: Fleet, oem: DemoOem, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One signs in, one waits, and whoever comes then is turned away at once."""
+    """One request signs in, one waits, and every further one is rejected at once."""
     monkeypatch.setattr(usable, "MOST_WAITING", 1)
     monkeypatch.setattr(outbound, "SECONDS", 2.0)
     api, credential = Api(fleet), a_tesla(fleet, "slow-1")

@@ -1,4 +1,4 @@
-"""Whoever bends the audit trail is found out, also the owner of the database who switches the triggers off."""
+"""verify_audit finds every change to the audit trail, even by the database owner with the triggers switched off."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def trail(fleet: Fleet) -> list[AuditEvent]:
-    """A sealed trail of two fleets; the events of the first one."""
+    """Seal a trail of two fleets and return the events of the first."""
     factory.a_credential(fleet, name="BMW Germany")
     factory.a_fleet(name="Other")
     seal_events()
@@ -32,14 +32,14 @@ def trail(fleet: Fleet) -> list[AuditEvent]:
 
 
 def proof(*args: str) -> str:
-    """What verify_audit writes when all is well."""
+    """Return what verify_audit prints when the trail is whole."""
     out = StringIO()
     call_command("verify_audit", *args, stdout=out, stderr=StringIO())
     return out.getvalue()
 
 
 def findings(*args: str) -> str:
-    """What verify_audit writes when it fails."""
+    """Return what verify_audit prints when it fails."""
     err = StringIO()
     with pytest.raises(CommandError) as caught:
         call_command("verify_audit", *args, stdout=StringIO(), stderr=err)
@@ -49,7 +49,7 @@ def findings(*args: str) -> str:
 
 @contextmanager
 def no_triggers() -> Iterator[Any]:
-    """SQL as the owner of the database writes it who does not want to be stopped."""
+    """Give a cursor that runs no triggers, as the owner of the database can."""
     with connection.cursor() as cursor:
         cursor.execute("SET session_replication_role = replica")
         yield cursor

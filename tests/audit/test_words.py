@@ -1,4 +1,4 @@
-"""An audit event reads as a phrase that follows the name of who did it."""
+"""An audit event reads as a phrase that follows the name of its actor."""
 
 import pytest
 from django.utils import translation

@@ -1,4 +1,4 @@
-"""What holds on every page: accessibility rules, no policy violation, no sideways scrolling, budgets, German fits."""
+"""Every page is accessible, keeps the content security policy, fits narrow screens and German, and stays in budget."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.browser.scene import Scene
 pytestmark = pytest.mark.django_db(transaction=True)
 
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-# Words that stand wider or higher than their box, and so are cut off or run over their neighbour.
+# Elements whose text is larger than their box, so that it is cut off or overlaps its neighbour.
 CLIPPED = """() => [...document.querySelectorAll('body *')].filter(e => {
   const style = getComputedStyle(e);
   const aside = e.closest('.visually-hidden, .scroller, svg, dialog');
@@ -27,7 +27,7 @@ CLIPPED = """() => [...document.querySelectorAll('body *')].filter(e => {
 }).map(e => e.tagName + '.' + e.className + ': ' + e.textContent.trim().slice(0, 40))"""
 
 
-# Height each kind of control needs under a finger; hidden ones and words in running text do not count.
+# The minimum height of each kind of control on a touch screen. Hidden controls and links in running text do not count.
 TOO_SMALL = """() => [
   [44, 'button.button:not(.small), a.button:not(.small), .icon-button, .nav a, .menu a, .menu .item, select, .choice,'
      + 'input:not([type=checkbox], [type=radio], [type=hidden])'],
@@ -41,7 +41,7 @@ TOO_SMALL = """() => [
 
 
 def violations(page: Page, theme: str) -> list[str]:
-    """What axe finds. A theme changes nothing but colours, so the second one is looked at for contrast alone."""
+    """Return what axe finds. Themes differ only in colours, so in the dark one it checks the contrast alone."""
     rules = {"type": "tag", "values": RULES} if theme == "light" else {"type": "rule", "values": ["color-contrast"]}
     found = Axe().run(page, options={"runOnly": rules, "resultTypes": ["violations"]}).response["violations"]
     return [f"{rule['id']}: {node['html'][:160]}" for rule in found for node in rule["nodes"]]

@@ -1,4 +1,4 @@
-"""The main ways through FleetControl as people take them: by mouse, by keyboard alone, without script."""
+"""The main flows of FleetControl by mouse, by keyboard alone, and without JavaScript."""
 
 from __future__ import annotations
 

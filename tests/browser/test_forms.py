@@ -1,4 +1,4 @@
-"""Forms: errors lead to their fields, secrets stay away, nothing is sent twice, nothing typed is lost."""
+"""Forms: errors link to their fields, secrets are not sent back, nothing is sent twice, no input is lost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The button of the provider leads there and back under the strict policy, which counts where a form is sent on to."""
+"""The provider's button works under the content security policy, whose form-action also covers redirects."""
 
 import pytest
 from playwright.sync_api import expect

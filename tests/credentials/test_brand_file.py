@@ -1,4 +1,4 @@
-"""An operator's own file of brands: what it adds, and how its mistakes are told."""
+"""An operator's file of brands: what it may add, and how its mistakes are reported."""
 
 from datetime import date
 from pathlib import Path
@@ -51,7 +51,7 @@ def test_an_operators_file_may_add_a_sign_in_to_a_brand_that_has_none(tmp_path: 
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "sentence"),
     [
         (OWN.replace("name =", "nmae ="), "brand BOLIDE, key nmae: is not known"),
         (OWN.replace('"shared"', '"mutual"'), "brand BOLIDE, key kind: must be one of shared"),
@@ -80,10 +80,10 @@ def test_an_operators_file_may_add_a_sign_in_to_a_brand_that_has_none(tmp_path: 
         ("[NIU", "is not TOML"),
     ],
 )
-def test_a_mistake_in_an_operators_file_names_file_brand_and_key(tmp_path: Path, text: str, told: str) -> None:
+def test_a_mistake_in_an_operators_file_names_file_brand_and_key(tmp_path: Path, text: str, sentence: str) -> None:
     with pytest.raises(ImproperlyConfigured) as caught:
         read(tmp_path, text)
-    assert told in str(caught.value)
+    assert sentence in str(caught.value)
     assert str(tmp_path / "own.toml") in str(caught.value)
 
 
@@ -93,7 +93,7 @@ def test_an_operators_file_that_is_not_there_is_told(tmp_path: Path) -> None:
 
 
 def read(folder: Path, text: str) -> dict[str, Brand]:
-    """The catalogue as it is with an operator's file of this text."""
+    """Return the catalogue with an operator's file of this text."""
     path = folder / "own.toml"
     path.write_text(text, encoding="utf-8")
     return brand_file.read(path, brand_file.read(brands.BUILT_IN))

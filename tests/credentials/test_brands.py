@@ -1,4 +1,4 @@
-"""The catalogue of brands and the cleaning of what people type."""
+"""The catalogue of brands and the cleaning of input."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -240,5 +240,5 @@ def refusals(brand: Brand, values: dict[str, str], *, partial: bool = False) -> 
 
 
 def _without_dotted() -> str:
-    """The built-in file without lines of one language each, such as note.en."""
+    """Return the built-in file without its lines of a single language, such as note.en."""
     return re.sub(r"^\w+\.(en|de) = .*$", "", brands.BUILT_IN.read_text(encoding="utf-8"), flags=re.M)

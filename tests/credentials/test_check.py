@@ -1,4 +1,4 @@
-"""Checking a credential: what each answer of the OEM does to its status."""
+"""Checking a credential: how each answer of the OEM changes its status."""
 
 from typing import Any
 
@@ -18,11 +18,6 @@ pytestmark = pytest.mark.django_db
 def a_tesla(fleet: Fleet, secret: str = "right-1", **fields: Any) -> Credential:
     values = {"client_secret": secret, "region": "EU"}
     return factory.a_credential(fleet, brand="TESLA", values=values, **fields)
-
-
-def say(credential: Credential, secret: str) -> None:
-    """Let the OEM answer in another way from now on: its player goes by the secret."""
-    credential.rotate(values={"client_secret": secret}, actor=TEST)
 
 
 def test_a_working_secret_makes_the_credential_working(fleet: Fleet, oem: DemoOem) -> None:

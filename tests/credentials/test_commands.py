@@ -1,4 +1,4 @@
-"""The commands about credentials: check them, move their vehicles, find a leaked secret."""
+"""The commands that check credentials, move their vehicles and find a leaked secret."""
 
 import io
 import sys

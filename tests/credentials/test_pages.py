@@ -1,4 +1,4 @@
-"""The life of a credential on its pages: added with a slip, mended, replaced, taken back, found, retired."""
+"""A credential on its pages: added with a mistake, corrected, replaced, reverted, found, deleted."""
 
 import re
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""Two people at once, each with a connection to the real database: nothing is lost, and each gets a true sentence."""
+"""Two people act at once, each on their own database connection: no change is lost, and each gets a true message."""
 
 import threading
 import time
@@ -31,7 +31,7 @@ def credential(fleet: Fleet, oem: DemoOem) -> Credential:
 
 @pytest.fixture
 def during(oem: DemoOem) -> Iterator[Callable[[Callable[[], object]], None]]:
-    """Lets somebody else act, once, while FleetControl waits for the OEM's answer."""
+    """Return a function that takes one action to run while FleetControl waits for the OEM's answer."""
     waiting: list[Callable[[], object]] = []
 
     def tell(_line: str) -> None:
@@ -179,7 +179,7 @@ def fresh(credential: Credential) -> Credential:
 
 
 def alone(act: Callable[[], object]) -> Any:
-    """Do something with a database connection of its own; the result, or what was raised."""
+    """Act on a separate database connection. Returns the result or the exception."""
     results: list[Any] = []
 
     def run() -> None:
@@ -207,7 +207,7 @@ def at_once(*acts: Callable[[], object]) -> list[Any]:
 
 
 def while_open(first: Callable[[], object], second: Callable[[], object], *, must_wait: bool = True) -> Any:
-    """Do the first and, before it is committed, the second on another connection; what became of the second."""
+    """Do `first` and, before it is committed, `second` on another connection. Returns the outcome of `second`."""
     results: list[Any] = []
     thread = threading.Thread(target=lambda: results.append(alone(second)))
     with transaction.atomic():
@@ -224,7 +224,7 @@ def while_open(first: Callable[[], object], second: Callable[[], object], *, mus
 
 def is_somebody_waiting() -> bool:
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_stat_clear_snapshot()")  # inside a transaction the first look would stay
+        cursor.execute("SELECT pg_stat_clear_snapshot()")  # a transaction would keep its first snapshot
         cursor.execute(
             "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
         )

@@ -1,4 +1,4 @@
-"""Deleting a credential: asked first when unused, refused with the vehicles and the way out when in use."""
+"""An unused credential is deleted after a question. For one in use, the page lists the vehicles and offers to move."""
 
 import pytest
 from django.test import Client

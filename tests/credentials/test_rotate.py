@@ -1,4 +1,4 @@
-"""Replacing a secret without an outage, and going back."""
+"""Replacing a secret without an outage, and going back to the former one."""
 
 from datetime import date, timedelta
 

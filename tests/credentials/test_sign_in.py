@@ -1,4 +1,4 @@
-"""Signing in to OEMs: the forms they want, and the ways they fail."""
+"""Signing in to OEMs: the form that each expects, and the ways in which it fails."""
 
 import os
 import subprocess
@@ -19,6 +19,7 @@ from credentials.oem.sign_in import REASONS, Outcome, Verdict, sign_in
 from fleetcontrol import outbound
 from tests.support.certificates import a_certificate
 from tests.support.oem import play
+from tests.support.project import PROJECT
 
 SECRET = "right-Zx81-supersecret"
 SETTINGS = {
@@ -166,7 +167,7 @@ def test_mutual_tls_shows_the_client_certificate(settings: Settings, tmp_path: P
     known = {"certificate": certificate, "private_key": key, "passphrase": "geheim"}
     unknown = {"certificate": other_certificate, "private_key": other_key}
     for oem in play(settings, tmp_path, client_ca=tmp_path / "clients.pem"):
-        # The player asks for what Tesla's entry declares, of which the audience is the one thing missing here.
+        # The demo OEM requires what Tesla's entry declares. Of that, only the audience is missing here.
         assert sign_in(locked, "client1", {}, known).details["http_status"] == 400
         verdict = sign_in(locked, "client1", {}, unknown)
         assert (verdict.outcome, verdict.code) == (Outcome.REFUSED, "own_certificate")
@@ -188,20 +189,20 @@ def test_every_reason_is_a_whole_sentence_in_the_readers_language() -> None:
 
 
 @pytest.mark.parametrize(
-    ("variables", "told"),
+    ("variables", "sentence"),
     [
         ({"FLEETCONTROL_DEMO_OEM": "https://127.0.0.1:8443", "PUBLIC_URL": "https://fleet.example"}, "for a trial"),
         ({"FLEETCONTROL_DEMO_OEM": "https://127.0.0.1:8443", "DATABASE_URL": "postgres://a@b/c"}, "for a trial"),
         ({"FLEETCONTROL_DEMO_OEM": "https://10.0.0.1:8443"}, "must be what manage.py demo_oem prints"),
     ],
 )
-def test_the_demo_oem_cannot_be_left_on_in_production(variables: dict[str, str], told: str) -> None:
+def test_the_demo_oem_cannot_be_left_on_in_production(variables: dict[str, str], sentence: str) -> None:
     keys = {"SECRET_KEY": "a", "FERNET_KEYS": "b", "FINGERPRINT_KEY": "c"}
     run = subprocess.run(
         [sys.executable, "manage.py", "check"], env={**os.environ, **keys, **variables}, capture_output=True, text=True
     )
     assert run.returncode != 0
-    assert told in run.stdout + run.stderr
+    assert sentence in run.stdout + run.stderr
 
 
 def ask(brand: str, settings: dict[str, str] | None = None, secret: str = SECRET) -> Verdict:
@@ -209,7 +210,7 @@ def ask(brand: str, settings: dict[str, str] | None = None, secret: str = SECRET
 
 
 def test_an_error_of_our_own_shows_nothing_of_the_secret(oem: DemoOem, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What an error report would tell: each frame with its variables, as Django's filter lets them through."""
+    """An error report shows each frame with its variables, after Django's filter."""
 
     async def broken(*args: object, **kwargs: object) -> None:
         raise KeyError(args)
@@ -220,7 +221,7 @@ def test_an_error_of_our_own_shows_nothing_of_the_secret(oem: DemoOem, monkeypat
     except RuntimeError:
         report = ExceptionReporter(None, *sys.exc_info()).get_traceback_data()
     assert "failed unexpectedly: KeyError" in str(report["exception_value"])
-    ours = [frame for frame in report["frames"] if "/tests/" not in frame["filename"]]
+    ours = [frame for frame in report["frames"] if not frame["filename"].startswith(str(PROJECT / "tests"))]
     assert [frame["function"] for frame in ours][-1] == "post"
     assert SECRET not in str([frame["vars"] for frame in ours])
 

@@ -1,4 +1,4 @@
-"""The verbs of credentials and vehicles: what they do, what they refuse, and the event each leaves behind."""
+"""The verbs of credentials and vehicles: what they do, what they refuse, and which audit event they write."""
 
 from typing import Any
 
@@ -133,7 +133,7 @@ def test_many_vehicles_move_in_one_statement_with_an_event_each(
 ) -> None:
     old, new = factory.a_credential(fleet, name="Old"), factory.a_credential(fleet, name="New")
     vehicles = [factory.a_vehicle(fleet, old) for _number in range(3)]
-    # A look for strangers, then the move between the two ends of its savepoint.
+    # The check for vehicles that may not move, a savepoint, the move, and the release of the savepoint.
     with django_assert_num_queries(4):  # type: ignore[operator]
         assert old.vehicles.filter(name__gte=vehicles[1].name).move(new, actor=TEST) == 2
     assert (old.vehicles.count(), new.vehicles.count()) == (1, 2)

@@ -1,4 +1,4 @@
-"""The page of the fleet's webhook: set up, shown once, tried, removed."""
+"""The page of the fleet's webhook: set it up, show its key once, try it, remove it."""
 
 import re
 from collections.abc import Iterator

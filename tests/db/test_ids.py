@@ -1,4 +1,4 @@
-"""Ids made by the hundred thousand are ULIDs like all others: of their form, in order, and each of its own."""
+"""IDs generated in bulk are ULIDs like all others: well formed, in order and unique."""
 
 from ulid import ULID
 
@@ -7,8 +7,8 @@ from fleetcontrol.db.ids import Ids, new_id
 
 def test_many_ids_are_ulids_in_order_and_never_the_same() -> None:
     ids = Ids()
-    made = [ids.next() for _number in range(5000)]
-    assert made == sorted(set(made))
-    assert all(str(ULID.from_str(one)) == one for one in made[:50])
-    assert abs(ULID.from_str(made[0]).timestamp - ULID.from_str(new_id()).timestamp) < 60
-    assert Ids().next()[10:] != made[0][10:]
+    generated = [ids.next() for _number in range(5000)]
+    assert generated == sorted(set(generated))
+    assert all(str(ULID.from_str(one)) == one for one in generated[:50])
+    assert abs(ULID.from_str(generated[0]).timestamp - ULID.from_str(new_id()).timestamp) < 60
+    assert Ids().next()[10:] != generated[0][10:]

@@ -1,4 +1,4 @@
-"""The database refuses what must not be, also to somebody who writes past the models in SQL."""
+"""The database refuses invalid rows, even when SQL bypasses the models."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.django_db
 
 
 def refused_by(rule: str, sql: str, params: Sequence[Any] = ()) -> None:
-    """The statement breaks the named rule and changes nothing."""
+    """Assert that the statement breaks the named rule and changes nothing."""
     with (
         pytest.raises(IntegrityError) as caught,
         transaction.atomic(),

@@ -1,4 +1,4 @@
-"""A row written by `insert` is the row that Django's `save` writes."""
+"""`insert` writes the same row as Django's `save`."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.django_db
 
 NOW = timezone.now()
 EVERY_KIND: list[tuple[type[models.Model], dict[str, Any], tuple[str, ...]]] = [
-    # the model, its values, and which of them have to differ between two rows
+    # the model, its values, and the fields that must differ between two rows
     (
         Vehicle,
         {"name": "Ä", "telematics_brand": "OKAI", "telematics_kind": "individual", "telematics_unit_id": "1",

@@ -1,8 +1,8 @@
-"""The table of every address, method and role. An address that is not in it fails the suite, so that none is forgotten.
+"""The table of every URL, method and role. A URL that is missing in it fails the suite, so that none is forgotten.
 
-The columns are what somebody of the lowest role that may come in gets for GET and for a POST without values. Everybody
-below that role gets 403, an outsider 404 (or both the 405 of a method that is nobody's), and who is not signed in the
-way to the sign-in.
+The columns hold the status that the lowest role with access gets for GET and for a POST without values. Lower roles
+get 403 and outsiders 404 (both 405 where nobody may use the method). Visitors who are not signed in are sent to the
+sign-in.
 """
 
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ class Page(NamedTuple):
     role: Role
     get: int
     post: int
-    of: str = ""  # the object that the address names
+    of: str = ""  # the kind of object that the URL names
 
 
 FLEET_PAGES = [
@@ -82,7 +82,7 @@ FLEET_PAGES = [
     Page("fleets:change", A, 200, 422),
     Page("fleets:remove", A, 200, 422),
 ]
-# Pages of a person without a fleet: what a signed-in outsider gets for GET and an empty POST.
+# A person's own pages, outside of fleets: the status that any signed-in person gets for GET and for an empty POST.
 OWN_PAGES = {
     "fleetcontrol:home": (302, 302),
     "people:preferences": (405, 302),
@@ -90,7 +90,7 @@ OWN_PAGES = {
     "fleets:add": (404, 404),
     "people:second_factor_needed": (404, 404),
 }
-# What anybody gets without signing in.
+# The status that anybody gets without signing in.
 OPEN_PAGES = {
     "fleetcontrol:health": (200, 200),
     "docs:openapi": (200, 405),
@@ -99,13 +99,13 @@ OPEN_PAGES = {
     "invitations:accept": (404, 404),
     "fleetcontrol:styleguide": (200, 200),
 }
-# Held by their own tests: sign-in by allauth's and test_sign_in, the admin by test_admin, the API by test_api_*.
+# These have tests of their own: people/test_sign_in and test_access_by_content for accounts, test_admin, and tests/api.
 ELSEWHERE = ("accounts/", "admin/", "v2/", "v3/", "oauth/", "api/")
 
 
 @pytest.fixture
 def addresses(fleet: Fleet, vera: User, bob: User, alice: User, charlie: User) -> dict[str, dict[str, Any]]:
-    """For each kind of object, what its addresses need."""
+    """Map each kind of object to the arguments of its URLs."""
     credential = factory.a_credential(fleet)
     vehicle = factory.a_vehicle(fleet, credential)
     run = ImportRun.objects.create(fleet=fleet, kind="vehicle", size=0, stage="cancelled")
@@ -127,7 +127,7 @@ def addresses(fleet: Fleet, vera: User, bob: User, alice: User, charlie: User) -
 
 
 def ask(client: Client, method: str, address: str) -> HttpResponse:
-    """One request, whose effects are taken back."""
+    """Send one request and roll its changes back."""
     with transaction.atomic():
         answer: HttpResponse = getattr(client, method)(address, {"sent": "yes"} if method == "post" else {})
         transaction.set_rollback(True)
@@ -176,15 +176,15 @@ def test_a_few_pages_are_open_to_everybody(db: None) -> None:
 
 def test_every_address_is_in_the_table() -> None:
     known = {page.name for page in FLEET_PAGES} | OWN_PAGES.keys() | OPEN_PAGES.keys()
-    assert not [name for name, route in every_address(get_resolver()) if name not in known and not held(route)]
+    assert not [name for name, route in every_address(get_resolver()) if name not in known and not has_own_tests(route)]
 
 
-def held(route: str) -> bool:
+def has_own_tests(route: str) -> bool:
     return route.startswith(ELSEWHERE)
 
 
 def every_address(resolver: URLResolver, names: str = "", route: str = "") -> Iterator[tuple[str, str]]:
-    """Name and route of each address."""
+    """Yield the name and route of each URL."""
     for pattern in resolver.url_patterns:
         here = route + str(pattern.pattern)
         if isinstance(pattern, URLPattern):

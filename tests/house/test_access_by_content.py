@@ -1,4 +1,4 @@
-"""Beyond the table of addresses: foreign ids in what is sent, other methods, what asks for a fresh sign-in."""
+"""What the table of URLs cannot show: IDs of other fleets in the data, other methods, requests for a fresh sign-in."""
 
 from typing import Any
 
@@ -14,9 +14,9 @@ from tests.house.test_access import FLEET_PAGES, Page, addresses, ask, every_add
 from tests.support import factory
 from vehicles.models import Vehicle
 
-__all__ = ["addresses"]  # a fixture
+__all__ = ["addresses"]  # a fixture that the tests below use
 pytestmark = pytest.mark.django_db
-# What gives power asks; what takes it away, such as revoking a client, is quick.
+# Pages that grant access need a fresh sign-in. Those that take it away, such as revoking a client, must be quick.
 FRESH = {
     "members:invite",
     "members:change",
@@ -33,7 +33,7 @@ FRESH = {
 
 @pytest.fixture
 def foreign(charlie: User) -> tuple[Credential, Vehicle]:
-    """A credential and a vehicle of Charlie's fleet."""
+    """Return a credential and a vehicle of Charlie's fleet."""
     fleet = Fleet.objects.get(memberships__user=charlie)
     credential = factory.a_credential(fleet, name="Charlie's account")
     return credential, factory.a_vehicle(fleet, credential, name="Charlie's van")
@@ -46,7 +46,7 @@ def own(fleet: Fleet) -> tuple[Credential, Vehicle]:
 
 
 def sent(browser: Client, name: str, fleet: Fleet, data: dict[str, Any], *args: str) -> str:
-    """The page after the data was sent, in the body and as the query."""
+    """Send the data both in the body and as the query, and return the text of the response."""
     answer = browser.post(reverse(name, args=[fleet.slug, *args], query=data), data)
     assert answer.status_code in (302, 404, 409, 422)
     return answer.content.decode()
@@ -135,7 +135,7 @@ def test_who_is_asked_to_prove_again_who_they_are(page: Page, fleet: Fleet, addr
     assert asked is (page.name in FRESH)
 
 
-# allauth's pages: what somebody gets without signing in. The others lead to the sign-in or to where it goes on.
+# allauth's pages by what a visitor gets without signing in. The last group redirects to the sign-in or its next step.
 ACCOUNT_OPEN = {
     "account_login",
     "account_inactive",
@@ -150,7 +150,7 @@ ACCOUNT_SHUT = {
     "account_email",
     "account_email_verification_sent",
     "account_signup",
-    "openid_connect_callback",  # there is no provider in this test
+    "openid_connect_callback",  # this test has no provider
     "openid_connect_login",
     "socialaccount_connections",
     "socialaccount_signup",
@@ -170,7 +170,7 @@ ACCOUNT_OWN = {
     "mfa_generate_recovery_codes",
     "mfa_index",
     "mfa_list_webauthn",
-    "mfa_login_webauthn",  # answers to scripts that ask for JSON
+    "mfa_login_webauthn",  # answers JSON requests only
     "mfa_reauthenticate",
     "mfa_reauthenticate_webauthn",
     "mfa_remove_webauthn",

@@ -1,4 +1,4 @@
-"""The Django admin: the same verbs, events and refusals as the pages, and no secret."""
+"""The Django admin has the verbs, audit events and refusals of the pages, and shows no secret."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Every sentence is there in German, the compiled file is the one of the source, and what stands in it is formal."""
+"""Every sentence has a German translation in formal address, and the compiled catalogue matches its source."""
 
 import os
 import re

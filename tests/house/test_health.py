@@ -1,4 +1,4 @@
-"""Health is honest: it fails when work cannot be done."""
+"""The health check fails when FleetControl cannot work."""
 
 import pytest
 from django.test import Client, override_settings

@@ -1,4 +1,4 @@
-"""Hunts a known secret through everything that comes out: pages, admin, logs, audit trail, tables, errors and reprs."""
+"""A known secret appears in no output: pages, admin, logs, audit trail, tables, error reports and reprs."""
 
 import json
 import logging
@@ -30,7 +30,7 @@ def holds(text: object) -> bool:
 
 
 def break_the_database() -> None:
-    """Nothing can be saved any more, because its audit event cannot."""
+    """Make every change fail, because its audit event can no longer be written."""
     with connection.cursor() as cursor:
         cursor.execute("ALTER TABLE audit_auditevent RENAME TO somewhere_else")
 
@@ -41,13 +41,13 @@ def shows(answer: Any) -> bool:
 
 @pytest.fixture
 def root(fleet: Fleet) -> Client:
-    """Administers the fleet and everything else."""
+    """Return a browser of a superuser who also administers the fleet."""
     return signed_in(factory.a_member(fleet, Role.ADMINISTRATOR, name="Root", is_staff=True, is_superuser=True))
 
 
 @pytest.fixture
-def said(root: Client, fleet: Fleet, caplog: pytest.LogCaptureFixture) -> Iterator[list[Any]]:
-    """What was answered while the secret went in by every page: with errors, then rightly, then replaced."""
+def answers(root: Client, fleet: Fleet, caplog: pytest.LogCaptureFixture) -> Iterator[list[Any]]:
+    """Send the secret through every form, invalid, then valid, then as a replacement, and return the responses."""
     caplog.set_level(logging.DEBUG)
     pages = [
         ("credentials:add", {"brand": "TESLA"}, {"client_id": "", "client_secret": NEEDLE, "unchecked": "1"}),
@@ -83,16 +83,16 @@ def at(fleet: Fleet, name: str, **kwargs: str) -> str:
     return reverse(name, kwargs={"fleet": fleet.slug} | kwargs)
 
 
-def test_the_secret_went_in(said: list[Any]) -> None:
+def test_the_secret_went_in(answers: list[Any]) -> None:
     assert NEWER in json.dumps(Credential.objects.get().secret.open())
     assert Vehicle.objects.get().open_password() == NEWER
 
 
-def test_no_answer_to_a_form_shows_the_secret(said: list[Any]) -> None:
-    assert not [answer.request["PATH_INFO"] for answer in said if shows(answer)]
+def test_no_answer_to_a_form_shows_the_secret(answers: list[Any]) -> None:
+    assert not [answer.request["PATH_INFO"] for answer in answers if shows(answer)]
 
 
-def test_no_page_and_no_admin_form_shows_the_secret(said: list[Any], root: Client, fleet: Fleet) -> None:
+def test_no_page_and_no_admin_form_shows_the_secret(answers: list[Any], root: Client, fleet: Fleet) -> None:
     credential, vehicle = Credential.objects.get(), Vehicle.objects.get()
     addresses = [
         *(at(fleet, f"credentials:{name}") for name in ("index", "export", "find_secret")),
@@ -112,7 +112,7 @@ def test_no_page_and_no_admin_form_shows_the_secret(said: list[Any], root: Clien
         assert answer.status_code == 200 and not holds(content), address
 
 
-def test_no_admin_form_sends_a_secret_back(said: list[Any], root: Client, fleet: Fleet) -> None:
+def test_no_admin_form_sends_a_secret_back(answers: list[Any], root: Client, fleet: Fleet) -> None:
     add = reverse("admin:credentials_credential_add", query={"fleet": fleet.pk, "brand": "STELLANTIS"})
     typed = {"name": "S", "password": NEEDLE, "private_key": NEEDLE, "certificate": NEEDLE, "passphrase": NEEDLE}
     assert not shows(root.post(add, typed))
@@ -121,11 +121,11 @@ def test_no_admin_form_sends_a_secret_back(said: list[Any], root: Client, fleet:
     assert not shows(root.post(change, {"password": NEEDLE}))
 
 
-def test_no_log_line_holds_the_secret(said: list[Any], caplog: pytest.LogCaptureFixture) -> None:
+def test_no_log_line_holds_the_secret(answers: list[Any], caplog: pytest.LogCaptureFixture) -> None:
     assert not [record for record in caplog.records if holds(record.getMessage())]
 
 
-def test_no_table_holds_the_secret_readably(said: list[Any]) -> None:
+def test_no_table_holds_the_secret_readably(answers: list[Any]) -> None:
     with connection.cursor() as cursor:
         for table in connection.introspection.table_names(cursor):
             quoted = connection.ops.quote_name(table)
@@ -133,7 +133,7 @@ def test_no_table_holds_the_secret_readably(said: list[Any]) -> None:
             assert cursor.fetchone() == (0,), table
 
 
-def test_no_repr_holds_the_secret(said: list[Any]) -> None:
+def test_no_repr_holds_the_secret(answers: list[Any]) -> None:
     credential, vehicle = Credential.objects.get(), Vehicle.objects.get()
     secret = credential.secret
     for thing in (credential, secret, vehicle, secret.value, vehicle.unit_password):
@@ -161,10 +161,10 @@ def test_no_error_report_holds_the_secret(
         answers = [root.post(address, values) for address, values in pages]
     assert [answer.status_code for answer in answers] == [500, 500]
     assert not any(shows(answer) for answer in answers)
-    told = [record for record in caplog.records if record.exc_info]
-    assert len(told) >= 2
-    for record in told:
+    failures = [record for record in caplog.records if record.exc_info]
+    assert len(failures) >= 2
+    for record in failures:
         AdminEmailHandler(include_html=True).emit(record)
     lines = [formatter.format(record) for record in caplog.records for formatter in (JsonLines(), Plain())]
     reports = [str(message.message()) for message in mail.outbox]
-    assert len(reports) == len(told) and not any(map(holds, [*lines, *reports]))
+    assert len(reports) == len(failures) and not any(map(holds, [*lines, *reports]))

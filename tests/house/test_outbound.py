@@ -1,4 +1,4 @@
-"""Where FleetControl does not go: addresses inside the house, and anything but HTTPS."""
+"""FleetControl connects neither to internal addresses nor by anything but HTTPS."""
 
 import ipaddress
 import socket
@@ -46,7 +46,7 @@ def test_a_name_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch) -> No
 def test_the_name_is_resolved_once_and_the_checked_address_is_used(
     oem: DemoOem, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A name server that answers differently the second time gains nothing: there is no second time."""
+    """A name server gains nothing by a different second answer, because FleetControl never asks twice."""
     monkeypatch.setattr(outbound, "is_public", lambda address: ipaddress.ip_address(address).is_loopback)
     port = int(oem.address.rsplit(":", 1)[1])
     with names({"auth.tesla.com": ["127.0.0.1"]}, monkeypatch) as asked:
@@ -64,7 +64,7 @@ def test_only_https_leaves_the_house() -> None:
 
 @contextmanager
 def names(known: dict[str, list[str]], monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """A name server at the network's edge that knows these names; gives the names it was asked for."""
+    """Replace the name server by one that knows these names. Yields the list of names that it was asked for."""
     asked = []
 
     def getaddrinfo(host: str, port: int, **_kwargs: object) -> list[tuple[object, ...]]:

@@ -1,4 +1,4 @@
-"""Sealing: a secret opens with its key for its owner, and in no other way."""
+"""A sealed secret opens only with its key and for its owner."""
 
 import pytest
 from cryptography.fernet import InvalidToken

@@ -1,4 +1,4 @@
-"""A missing or bad setting stops the start with one sentence that names it, and the README knows every setting."""
+"""A missing or bad setting stops the start with one sentence that names it, and the README lists every setting."""
 
 import re
 import shutil
@@ -20,13 +20,13 @@ WHOLE = {
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the project, in which nobody has made keys."""
+    """Copy the project without its keys."""
     ignored = shutil.ignore_patterns(".*", "var", "tests", "static", "__pycache__")
     return Path(shutil.copytree(PROJECT, tmp_path_factory.mktemp("project"), ignore=ignored, dirs_exist_ok=True))
 
 
 def start(folder: Path, variables: dict[str, str]) -> str:
-    """What `manage.py` says when it starts with these variables."""
+    """Return what `manage.py` prints when it starts with these variables."""
     run = subprocess.run(
         [sys.executable, "manage.py", "diffsettings"],
         cwd=folder,
@@ -55,15 +55,15 @@ def start(folder: Path, variables: dict[str, str]) -> str:
     ],
 )
 def test_a_bad_value_is_one_sentence(folder: Path, variables: dict[str, str], sentence: str) -> None:
-    said = start(folder, WHOLE | variables)
-    assert said.startswith(sentence)
-    assert said.count("\n") == 1
+    output = start(folder, WHOLE | variables)
+    assert output.startswith(sentence)
+    assert output.count("\n") == 1
 
 
 def test_a_value_may_lie_in_a_file(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "key").write_text("from-a-file\n")
-    said = start(folder, WHOLE | {"FERNET_KEYS": "", "FERNET_KEYS_FILE": str(tmp_path / "key")})
-    assert "FERNET_KEYS = ['from-a-file']" in said
+    output = start(folder, WHOLE | {"FERNET_KEYS": "", "FERNET_KEYS_FILE": str(tmp_path / "key")})
+    assert "FERNET_KEYS = ['from-a-file']" in output
 
 
 def test_the_readme_lists_every_setting() -> None:

@@ -1,4 +1,4 @@
-"""import-linter holds who may import whom, as pyproject.toml says. These tests hold the rules it has no words for."""
+"""Rules of the house that import-linter cannot state. Who may import whom stands in pyproject.toml."""
 
 import ast
 import pkgutil

@@ -1,4 +1,4 @@
-"""Credentials from files: the brands' own rules, sealed secrets, updates through the verbs."""
+"""Importing credentials: the brands' rules hold, secrets are sealed, updates go through the verbs."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""What is exported imports again unchanged, whatever is in it."""
+"""Exported files import again unchanged, whatever they contain."""
 
 import json
 from io import StringIO

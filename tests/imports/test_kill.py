@@ -1,4 +1,4 @@
-"""Whatever ends an import, nothing of it stays; and imports of one fleet wait for each other."""
+"""An import that is killed leaves nothing behind, and imports of one fleet wait for each other."""
 
 import json
 import os
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 class Importer:
-    """The process of tests/support/import_process.py."""
+    """A running tests/support/import_process.py."""
 
     def __init__(self) -> None:
         database = {key: connection.settings_dict[key] for key in ("NAME", "HOST", "PORT", "USER", "PASSWORD")}
@@ -62,7 +62,7 @@ def a_file(path: Path, start: int) -> Path:
 
 
 def counts() -> tuple[int, int]:
-    """Vehicles and their events, once no other session works any more."""
+    """Count vehicles and their audit events once all other sessions are idle."""
     working = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state <> 'idle'"
     for _try in range(200):
         with connection.cursor() as cursor:
@@ -76,7 +76,7 @@ def counts() -> tuple[int, int]:
 def test_an_import_killed_at_any_moment_leaves_all_or_nothing(importer: Importer, tmp_path: Path) -> None:
     fleet = factory.a_fleet()
     whole, chance, killed, takes = 0, random.Random(6), 0, 0.0
-    for number in range(2):  # the first also loads Django
+    for number in range(2):  # the first import also loads Django
         start = time.monotonic()
         importer.start(a_file(tmp_path / f"{number}.csv", number * ROWS), fleet)
         assert importer.wait() == [0]
@@ -92,8 +92,8 @@ def test_an_import_killed_at_any_moment_leaves_all_or_nothing(importer: Importer
         if importer.wait() == [-signal.SIGKILL]:
             killed += 1
         else:
-            takes *= 0.8  # it ended before the kill: the machine was busier while the time was taken
-        found = counts()  # one that had just committed is there, and all of it
+            takes *= 0.8  # it ended before the kill, because the measured import ran on a busier machine
+        found = counts()  # an import that had just committed is there as a whole
         assert found in ((whole, whole), (whole + ROWS, whole + ROWS)), f"after kill {number}"
         whole = found[0]
     assert killed == TIMES

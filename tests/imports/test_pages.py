@@ -1,4 +1,4 @@
-"""An import in the browser: file, columns, check, import, report, without JavaScript; sealed, queued, cancelled."""
+"""An import by its pages: file, columns, check, import and report, also in the background and cancelled."""
 
 import re
 import threading
@@ -24,7 +24,7 @@ TEXT = "Name;Kennzeichen;Marke;QNR;note\nVan 1;HH-1;BMW;1;x\nVan 2;HH-2;BMW;2;y\
 
 
 def upload(client: Client, fleet: Fleet, data: bytes | str, kind: str = "vehicle", name: str = "cars.csv") -> str:
-    """The address of the columns' page of a new import."""
+    """Upload a file and return the URL of its columns page."""
     file = SimpleUploadedFile(name, data.encode() if isinstance(data, str) else data)
     answer = client.post(f"/f/{fleet.slug}/imports/add/", {"kind": kind, "file": file})
     assert answer.status_code == 302, answer.content
@@ -32,7 +32,7 @@ def upload(client: Client, fleet: Fleet, data: bytes | str, kind: str = "vehicle
 
 
 def chosen(client: Client, page: str, **more: str) -> dict[str, str]:
-    """What the columns' page would send as it stands, with changes."""
+    """Return the columns form as the page proposes it, with some values changed."""
     html = client.get(page).content.decode()
     values = {"on_duplicate": "fail"}
     for name, options in re.findall(r'<select name="([^"]+)".*?>(.*?)</select>', html, re.DOTALL):
@@ -42,7 +42,7 @@ def chosen(client: Client, page: str, **more: str) -> dict[str, str]:
 
 
 def check(client: Client, page: str, **more: str) -> str:
-    """Send the columns; the address of the check."""
+    """Submit the columns form and return the URL of the check."""
     answer = client.post(page, chosen(client, page, **more), follow=True)
     return str(answer.redirect_chain[-1][0])
 

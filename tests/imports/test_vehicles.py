@@ -1,4 +1,4 @@
-"""Vehicles from files: the commands, the rules, duplicates, updates, and that it all equals one at a time."""
+"""Importing vehicles: commands, rules, duplicates, updates, and the same result as adding vehicles one by one."""
 
 import csv
 import io
@@ -9,6 +9,7 @@ from typing import Any
 
 import openpyxl
 import pytest
+from django.core.exceptions import ValidationError
 from django.core.management import CommandError, call_command
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -88,7 +89,7 @@ def test_the_real_register_reads_alike_in_every_form(fleet: Fleet, register: str
 
 
 def in_form(register: str, form: str) -> bytes:
-    """The register as another program might have saved it."""
+    """Return the register as another program might have saved it."""
     rows = list(csv.DictReader(io.StringIO(register)))
     if form == "jsonl":
         return "".join(json.dumps(row) + "\n" for row in rows).encode()
@@ -259,19 +260,17 @@ TEXT = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=32)
 def test_file_and_form_take_and_refuse_the_same(
     fleet: Fleet, tmp_path_factory: pytest.TempPathFactory, rows: list[dict[str, str]]
 ) -> None:
-    """Row by row, what the model's own verb takes or refuses is what the import takes or refuses."""
+    """The import accepts and refuses the same rows as the verb of the model."""
     for number, row in enumerate(rows):
         text = json.dumps({**row, "telematics_brand": "CLOUDBOXX"}) + "\n"
         errors = _by_hand(fleet, row)
         summary = run(fleet, text, tmp_path=tmp_path_factory.mktemp(str(number)))
-        # Where a row has nothing to be called by, the file is told of the missing unit only.
+        # For a row without name and unit, the import reports only the missing unit.
         assert {found["column"] for found in summary[2]} == errors - ({"name"} if not row["name"] else set())
         Vehicle.objects.all().delete()
 
 
 def _by_hand(fleet: Fleet, row: dict[str, str]) -> set[str]:
-    from django.core.exceptions import ValidationError
-
     values: dict[str, Any] = {key: value for key, value in row.items() if value and key != "qnr"}
     try:
         vehicle = Vehicle.add(

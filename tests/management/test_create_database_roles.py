@@ -1,4 +1,4 @@
-"""The web process works under a role that cannot rewrite what happened: tried with real connections of that role."""
+"""The web process works under a database role that cannot rewrite history. Real connections of that role try."""
 
 from collections.abc import Iterator
 from io import StringIO
@@ -42,7 +42,7 @@ def alice(role: str) -> User:
 
 @pytest.fixture
 def as_web(alice: User) -> Iterator[Client]:
-    """A browser of a web process that works under the role."""
+    """Return a browser whose requests run under the role."""
     browser = signed_in(alice)
     with connection.cursor() as cursor:
         cursor.execute(f"SET ROLE {NAME}")
@@ -133,7 +133,7 @@ def test_running_it_again_changes_neither_rights_nor_password(role: str, monkeyp
 
 
 def rights_and_password_of(role: str) -> list[tuple[str, ...]]:
-    """Every right of the role on a table or a column, and the digest of its password."""
+    """Return every right of the role on a table or column, and the digest of its password."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT table_name, '', privilege_type FROM information_schema.role_table_grants WHERE grantee = %(role)s "

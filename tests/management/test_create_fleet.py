@@ -1,4 +1,4 @@
-"""`manage.py create_fleet`: the way in for a new operator."""
+"""`manage.py create_fleet`, with which a new operator starts."""
 
 import re
 from io import StringIO
@@ -16,15 +16,15 @@ pytestmark = pytest.mark.django_db
 
 
 def create_fleet(*arguments: str, **options: Any) -> str:
-    said = StringIO()
-    call_command("create_fleet", *arguments, stdout=said, **options)
-    return said.getvalue()
+    output = StringIO()
+    call_command("create_fleet", *arguments, stdout=output, **options)
+    return output.getvalue()
 
 
 def test_a_new_administrator_chooses_a_password_by_the_printed_link_and_is_in(client: Client) -> None:
-    said = create_fleet("Weiße Flotte", administrator="ada@example.com")
-    assert "the fleet Weiße Flotte at http://localhost:8000/f/weisse-flotte/credentials/ with ada@example.com" in said
-    link = re.search(r"http://localhost:8000(/\S+/)$", said.strip())
+    output = create_fleet("Weiße Flotte", administrator="ada@example.com")
+    assert "the fleet Weiße Flotte at http://localhost:8000/f/weisse-flotte/credentials/ with ada@example.com" in output
+    link = re.search(r"http://localhost:8000(/\S+/)$", output.strip())
     assert link
     form = client.get(link[1], follow=True)
     client.post(form.redirect_chain[-1][0], {"password1": "a-long-password", "password2": "a-long-password"})
@@ -33,8 +33,8 @@ def test_a_new_administrator_chooses_a_password_by_the_printed_link_and_is_in(cl
 
 
 def test_the_link_works_once(client: Client) -> None:
-    said = create_fleet("Flotte", administrator="ada@example.com")
-    link = said.split("http://localhost:8000")[-1].strip()
+    output = create_fleet("Flotte", administrator="ada@example.com")
+    link = output.split("http://localhost:8000")[-1].strip()
     form = client.get(link, follow=True)
     client.post(form.redirect_chain[-1][0], {"password1": "a-long-password", "password2": "a-long-password"})
     assert not Client().get(link, follow=True).redirect_chain
@@ -42,8 +42,8 @@ def test_the_link_works_once(client: Client) -> None:
 
 def test_a_known_person_signs_in_as_before() -> None:
     alice = factory.a_user("Alice")
-    said = create_fleet("Flotte", "--slug", "f1", administrator=alice.email.upper())
-    assert "They sign in as before." in said
+    output = create_fleet("Flotte", "--slug", "f1", administrator=alice.email.upper())
+    assert "They sign in as before." in output
     assert Fleet.objects.get(slug="f1").people.get() == alice
 
 

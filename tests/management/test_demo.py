@@ -1,4 +1,4 @@
-"""What the demo shows: the first thing a newcomer sees."""
+"""The demo, which is the first thing a newcomer sees."""
 
 import pytest
 from django.db.models import Count
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture(autouse=True)
-def made(db: None) -> None:
+def with_demo(db: None) -> None:
     demo.make("silver-harbour")
 
 

@@ -1,4 +1,4 @@
-"""`manage.py quickstart` as a newcomer meets it: a fresh copy of the project, real processes, real HTTP."""
+"""`manage.py quickstart` in a fresh copy of the project, with real processes and real HTTP."""
 
 import contextlib
 import http.cookiejar
@@ -25,7 +25,7 @@ PEOPLE = ["alice@demo.example", "bob@demo.example", "vera@demo.example", "charli
 
 
 class Quickstart:
-    """A running quickstart; `said` is what it printed until it was ready or ended."""
+    """A running quickstart. `output` is what it has printed until it was ready or ended."""
 
     def __init__(self, folder: Path, *options: str, **environment: str) -> None:
         self.process = subprocess.Popen(
@@ -38,14 +38,14 @@ class Quickstart:
             text=True,
         )
         assert self.process.stdout
-        self.said = ""
+        self.output = ""
         for line in self.process.stdout:
-            self.said += line
+            self.output += line
             if "Ctrl-C" in line:
                 break
 
     def end(self, how: signal.Signals = signal.SIGTERM) -> int:
-        """Ends it; returns its exit code, and `said` has what it still printed."""
+        """End it, add the rest of its output to `output`, and return its exit code."""
         if self.process.poll() is None:
             self.process.send_signal(how)
         return self.wait()
@@ -53,7 +53,7 @@ class Quickstart:
     def wait(self) -> int:
         if self.process.stdout and self.process.stdout.closed:
             return int(self.process.returncode)
-        self.said += self.process.communicate(timeout=30)[0]
+        self.output += self.process.communicate(timeout=30)[0]
         return self.process.returncode
 
 
@@ -65,12 +65,12 @@ def a_free_port() -> int:
 
 
 def processes_in(folder: Path) -> list[str]:
-    """The command lines of all processes that work in the folder or on its database."""
+    """Return the command lines of all processes that work in the folder or on its database."""
     return list(running_in(folder).values())
 
 
 def running_in(folder: Path) -> dict[int, str]:
-    """Number and command line of these processes."""
+    """Return the process ID and command line of these processes."""
     home = (folder / "var" / "postgres" / "data").resolve()
     found = {}
     for process in Path("/proc").glob("[0-9]*"):
@@ -84,7 +84,7 @@ def running_in(folder: Path) -> dict[int, str]:
 
 
 def sign_in(port: int, email: str, password: str) -> str:
-    """Sign in as a browser would; returns the address one lands on."""
+    """Sign in as a browser would and return the URL of the next page."""
     jar = http.cookiejar.CookieJar()
     browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(jar))
     address = f"http://localhost:{port}/accounts/login/"
@@ -97,7 +97,7 @@ def sign_in(port: int, email: str, password: str) -> str:
 
 @pytest.fixture(scope="module")
 def folder() -> Iterator[Path]:
-    """A fresh copy of the project."""
+    """Make a fresh copy of the project."""
     with a_folder() as empty:
         yield Path(shutil.copytree(PROJECT, empty / "Flotte für alle", ignore=NOT_COPIED))
 
@@ -109,7 +109,7 @@ def port() -> int:
 
 @pytest.fixture(scope="module")
 def first(folder: Path, port: int) -> Iterator[Quickstart]:
-    """The first start; it stays up for the whole file."""
+    """Start for the first time. This process runs until a test ends it."""
     started = Quickstart(folder, "--port", str(port))
     yield started
     started.end()
@@ -117,14 +117,14 @@ def first(folder: Path, port: int) -> Iterator[Quickstart]:
 
 @pytest.fixture(scope="module")
 def password(first: Quickstart) -> str:
-    found = re.search(r"Password: (\S+)", first.said)
-    assert found, first.said
+    found = re.search(r"Password: (\S+)", first.output)
+    assert found, first.output
     return found[1]
 
 
 def test_prints_the_address_and_the_people(first: Quickstart, port: int) -> None:
-    assert f"FleetControl runs at http://localhost:{port}\n" in first.said
-    assert [email for email in PEOPLE if email in first.said] == PEOPLE
+    assert f"FleetControl runs at http://localhost:{port}\n" in first.output
+    assert [email for email in PEOPLE if email in first.output] == PEOPLE
 
 
 @pytest.mark.parametrize("email", PEOPLE)
@@ -141,15 +141,15 @@ def test_static_files_are_served(first: Quickstart, port: int) -> None:
 
 
 def test_keys_and_password_are_for_their_owner_only(first: Quickstart, folder: Path) -> None:
-    kept = [*(folder / "var" / "keys").iterdir(), folder / "var" / "demo-password"]
-    assert {"SECRET_KEY", "FERNET_KEYS", "demo-password"} <= {path.name for path in kept}
-    assert {oct(path.stat().st_mode & 0o777) for path in kept} == {"0o600"}
+    private_files = [*(folder / "var" / "keys").iterdir(), folder / "var" / "demo-password"]
+    assert {"SECRET_KEY", "FERNET_KEYS", "demo-password"} <= {path.name for path in private_files}
+    assert {oct(path.stat().st_mode & 0o777) for path in private_files} == {"0o600"}
 
 
 def test_a_taken_port_is_one_sentence(first: Quickstart, folder: Path, port: int) -> None:
     second = Quickstart(folder, "--port", str(port))
     assert second.end() == 1
-    assert second.said == (
+    assert second.output == (
         f"CommandError: Port {port} is taken: end what uses it, or choose another one with --port.\n"
     )
 
@@ -165,20 +165,20 @@ def test_a_taken_port_is_one_sentence(first: Quickstart, folder: Path, port: int
 def test_a_bad_database_address_is_one_sentence(first: Quickstart, folder: Path, address: str, sentence: str) -> None:
     refused = Quickstart(folder, "--port", str(a_free_port()), DATABASE_URL=address)
     assert refused.end() == 1
-    assert refused.said.startswith(sentence)
-    assert refused.said.count("\n") == 1
+    assert refused.output.startswith(sentence)
+    assert refused.output.count("\n") == 1
 
 
 def test_ctrl_c_stops_everything(first: Quickstart, folder: Path) -> None:
     assert len(processes_in(folder)) >= 4  # quickstart, web server, worker, database
     assert first.end(signal.SIGINT) == 0
-    assert first.said.endswith("Stopped.\n")
+    assert first.output.endswith("Stopped.\n")
     assert processes_in(folder) == []
 
 
 @pytest.fixture(scope="module")
 def second(first: Quickstart, folder: Path, port: int) -> Iterator[Quickstart]:
-    """The second start, after the first one has ended."""
+    """Start again after the first process has ended."""
     first.end()
     started = Quickstart(folder, "--port", str(port))
     yield started
@@ -186,8 +186,8 @@ def second(first: Quickstart, folder: Path, port: int) -> Iterator[Quickstart]:
 
 
 def test_a_second_start_changes_nothing(folder: Path, port: int, password: str, second: Quickstart) -> None:
-    assert second.said.startswith(f"\nFleetControl runs at http://localhost:{port}\n")
-    assert f"Password: {password}\n" in second.said
+    assert second.output.startswith(f"\nFleetControl runs at http://localhost:{port}\n")
+    assert f"Password: {password}\n" in second.output
     assert sign_in(port, "bob@demo.example", password).endswith("/credentials/")
 
 
@@ -196,13 +196,13 @@ def test_a_program_that_dies_ends_it_with_a_sentence(folder: Path, second: Quick
     worker = next(pid for pid in children if b"db_worker" in Path(f"/proc/{pid}/cmdline").read_bytes())
     os.kill(int(worker), signal.SIGKILL)
     assert second.wait() == 1
-    assert "The worker ended by itself with exit code -9, so FleetControl stops.\n" in second.said
+    assert "The worker ended by itself with exit code -9, so FleetControl stops.\n" in second.output
     assert processes_in(folder) == []
 
 
 @pytest.mark.parametrize("also", ["nothing", "gunicorn|db_worker"])
 def test_nothing_is_left_when_it_is_killed(folder: Path, port: int, also: str) -> None:
-    """Neither when its programs are killed with it, which then do not stop the database."""
+    """Even if its programs are killed with it, so that none is left to stop the database."""
     started = Quickstart(folder, "--port", str(port))
     others = [number for number, words in running_in(folder).items() if re.search(also, words)]
     started.process.kill()

@@ -1,4 +1,4 @@
-"""Key rotation: nothing is missed, nothing is lost, and the command says when the older key can go."""
+"""Key rotation: reseal misses and loses nothing, and says when the older key can be removed."""
 
 from io import StringIO
 from typing import Any
@@ -34,7 +34,7 @@ def old_key(settings: Any) -> None:
 
 @pytest.fixture
 def credential(fleet: Fleet) -> Credential:
-    """With two versions of its secret, which hold the same."""
+    """Return a credential whose two versions hold the same secret."""
     credential = factory.a_credential(fleet)
     credential.rotate(actor=factory.TEST, values={"client_secret": "another-secret"})
     return credential
@@ -46,13 +46,13 @@ def scooter(fleet: Fleet) -> Vehicle:
 
 
 def reseal(*options: str) -> str:
-    said = StringIO()
-    call_command("reseal", *options, stdout=said)
-    return said.getvalue()
+    output = StringIO()
+    call_command("reseal", *options, stdout=output)
+    return output.getvalue()
 
 
 def tokens_that_only_older_keys_open() -> list[str]:
-    """Looks into every column of every table, whatever the models say."""
+    """Search every column of every table, whether or not a model knows it."""
     found = []
     with connection.cursor() as cursor:
         cursor.execute(
@@ -81,10 +81,10 @@ def test_afterwards_the_new_key_alone_opens_everything(
         "credentials_credentialsecret.value",
         "vehicles_vehicle.unit_password",
     }
-    said = reseal()
-    assert "credentials.CredentialSecret.value: 2 rows, 2 sealed again\n" in said
-    assert "vehicles.Vehicle.unit_password: 1 rows, 1 sealed again\n" in said
-    assert "The newest key opens every secret." in said
+    output = reseal()
+    assert "credentials.CredentialSecret.value: 2 rows, 2 sealed again\n" in output
+    assert "vehicles.Vehicle.unit_password: 1 rows, 1 sealed again\n" in output
+    assert "The newest key opens every secret." in output
     assert tokens_that_only_older_keys_open() == []
     settings.FERNET_KEYS = [NEW]
     assert credential.secret.open() == {"client_secret": "another-secret"}
@@ -109,8 +109,8 @@ def test_a_second_run_changes_nothing(credential: Credential, settings: Any) -> 
 
 def test_a_dry_run_counts_and_changes_nothing(credential: Credential, settings: Any) -> None:
     settings.FERNET_KEYS = [NEW, OLD]
-    said = reseal("--dry-run")
-    assert "2 secrets are sealed with older keys: keep them in FERNET_KEYS" in said
+    output = reseal("--dry-run")
+    assert "2 secrets are sealed with older keys: keep them in FERNET_KEYS" in output
     settings.FERNET_KEYS = [OLD]
     assert credential.secret.open() == {"client_secret": "another-secret"}
 

@@ -1,4 +1,4 @@
-"""What happens by the clock: erasing, checking in turn, telling people once."""
+"""Scheduled work: tend erases former secrets, checks credentials in turn and notifies people once."""
 
 import hashlib
 import hmac

@@ -1,4 +1,4 @@
-"""Every page of credentials and vehicles answers, in both languages, to who may see it."""
+"""Every page of credentials and vehicles works in both languages for those who may see it."""
 
 import pytest
 from django.test import Client

@@ -1,4 +1,4 @@
-"""Lists exported from their pages: as shown, without secrets, safe for spreadsheets."""
+"""Pages export their lists as shown, without secrets and safe for spreadsheets."""
 
 import pytest
 from django.test import Client

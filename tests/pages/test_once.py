@@ -1,4 +1,4 @@
-"""A form sent twice is done once, a refused one may be sent again, and a sign-in loses no input but secrets."""
+"""A form sent twice acts once, a refused form may be sent again, and a sign-in loses no input but secrets."""
 
 import re
 from typing import Any
@@ -12,7 +12,7 @@ PREFERENCES = "/preferences/"
 
 
 def post(client: Client, address: str, typed: dict[str, str], **options: Any) -> Any:
-    """As a browser sends a form."""
+    """Submit a form URL-encoded, as a browser does."""
     return client.post(address, urlencode(typed), content_type="application/x-www-form-urlencoded", **options)
 
 

@@ -1,4 +1,4 @@
-"""Pages by cursor: every row once, forwards and backwards, and totals that stop at the cap."""
+"""Paging by cursor gives every row once, forwards and backwards, and totals stop at the cap."""
 
 import pytest
 from django.http import QueryDict

@@ -1,4 +1,4 @@
-"""The number of queries of each list is fixed: the same for 10 rows and for 1,000."""
+"""Each list takes as many queries for 1,000 rows as for 10."""
 
 from collections.abc import Callable
 
@@ -15,7 +15,7 @@ from tests.conftest import signed_in
 from tests.support import factory
 
 pytestmark = pytest.mark.django_db
-MOST = 20  # of one page; sign-in, fleet and frame take seven of them
+MOST = 20  # per page; seven of them are for session, fleet and frame
 
 
 def credentials(fleet: Fleet, first: int, last: int) -> None:
@@ -68,7 +68,7 @@ def test_a_list_takes_as_many_queries_for_1000_rows_as_for_10(
     fill(fleet, 10, 20)
     few = queries(client, address)
     fill(fleet, 20, 1010)
-    # One more is the total, which is only asked for when there is a next page.
+    # One more counts the total, which only a list with a next page needs.
     assert few <= queries(client, address) <= few + 1
     assert few <= MOST
 

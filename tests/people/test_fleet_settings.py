@@ -1,4 +1,4 @@
-"""A fleet's own settings, the second factor it may ask for, its beginning and its end."""
+"""A fleet's settings, the second factor it may require, its creation and its deletion."""
 
 import pytest
 from allauth.mfa.models import Authenticator

@@ -26,7 +26,7 @@ def url(name: str, fleet: Fleet, *args: object) -> str:
 
 
 def invited(as_alice: Client, fleet: Fleet, emails: str = "nina@example.com", role: str = "manager") -> list[str]:
-    """Invites through the page; the links of the emails."""
+    """Invite through the page and return the links in the emails."""
     answer = as_alice.post(url("members:invite", fleet), {"emails": emails, "role": role})
     assert answer.status_code == 302, answer.content.decode()
     return [re.findall(r"http://localhost:8000(\S+)", str(message.body))[0] for message in mail.outbox]
@@ -159,13 +159,13 @@ def test_the_members_page_takes_the_same_queries_for_many(
 ) -> None:
     for number in range(12):
         factory.a_member(fleet, Role.VIEWER, name=f"Person {number}")
-    as_alice.get(url("members:index", fleet))  # the first one notes where she is signed in
+    as_alice.get(url("members:index", fleet))  # the first request records her session
     with django_assert_max_num_queries(14):  # type: ignore[attr-defined]
         assert as_alice.get(url("members:index", fleet)).status_code == 200
 
 
 def two_at_once(*acts: Callable[[], None]) -> list[BaseException]:
-    """Runs both in threads of their own, started together; what they raised."""
+    """Run both at once in separate threads and return the exceptions."""
     barrier, raised = Barrier(len(acts)), list[BaseException]()
 
     def run(act: Callable[[], None]) -> None:

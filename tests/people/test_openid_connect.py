@@ -1,4 +1,4 @@
-"""People sign in through a real OpenID Connect provider; who was not invited stays outside."""
+"""Invited people sign in through a real OpenID Connect provider. Nobody else gets in."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -33,7 +33,7 @@ def oidc(settings: Any) -> Iterator[Provider]:
 
 
 def sign_in(client: Client, oidc: Provider, **claims: Any) -> Any:
-    """The whole way through the provider and back."""
+    """Go through the provider and back."""
     oidc.person = {"sub": "1234", "email": "bob@example.com", "email_verified": True, "name": "Bob"} | claims
     start = client.post(reverse("openid_connect_login", args=["oidc"]))
     assert start.status_code == 302, start.content.decode()

@@ -1,4 +1,4 @@
-"""A person goes: their name becomes a pseudonym, and the audit trail is as provable as before."""
+"""Removing a person replaces their name by a pseudonym and leaves the audit trail provable."""
 
 from io import StringIO
 
@@ -23,7 +23,7 @@ def remove(email: str) -> str:
 
 @pytest.fixture
 def busy_bob(fleet: Fleet, alice: User, bob: User) -> User:
-    """Bob has done things under two names, and things were done to him."""
+    """Let Bob act under two names and be acted on."""
     credential = factory.a_credential(fleet, name="BMW Germany")
     credential.change(actor=Actor.of(bob), note="one")
     User.objects.filter(pk=bob.pk).update(name="Robert Quirk")

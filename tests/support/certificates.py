@@ -1,4 +1,4 @@
-"""Certificates and keys made for the tests."""
+"""Certificates and keys for tests."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -13,7 +13,7 @@ def stellantis(certificate: str, key: str, **more: str) -> dict[str, str]:
 
 
 def a_certificate(*, days: int = 90, passphrase: str = "") -> tuple[str, str]:
-    """A self-signed certificate that ends in so many days, and its key, both as PEM text."""
+    """Return a self-signed certificate that ends after so many days, and its key, both as PEM text."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "client1")])
     now = datetime.now(UTC)

@@ -1,4 +1,4 @@
-"""Addresses of the credential pages, and the words on a page."""
+"""The URLs of the credential pages, and the text of a page."""
 
 import re
 
@@ -15,6 +15,6 @@ def at(name: str, fleet: Fleet, credential: Credential | None = None, **kwargs: 
 
 
 def words(answer: Answer) -> str:
-    """The text of a page, without its markup."""
+    """Return the text of a page without its markup."""
     text = re.sub(r"<(script|style)\b.*?</\1>|<[^>]+>", " ", answer.content.decode(), flags=re.DOTALL)
     return re.sub(r"\s+", " ", text.replace("&#x27;", "'"))

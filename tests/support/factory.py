@@ -1,4 +1,4 @@
-"""Objects for tests: plain functions that use the models' own verbs, with keyword overrides."""
+"""Objects for tests. Plain functions that call the models' verbs and take keyword overrides."""
 
 from collections.abc import Iterable
 from itertools import count
@@ -45,7 +45,7 @@ def a_credential(fleet: Fleet, name: str = "", brand: str = "MERCEDES_BENZ", **f
 
 
 def a_vehicle(fleet: Fleet, credential: Credential | None = None, **fields: Any) -> Vehicle:
-    """A vehicle of the credential's brand; without a credential a CloudBoxx."""
+    """Add a vehicle of the credential's brand, or a CloudBoxx without a credential."""
     number = next(_numbers)
     if credential is not None:
         fields = {

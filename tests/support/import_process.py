@@ -1,7 +1,8 @@
-"""python -m tests.support.import_process DATABASE: imports in processes of their own, for tests that kill them.
+"""python -m tests.support.import_process DATABASE: runs imports in child processes, for tests that kill them.
 
-DATABASE is settings as JSON. Reads lines "path fleet", answers each with the number of the process that imports; that
-one's exit code is answered when the line "wait" is read. Loading Django once makes twenty imports a matter of seconds.
+DATABASE is the database's settings as JSON. For each input line "path fleet" the program forks a process that imports
+and prints its process ID. For a line "wait" it waits for all of them and prints their exit codes. It loads Django only
+once, so that twenty imports take seconds.
 """
 
 import json
@@ -9,6 +10,8 @@ import os
 import sys
 
 import django
+from django.core.management import call_command
+from django.db import connection
 
 
 def answer(text: str) -> None:
@@ -19,9 +22,6 @@ def answer(text: str) -> None:
 def main(database: str) -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "fleetcontrol.settings")
     django.setup()
-    from django.core.management import call_command
-    from django.db import connection
-
     connection.settings_dict.update(json.loads(database))
     children: list[int] = []
     for line in sys.stdin:

@@ -1,4 +1,4 @@
-"""The OEM of the tests: the player of `manage.py demo_oem`, and one that is not what it says."""
+"""The OEM of the tests: the server of `manage.py demo_oem`."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +10,7 @@ from credentials.oem.demo import DemoOem
 
 
 def play(settings: Settings, folder: Path, **options: Any) -> Iterator[DemoOem]:
-    """Start the player and send all sign-ins to it, until the test is over."""
+    """Start the demo OEM and send all sign-ins to it until the test ends."""
     oem = DemoOem(folder / "oem", **options)
     oem.start()
     settings.FLEETCONTROL_DEMO_OEM = oem.address

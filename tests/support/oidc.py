@@ -1,4 +1,4 @@
-"""An OpenID Connect provider on loopback: real HTTP, real signatures, PKCE checked; it knows one person."""
+"""An OpenID Connect provider on loopback with real HTTP, real signatures and PKCE. It knows one person at a time."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CLIENT_ID, CLIENT_SECRET = "fleetcontrol", "secret-of-the-tests"
 
 
 class Provider:
-    """`person` is who signs in next: the claims that the provider makes about them."""
+    """A provider. `person` holds the claims about the person who signs in next."""
 
     def __init__(self, issuer: str) -> None:
         self.issuer = issuer
@@ -41,7 +41,7 @@ class Provider:
         }
 
     def authorize(self, query: dict[str, str]) -> str:
-        """The address that the browser is sent back to."""
+        """Return the URL that the browser is sent back to."""
         assert query["client_id"] == CLIENT_ID
         assert query["code_challenge_method"] == "S256"
         self.prompts.append(query.get("prompt", ""))
@@ -62,7 +62,7 @@ class Provider:
 
 @contextmanager
 def provider() -> Iterator[Provider]:
-    """The provider, while it runs."""
+    """Run a provider."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
     found = _Handler.providers[server.server_port] = Provider(f"http://127.0.0.1:{server.server_port}")
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
@@ -105,4 +105,4 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_args: Any) -> None:
-        """Quiet."""
+        """Log nothing."""

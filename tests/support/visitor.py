@@ -1,4 +1,4 @@
-"""Another process, perhaps of another person, that uses the embedded server."""
+"""Another process, possibly of another account, that uses the embedded server."""
 
 import os
 import pwd
@@ -8,9 +8,8 @@ from pathlib import Path
 
 from tests.support.project import PROJECT
 
-# What another process does, perhaps as another person: start the server, leave a row, say the
-# address, and stay until its input ends. It imports first, because root's Python may be closed to
-# the person it becomes.
+# The program of that process: become the account, start the server, insert a row, print the address, and stay until the
+# input ends. It imports first, because the account may have no access to root's Python.
 VISIT = """
 import os, sys
 from pathlib import Path
@@ -37,7 +36,7 @@ sys.stdin.read()
 
 
 class Visitor:
-    """Another process that uses a folder's server until it leaves."""
+    """A process that uses a folder's server until it leaves."""
 
     def __init__(self, folder: Path, system: Path, programs: Path, user: str = "", *, durable: bool = False) -> None:
         account = pwd.getpwnam(user).pw_uid if user else 0
@@ -51,7 +50,7 @@ class Visitor:
         )
 
     def says(self) -> str:
-        """The server's address, or why there is none."""
+        """Return the server's address, or the reason why there is none."""
         assert self.process.stdout
         return self.process.stdout.readline().strip()
 

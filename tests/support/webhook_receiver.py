@@ -1,4 +1,4 @@
-"""A program of the operator's that takes a fleet's webhook: a local HTTPS server that keeps what it got."""
+"""The receiver of a fleet's webhook: a local HTTPS server that records its requests."""
 
 import json
 import ssl
@@ -27,7 +27,7 @@ class Receiver(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, *_args: Any) -> None:
-        """Silent."""
+        """Log nothing."""
 
     @classmethod
     def bodies(cls) -> list[dict[str, Any]]:
@@ -35,7 +35,7 @@ class Receiver(BaseHTTPRequestHandler):
 
 
 def receive(settings: Settings, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, type[Receiver]]]:
-    """The receiver's address and its class; FleetControl trusts it and may go there until the test is over."""
+    """Run a receiver that FleetControl trusts and may connect to until the test ends. Yields its URL and its class."""
     handler = type("OneReceiver", (Receiver,), {"got": []})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -1,4 +1,4 @@
-"""Files of every usual kind come in as rows with their true line numbers, or with what is wrong."""
+"""Files of every usual kind are read as rows with their line numbers, or with what is wrong."""
 
 import csv
 import io
@@ -19,7 +19,7 @@ CELL = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")
 CARS = "Name;Größe;VIN\nKöln 1;7,5;X\nKöln 2;;Y\n"
 
 
-def of(data: bytes | str, **options: object) -> Table:
+def table_of(data: bytes | str, **options: object) -> Table:
     raw = data.encode() if isinstance(data, str) else data
     return read(io.BytesIO(raw), **options)  # type: ignore[arg-type]  # limits and format, as named
 
@@ -40,7 +40,7 @@ def workbook(*rows: list[object]) -> bytes:
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "latin-1", "cp1252"])
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 def test_every_usual_encoding_and_line_end_reads_alike(encoding: str, end: str) -> None:
-    table = of(CARS.replace("\n", end).encode(encoding))
+    table = table_of(CARS.replace("\n", end).encode(encoding))
     assert table.header == ["Name", "Größe", "VIN"]
     assert list(table) == [(2, ["Köln 1", "7,5", "X"]), (3, ["Köln 2", "", "Y"])]
 
@@ -48,30 +48,30 @@ def test_every_usual_encoding_and_line_end_reads_alike(encoding: str, end: str) 
 @pytest.mark.parametrize("encoding", ["utf-8", "cp1252"])
 def test_an_encoding_that_shows_late_is_still_found(encoding: str) -> None:
     late = "name,plate\n" + "van,HH-1\n" * 60_000 + "Kölner Straße,HH-2\n"
-    table = of(late.encode(encoding))
+    table = table_of(late.encode(encoding))
     assert list(table)[-1] == (60_002, ["Kölner Straße", "HH-2"])
     assert table.encoding.lower() == {"utf-8": "utf-8", "cp1252": "windows-1252"}[encoding]
 
 
 @pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
 def test_every_usual_separator_is_found(separator: str) -> None:
-    table = of(f'a{separator}b\n"1,5;|"{separator}2\n')
+    table = table_of(f'a{separator}b\n"1,5;|"{separator}2\n')
     assert list(table) == [(2, ["1,5;|", "2"])]
 
 
 def test_excels_separator_line_is_understood() -> None:
-    assert list(of("sep=;\r\nname;note\r\nVan;a,b\r\n")) == [(3, ["Van", "a,b"])]
+    assert list(table_of("sep=;\r\nname;note\r\nVan;a,b\r\n")) == [(3, ["Van", "a,b"])]
 
 
 def test_a_row_over_several_lines_is_named_by_its_first() -> None:
-    table = of('name,note\n"a","one\ntwo"\n\n,\nb,x\nc\n')
+    table = table_of('name,note\n"a","one\ntwo"\n\n,\nb,x\nc\n')
     assert next(it := iter(table)) == (2, ["a", "one\ntwo"])
     assert next(it) == (6, ["b", "x"])
     assert next(it)[0] == 7
 
 
 def test_each_bad_row_is_a_problem_with_its_line_and_the_rest_is_read() -> None:
-    table = of(b'name,note\n"a"b,1\nok,1\nx,1,2\nn\0l,1\n\xc3\xbc,1\n\xff,1\n"open,1\nok,2\nend,3\n')
+    table = table_of(b'name,note\n"a"b,1\nok,1\nx,1,2\nn\0l,1\n\xc3\xbc,1\n\xff,1\n"open,1\nok,2\nend,3\n')
     rows = list(table)
     assert [line for line, cells in rows if isinstance(cells, list)] == [3, 6, 9, 10]
     wrong = {line: p.reason for line, p in rows if isinstance(p, TabularProblem)}
@@ -85,7 +85,7 @@ def test_each_bad_row_is_a_problem_with_its_line_and_the_rest_is_read() -> None:
 
 
 def test_a_giant_cell_is_a_problem_and_not_a_crash() -> None:
-    table = of("name,note\nvan," + "x" * 40_000 + "\nvan,y\n")
+    table = table_of("name,note\nvan," + "x" * 40_000 + "\nvan,y\n")
     assert problems(table) == [(2, "", "A cell must not have more than 32767 characters.")]
 
 
@@ -105,7 +105,7 @@ def test_a_giant_cell_is_a_problem_and_not_a_crash() -> None:
 )
 def test_a_file_that_is_no_table_says_why(data: bytes, reason: str) -> None:
     with pytest.raises(TabularProblem) as caught:
-        list(of(data))
+        list(table_of(data))
     assert caught.value.reason == reason
 
 
@@ -117,12 +117,12 @@ def test_limits_of_bytes_rows_and_columns_are_stated_when_met() -> None:
         (Limits(columns=1), "The file has more than 1 columns."),
     ]:
         with pytest.raises(TabularProblem) as caught:
-            list(of(data, limits=limits))
+            list(table_of(data, limits=limits))
         assert caught.value.reason == reason
 
 
 def test_json_lines_become_the_text_a_cell_would_hold() -> None:
-    table = of(
+    table = table_of(
         '{"name": "Van", "year": 2009, "on": true}\n\n{"name": null, "tags": ["a", "ö"]}\n'
         '{"name": "x", "name": "y"}\n{"name": \n[1]\n{"name": "\\ud800"}\n{"name": "a\\u0000"}\n'
     )
@@ -141,10 +141,10 @@ def test_json_lines_become_the_text_a_cell_would_hold() -> None:
 
 def test_a_workbook_reads_like_the_csv_it_would_be_saved_as() -> None:
     data = workbook(["name", "year", "plate"], ["Van", 2009, None], [], ["Bus", 1.5, "HH"], ["=1+1", 2, "'=x"])
-    table = of(data)
+    table = table_of(data)
     assert list(table)[:2] == [(2, ["Van", "2009", ""]), (4, ["Bus", "1.5", "HH"])]
     reason = "This cell holds a formula. Paste its value in its place."
-    assert problems(of(data)) == [(5, "name", reason)]
+    assert problems(table_of(data)) == [(5, "name", reason)]
 
 
 def test_a_zip_bomb_is_refused_before_it_is_unpacked() -> None:
@@ -157,7 +157,7 @@ def test_a_zip_bomb_is_refused_before_it_is_unpacked() -> None:
                 bomb.writestr(part, source.read(part) + blown)
         tracemalloc.start()
         with pytest.raises(TabularProblem, match="too large"):
-            list(of(out.getvalue()))
+            list(table_of(out.getvalue()))
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         assert peak < 16_000_000
@@ -174,7 +174,7 @@ def test_memory_does_not_grow_with_the_rows() -> None:
 
 
 class _Stream:
-    """One header and `count` rows, made as they are read."""
+    """A stream of one header and `count` rows, generated while it is read."""
 
     def __init__(self, count: int) -> None:
         self._pieces = iter([b"name,plate\n", *repeat(b"van,HH-1234567890\n" * 1000, count // 1000)])
@@ -194,7 +194,7 @@ def test_what_csv_lines_write_reads_back_unchanged(
     for_excel: bool,  # noqa: FBT001 -- hypothesis passes it by name
 ) -> None:
     text = "".join(csv_lines(["a", "b", "c"], rows, for_excel=for_excel))
-    read_back = [cells for _line, cells in of(text)]
+    read_back = [cells for _line, cells in table_of(text)]
     assert read_back == rows
 
 
@@ -206,7 +206,7 @@ def test_no_written_cell_starts_a_formula(cell: str) -> None:
 
 @given(st.lists(st.dictionaries(st.sampled_from("abc"), CELL, min_size=1), min_size=1, max_size=5))
 def test_json_lines_read_back_unchanged(records: list[dict[str, str]]) -> None:
-    table = of("".join(json.dumps(record) + "\n" for record in records))
+    table = table_of("".join(json.dumps(record) + "\n" for record in records))
     wanted = [[record.get(key, "") for key in table.header] for record in records if any(record.values())]
     if wanted:
         assert [cells for _line, cells in table] == wanted
@@ -216,7 +216,7 @@ def test_json_lines_read_back_unchanged(records: list[dict[str, str]]) -> None:
 def test_no_bytes_whatever_crash_the_reader(data: bytes) -> None:
     for start in (b"", b"a,b\n", b'{"a": 1}\n', b"\xff\xfe", b"PK\x03\x04"):
         try:
-            for line, _cells in of(start + data):
+            for line, _cells in table_of(start + data):
                 assert line >= 1
         except TabularProblem as problem:
             assert problem.reason

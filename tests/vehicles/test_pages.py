@@ -1,4 +1,4 @@
-"""A fleet manager's way through the vehicle pages: find, add, change, move, remove."""
+"""A fleet manager finds, adds, changes, moves and removes vehicles on their pages."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from tests.support import factory
 from vehicles.models import Vehicle
 
 pytestmark = pytest.mark.django_db
-VIN = "WDB9634031L000001"  # its check digit does not fit
+VIN = "WDB9634031L000001"  # its check digit is wrong
 FORM = {"operation_status": "OPERATING"}
 
 

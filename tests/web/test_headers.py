@@ -1,4 +1,4 @@
-"""What every answer carries, what is refused before it is read, and a deployment without a warning."""
+"""The headers of every response, requests that are refused unread, and a deployment without warnings."""
 
 import json
 import os
@@ -62,7 +62,7 @@ def test_a_body_that_is_too_large_is_not_read(client: Client, length: str) -> No
 
 
 def production(**changes: str) -> dict[str, str]:
-    """The environment of a production process; its database is never asked."""
+    """Return the environment of a production process. It never connects to its database."""
     keys = dict.fromkeys(("SECRET_KEY", "FERNET_KEYS", "FINGERPRINT_KEY", "AUDIT_KEY"), "k7Q" * 20 + "0123456789abc")
     return {
         **{name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG")},

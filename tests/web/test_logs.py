@@ -1,4 +1,4 @@
-"""Log lines are JSON, carry the flow id and keep secrets out; error reports show no values."""
+"""Log lines are JSON with the flow ID and without secrets. Error reports show no values."""
 
 import json
 import logging
