@@ -1,6 +1,5 @@
 """Fixtures for every test: a real PostgreSQL, people with their roles, no network but loopback."""
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,9 @@ from credentials.oem.demo import DemoOem
 from fleetcontrol.people.models import Fleet, Role, User
 from fleetcontrol.web.session_cookie import cookie_of, session_key_of
 from tests.support import factory
+from tests.support.browsers import signed_in
 from tests.support.oem import play
+from tests.support.webhook_receiver import Receiver, receive
 
 
 @pytest.fixture(scope="session")
@@ -104,19 +105,13 @@ def as_charlie(charlie: User) -> Client:
     return signed_in(charlie)
 
 
-def signed_in(user: User, *, fresh: bool = True) -> Client:
-    """Return a browser of the person. With `fresh`, they have just proved who they are."""
-    client = Client()
-    client.force_login(user)
-    if fresh:
-        session = client.session
-        session["account_authentication_methods"] = [{"method": "password", "at": time.time()}]
-        session["account_authentication_methods_user"] = str(user.pk)
-        session.save()
-    return client
-
-
 @pytest.fixture
 def oem(settings: Settings, tmp_path: Path) -> Iterator[DemoOem]:
     """Start a local HTTPS server that plays every OEM of the catalogue, and send the test's sign-ins to it."""
     yield from play(settings, tmp_path)
+
+
+@pytest.fixture
+def hook(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, type[Receiver]]]:
+    """Start a receiver of webhooks that FleetControl trusts. Gives its URL and its class, which records requests."""
+    yield from receive(settings, tmp_path, monkeypatch)

@@ -11,9 +11,9 @@ from fleetcontrol.audit.models import AuditEvent
 from fleetcontrol.imports import work as import_work
 from fleetcontrol.imports.models import LARGEST_UPLOAD, ImportPiece, ImportRun, Stage
 from fleetcontrol.people.models import Fleet
-from tests.imports.test_vehicles import in_form
 from tests.support.api import Api, kind
 from tests.support.factory import SECRET, a_credential, a_fleet, a_vehicle
+from tests.support.import_files import in_form
 from vehicles.models import Vehicle
 
 pytestmark = pytest.mark.django_db

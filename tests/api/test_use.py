@@ -15,11 +15,7 @@ from fleetcontrol import outbound
 from fleetcontrol.audit.models import AuditEvent
 from fleetcontrol.people.models import Fleet
 from tests.support.api import Api, kind
-from tests.support.factory import SECRET, TEST, a_credential, a_fleet, a_vehicle
-
-
-def a_tesla(fleet: Fleet, secret: str = "right-1") -> Credential:
-    return a_credential(fleet, brand="TESLA", values={"client_secret": secret, "region": "EU"})
+from tests.support.factory import SECRET, TEST, a_credential, a_fleet, a_tesla, a_vehicle
 
 
 def path_of(credential: Credential, what: str) -> str:

@@ -13,9 +13,9 @@ from credentials.models import Credential, Status
 from fleetcontrol.api.models import ApiClient
 from fleetcontrol.people.models import Fleet, Invitation, Role, User
 from tests.browser.pages import patterns
-from tests.conftest import signed_in
-from tests.imports import test_pages as import_pages
 from tests.support import factory
+from tests.support.browsers import signed_in
+from tests.support.import_files import columns_form
 
 # No verb sets a status directly, so the scene writes it into the row.
 STATUSES = [Status.WORKING, Status.REJECTED, Status.UNREACHABLE, Status.UNCHECKED]
@@ -61,7 +61,7 @@ class Scene:
         file = SimpleUploadedFile("fuhrpark-november.csv", text.encode())
         answer = self.client.post(f"/f/{self.fleet.slug}/imports/add/", {"kind": "vehicle", "file": file}, follow=True)
         page = answer.redirect_chain[-1][0]
-        chosen = import_pages.chosen(self.client, page, same_telematics_brand="CLOUDBOXX")
+        chosen = columns_form(self.client, page, same_telematics_brand="CLOUDBOXX")
         return str(self.client.post(page, chosen, follow=True).redirect_chain[-1][0])
 
     def value(self, name: str, parameter: str) -> str:

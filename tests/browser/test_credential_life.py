@@ -7,8 +7,8 @@ from playwright.sync_api import expect
 
 from credentials.oem.demo import DemoOem
 from fleetcontrol.people.models import Fleet, User
+from tests.browser.accessibility import violations
 from tests.browser.conftest import Opener
-from tests.browser.test_every_page import violations
 from tests.support import factory
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -5,16 +5,14 @@ from __future__ import annotations
 import gzip
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from django.conf import settings
-from playwright.sync_api import Page
 
+from tests.browser.accessibility import violations
 from tests.browser.conftest import Opener
 from tests.browser.scene import Scene
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 # Elements whose text is larger than their box, so that it is cut off or overlaps its neighbour.
 CLIPPED = """() => [...document.querySelectorAll('body *')].filter(e => {
   const style = getComputedStyle(e);
@@ -38,13 +36,6 @@ TOO_SMALL = """() => [
   .filter(e => e.getBoundingClientRect().height < least - 0.5)
   .map(e => `${e.tagName}.${e.className} ${Math.round(e.getBoundingClientRect().height)} of ${least} px: `
     + e.textContent.trim().slice(0, 30)))"""
-
-
-def violations(page: Page, theme: str) -> list[str]:
-    """Return what axe finds. Themes differ only in colours, so in the dark one it checks the contrast alone."""
-    rules = {"type": "tag", "values": RULES} if theme == "light" else {"type": "rule", "values": ["color-contrast"]}
-    found = Axe().run(page, options={"runOnly": rules, "resultTypes": ["violations"]}).response["violations"]
-    return [f"{rule['id']}: {node['html'][:160]}" for rule in found for node in rule["nodes"]]
 
 
 @pytest.mark.parametrize("width", [1280, 390])

@@ -13,9 +13,9 @@ from credentials.models import Credential, Status
 from credentials.oem.demo import DemoOem
 from fleetcontrol.audit.models import AuditEvent
 from fleetcontrol.people.models import Fleet, User
-from tests.conftest import signed_in
 from tests.support import factory
-from tests.support.factory import TEST
+from tests.support.browsers import signed_in
+from tests.support.factory import TEST, a_tesla
 
 pytestmark = pytest.mark.django_db
 
@@ -24,11 +24,6 @@ def run(name: str, *args: str, **options: Any) -> str:
     out = io.StringIO()
     call_command(name, *args, stdout=out, stderr=out, **options)
     return out.getvalue()
-
-
-def a_tesla(fleet: Fleet, secret: str, name: str, region: str = "EU") -> Credential:
-    values = {"client_secret": secret, "region": region}
-    return factory.a_credential(fleet, name=name, brand="TESLA", values=values)
 
 
 def test_check_credentials_names_each_and_fails_when_one_does_not_work(fleet: Fleet, oem: DemoOem) -> None:

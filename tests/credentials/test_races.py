@@ -1,13 +1,9 @@
 """Two people act at once, each on their own database connection: no change is lost, and each gets a true message."""
 
-import threading
-import time
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import pytest
 from django.core.exceptions import ValidationError
-from django.db import connection, connections, transaction
 from django.test import Client
 from django.utils import timezone
 
@@ -17,6 +13,7 @@ from credentials.oem.demo import DemoOem
 from fleetcontrol.audit.models import Actor, AuditEvent
 from fleetcontrol.people.models import Fleet, User
 from tests.support import factory
+from tests.support.connections import at_once, before_commit, on_own_connection
 from tests.support.factory import TEST
 from vehicles.models import Vehicle
 
@@ -26,7 +23,7 @@ JONAS = Actor("user", "7", "Jonas Petersen")
 
 @pytest.fixture
 def credential(fleet: Fleet, oem: DemoOem) -> Credential:
-    return a_tesla(fleet, "Tesla Europe")
+    return factory.a_tesla(fleet, name="Tesla Europe")
 
 
 @pytest.fixture
@@ -36,7 +33,7 @@ def during(oem: DemoOem) -> Iterator[Callable[[Callable[[], object]], None]]:
 
     def tell(_line: str) -> None:
         if waiting:
-            alone(waiting.pop())
+            on_own_connection(waiting.pop())
 
     oem.tell = tell
     yield waiting.append
@@ -83,7 +80,7 @@ def test_of_two_people_going_back_at_once_only_one_does(credential: Credential) 
 
 
 def test_a_credential_is_not_deleted_under_a_vehicle_that_is_being_added(fleet: Fleet, credential: Credential) -> None:
-    refused = while_open(
+    refused = before_commit(
         lambda: factory.a_vehicle(fleet, credential, name="Van 1"), lambda: fresh(credential).remove(actor=JONAS)
     )
     assert isinstance(refused, CredentialInUse)
@@ -92,7 +89,7 @@ def test_a_credential_is_not_deleted_under_a_vehicle_that_is_being_added(fleet: 
 
 
 def test_a_vehicle_is_not_added_to_a_credential_that_is_being_deleted(fleet: Fleet, credential: Credential) -> None:
-    refused = while_open(
+    refused = before_commit(
         lambda: credential.remove(actor=TEST), lambda: factory.a_vehicle(fleet, fresh(credential), name="Van 1")
     )
     assert isinstance(refused, ValidationError)
@@ -104,9 +101,9 @@ def test_a_vehicle_is_not_added_to_a_credential_that_is_being_deleted(fleet: Fle
 def test_a_credential_is_not_deleted_under_vehicles_that_are_being_moved_to_it(
     fleet: Fleet, credential: Credential
 ) -> None:
-    other = a_tesla(fleet, "Tesla Two")
+    other = factory.a_tesla(fleet, name="Tesla Two")
     factory.a_vehicle(fleet, credential)
-    refused = while_open(
+    refused = before_commit(
         lambda: Vehicle.objects.all().move(other, actor=TEST), lambda: fresh(other).remove(actor=JONAS)
     )
     assert isinstance(refused, CredentialInUse)
@@ -114,9 +111,9 @@ def test_a_credential_is_not_deleted_under_vehicles_that_are_being_moved_to_it(
 
 
 def test_vehicles_are_not_moved_to_a_credential_that_is_being_deleted(fleet: Fleet, credential: Credential) -> None:
-    other = a_tesla(fleet, "Tesla Two")
+    other = factory.a_tesla(fleet, name="Tesla Two")
     factory.a_vehicle(fleet, credential)
-    refused = while_open(
+    refused = before_commit(
         lambda: other.remove(actor=TEST), lambda: Vehicle.objects.all().move(fresh(other), actor=JONAS)
     )
     assert isinstance(refused, ValidationError)
@@ -128,9 +125,9 @@ def test_vehicles_are_not_moved_to_a_credential_that_is_being_deleted(fleet: Fle
 def test_a_delete_while_the_last_vehicle_moves_away_is_refused_and_succeeds_afterwards(
     fleet: Fleet, credential: Credential
 ) -> None:
-    other = a_tesla(fleet, "Tesla Two")
+    other = factory.a_tesla(fleet, name="Tesla Two")
     factory.a_vehicle(fleet, credential)
-    result = while_open(
+    result = before_commit(
         lambda: Vehicle.objects.all().move(other, actor=TEST),
         lambda: fresh(credential).remove(actor=JONAS),
         must_wait=False,
@@ -169,64 +166,5 @@ def test_two_rounds_at_once_ask_the_oem_once_and_two_tends_send_one_email(
     assert sorted(at_once(delivery.email_notices, delivery.email_notices)) == [0, 1]
 
 
-def a_tesla(fleet: Fleet, name: str) -> Credential:
-    values = {"client_secret": f"right-{name}", "region": "EU"}
-    return factory.a_credential(fleet, name=name, brand="TESLA", values=values)
-
-
 def fresh(credential: Credential) -> Credential:
     return Credential.objects.get(pk=credential.pk)
-
-
-def alone(act: Callable[[], object]) -> Any:
-    """Act on a separate database connection. Returns the result or the exception."""
-    results: list[Any] = []
-
-    def run() -> None:
-        try:
-            results.append(act())
-        except Exception as error:  # noqa: BLE001 - the test looks at it
-            results.append(error)
-        finally:
-            connections.close_all()
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    thread.join(20)
-    return results[0]
-
-
-def at_once(*acts: Callable[[], object]) -> list[Any]:
-    results: list[Any] = []
-    threads = [threading.Thread(target=lambda act=act: results.append(alone(act))) for act in acts]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(20)
-    return results
-
-
-def while_open(first: Callable[[], object], second: Callable[[], object], *, must_wait: bool = True) -> Any:
-    """Do `first` and, before it is committed, `second` on another connection. Returns the outcome of `second`."""
-    results: list[Any] = []
-    thread = threading.Thread(target=lambda: results.append(alone(second)))
-    with transaction.atomic():
-        first()
-        thread.start()
-        deadline = time.monotonic() + 10
-        while not is_somebody_waiting() and not results:
-            assert time.monotonic() < deadline, "the second never came to the lock"
-            time.sleep(0.01)
-        assert results == [] or not must_wait, "the second did not wait for the first"
-    thread.join(20)
-    return results[0]
-
-
-def is_somebody_waiting() -> bool:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_stat_clear_snapshot()")  # a transaction would keep its first snapshot
-        cursor.execute(
-            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-        )
-        (count,) = cursor.fetchone()
-    return bool(count)

@@ -1,17 +1,14 @@
 """The page of the fleet's webhook: set it up, show its key once, try it, remove it."""
 
 import re
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from django.test import Client
-from pytest_django import Settings
 
 from credentials.models import Webhook
 from fleetcontrol.people.models import Fleet
 from tests.support.credential_pages import at, words
-from tests.support.webhook_receiver import Receiver, receive
+from tests.support.webhook_receiver import Receiver
 
 pytestmark = pytest.mark.django_db
 
@@ -33,11 +30,6 @@ def test_the_webhook_is_set_up_shown_once_tried_and_removed(
     assert "It answered with HTTP 503." in words(as_alice.post(page, {"what": "test"}, follow=True))
     as_alice.post(page, {"what": "remove"})
     assert not Webhook.objects.exists()
-
-
-@pytest.fixture
-def hook(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, type[Receiver]]]:
-    yield from receive(settings, tmp_path, monkeypatch)
 
 
 def test_only_administrators_set_up_the_webhook(fleet: Fleet, as_bob: Client) -> None:

@@ -17,8 +17,8 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from fleetcontrol.api.models import ApiClient
 from fleetcontrol.imports.models import ImportRun
 from fleetcontrol.people.models import Fleet, Invitation, Membership, Role, User
-from tests.conftest import signed_in
 from tests.support import factory
+from tests.support.browsers import signed_in
 
 pytestmark = pytest.mark.django_db
 V, M, A = Role.VIEWER, Role.MANAGER, Role.ADMINISTRATOR

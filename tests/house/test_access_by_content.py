@@ -9,9 +9,9 @@ from django.urls import get_resolver, reverse
 
 from credentials.models import Credential
 from fleetcontrol.people.models import Fleet, User
-from tests.conftest import signed_in
 from tests.house.test_access import FLEET_PAGES, Page, addresses, ask, every_address
 from tests.support import factory
+from tests.support.browsers import signed_in
 from vehicles.models import Vehicle
 
 __all__ = ["addresses"]  # a fixture that the tests below use

@@ -10,8 +10,8 @@ from credentials.models import Credential
 from fleetcontrol.api.models import ApiClient
 from fleetcontrol.audit.models import AuditEvent
 from fleetcontrol.people.models import Fleet, Membership, Role, User
-from tests.conftest import signed_in
 from tests.support import factory
+from tests.support.browsers import signed_in
 from vehicles.models import Vehicle
 
 pytestmark = pytest.mark.django_db

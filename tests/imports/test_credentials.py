@@ -1,38 +1,23 @@
 """Importing credentials: the brands' rules hold, secrets are sealed, updates go through the verbs."""
 
-import csv
-import io
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
-from django.core.management import call_command
 
 from credentials.models import Credential
 from fleetcontrol.audit.models import AuditEvent
 from fleetcontrol.people.models import Fleet
 from tests.support.factory import SECRET, TEST, a_credential
+from tests.support.import_files import import_by_command
 
 pytestmark = pytest.mark.django_db
 TEXT = (
     "name,brand,client_id,client_secret,region,note\n"
     f"Berlin,mercedes-benz,client1,{SECRET},,first\nNorth,TESLA,client2,{SECRET}2,eu,\n"
 )
-
-
-def run(fleet: Fleet, text: str, *flags: str, tmp_path: Path) -> tuple[int, dict[str, int], list[dict[str, str]]]:
-    """Exit code, summary and problems of importing a text."""
-    file, report = tmp_path / "file", tmp_path / "report.csv"
-    file.write_text(text, encoding="utf-8", newline="")
-    out, code = io.StringIO(), 0
-    try:
-        call_command(
-            "import_credentials", str(file), f"--fleet={fleet.slug}", "--json", f"--report={report}", *flags, stdout=out
-        )
-    except SystemExit as end:
-        code = int(end.code or 0)
-    with report.open(newline="", encoding="utf-8") as lines:
-        return code, json.loads(out.getvalue()), list(csv.DictReader(lines))
+run = partial(import_by_command, "import_credentials")
 
 
 def test_an_imported_credential_equals_one_added_by_hand(fleet: Fleet, tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 import re
 import threading
-from pathlib import Path
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
@@ -14,37 +13,12 @@ from fleetcontrol.audit.models import AuditEvent
 from fleetcontrol.imports import work as import_work
 from fleetcontrol.imports.models import ImportPiece, ImportRun, Stage
 from fleetcontrol.people.models import Fleet
-from tests.imports.test_vehicles import in_form
 from tests.support.factory import SECRET, TEST, a_credential, a_vehicle
+from tests.support.import_files import check, columns_form, in_form, taxi_register, upload
 from vehicles.models import Vehicle
 
-REGISTER = Path(__file__).parents[3] / "shared" / "data" / "taxis-2009.csv"
 pytestmark = pytest.mark.django_db
 TEXT = "Name;Kennzeichen;Marke;QNR;note\nVan 1;HH-1;BMW;1;x\nVan 2;HH-2;BMW;2;y\nVan 2;HH-3;BMW;3;z\n"
-
-
-def upload(client: Client, fleet: Fleet, data: bytes | str, kind: str = "vehicle", name: str = "cars.csv") -> str:
-    """Upload a file and return the URL of its columns page."""
-    file = SimpleUploadedFile(name, data.encode() if isinstance(data, str) else data)
-    answer = client.post(f"/f/{fleet.slug}/imports/add/", {"kind": kind, "file": file})
-    assert answer.status_code == 302, answer.content
-    return answer["Location"]
-
-
-def chosen(client: Client, page: str, **more: str) -> dict[str, str]:
-    """Return the columns form as the page proposes it, with some values changed."""
-    html = client.get(page).content.decode()
-    values = {"on_duplicate": "fail"}
-    for name, options in re.findall(r'<select name="([^"]+)".*?>(.*?)</select>', html, re.DOTALL):
-        found = re.search(r'value="([^"]*)" selected', options)
-        values[name] = found[1] if found else ""
-    return values | more
-
-
-def check(client: Client, page: str, **more: str) -> str:
-    """Submit the columns form and return the URL of the check."""
-    answer = client.post(page, chosen(client, page, **more), follow=True)
-    return str(answer.redirect_chain[-1][0])
 
 
 def test_a_file_goes_through_all_steps(as_bob: Client, fleet: Fleet) -> None:
@@ -133,7 +107,7 @@ def test_a_file_that_is_no_table_is_refused_with_a_reason(
 
 def test_two_columns_cannot_fill_one_field(as_bob: Client, fleet: Fleet) -> None:
     page = upload(as_bob, fleet, TEXT)
-    answer = as_bob.post(page, chosen(as_bob, page, column_4="name"))
+    answer = as_bob.post(page, columns_form(as_bob, page, column_4="name"))
     assert answer.status_code == 422
     assert "fills this field already" in answer.content.decode()
 
@@ -217,10 +191,8 @@ def test_viewers_and_outsiders_have_no_imports(
 
 @pytest.mark.parametrize("form", ["utf-8", "utf-8-sig", "utf-16", "latin-1", "cp1252", "xlsx", "jsonl"])
 def test_the_real_register_by_page(as_bob: Client, fleet: Fleet, form: str) -> None:
-    if not REGISTER.exists():
-        pytest.skip("the register is not on this machine")
     a_credential(fleet, "Berlin")
-    page = upload(as_bob, fleet, in_form(REGISTER.read_text(encoding="utf-8"), form))
+    page = upload(as_bob, fleet, in_form(taxi_register(), form))
     address = check(as_bob, page, column_0="name", same_telematics_brand="MERCEDES_BENZ", same_credential="Berlin")
     run = ImportRun.objects.get()
     if run.is_running:
@@ -261,7 +233,7 @@ def test_the_template_imports_its_own_columns(as_bob: Client, fleet: Fleet, kind
     columns = header.strip().split(",")
     file = header + ",".join(row.get(column, "") for column in columns) + "\n"
     page = upload(as_bob, fleet, file, kind=kind)
-    assert {name: key for name, key in chosen(as_bob, page).items() if name.startswith("column_")} == {
+    assert {name: key for name, key in columns_form(as_bob, page).items() if name.startswith("column_")} == {
         f"column_{place}": column for place, column in enumerate(columns)
     }
     as_bob.post(check(as_bob, page).replace("check/", "import/"))

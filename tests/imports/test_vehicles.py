@@ -4,10 +4,10 @@ import csv
 import io
 import json
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import openpyxl
 import pytest
 from django.core.exceptions import ValidationError
 from django.core.management import CommandError, call_command
@@ -17,33 +17,17 @@ from hypothesis import strategies as st
 from fleetcontrol.audit.models import AuditEvent
 from fleetcontrol.people.models import Fleet
 from tests.support.factory import TEST, a_credential, a_vehicle
+from tests.support.import_files import import_by_command, in_form, taxi_register
 from vehicles import vin as vins
 from vehicles.models import Vehicle
 
-REGISTER = Path(__file__).parents[3] / "shared" / "data" / "taxis-2009.csv"
 pytestmark = pytest.mark.django_db
-
-
-def run(fleet: Fleet, text: str, *flags: str, tmp_path: Path) -> tuple[int, dict[str, int], list[dict[str, str]]]:
-    """Exit code, summary and problems of importing a text."""
-    file, report = tmp_path / "file", tmp_path / "report.csv"
-    file.write_text(text, encoding="utf-8", newline="")
-    out, code = io.StringIO(), 0
-    try:
-        call_command(
-            "import_vehicles", str(file), f"--fleet={fleet.slug}", "--json", f"--report={report}", *flags, stdout=out
-        )
-    except SystemExit as end:
-        code = int(end.code or 0)
-    with report.open(newline="", encoding="utf-8") as lines:
-        return code, json.loads(out.getvalue()), list(csv.DictReader(lines))
+run = partial(import_by_command, "import_vehicles")
 
 
 @pytest.fixture
 def register() -> str:
-    if not REGISTER.exists():
-        pytest.skip("the register is not on this machine")
-    return REGISTER.read_text(encoding="utf-8")
+    return taxi_register()
 
 
 FLAGS = ["--map=name=medallion", "--set=telematics_brand=MERCEDES_BENZ", "--set=credential=Mercedes-Benz fleet Berlin"]
@@ -86,20 +70,6 @@ def test_the_real_register_reads_alike_in_every_form(fleet: Fleet, register: str
     with pytest.raises(SystemExit):
         call_command("import_vehicles", str(file), f"--fleet={fleet.slug}", "--dry-run", "--json", *FLAGS, stdout=out)
     assert json.loads(out.getvalue())["errors"] == 2
-
-
-def in_form(register: str, form: str) -> bytes:
-    """Return the register as another program might have saved it."""
-    rows = list(csv.DictReader(io.StringIO(register)))
-    if form == "jsonl":
-        return "".join(json.dumps(row) + "\n" for row in rows).encode()
-    if form != "xlsx":
-        return register.encode(form)
-    book, target = openpyxl.Workbook(), io.BytesIO()
-    for row in [list(rows[0]), *(list(row.values()) for row in rows)]:
-        book.worksheets[0].append(row)
-    book.save(target)
-    return target.getvalue()
 
 
 def test_a_dry_run_finds_the_same_and_writes_nothing(fleet: Fleet, tmp_path: Path) -> None:

@@ -15,8 +15,8 @@ from credentials.models import Credential
 from fleetcontrol.audit.chain import seal_events
 from fleetcontrol.audit.models import AuditEvent
 from fleetcontrol.people.models import Fleet, Membership, Role, User
-from tests.conftest import signed_in
 from tests.support import factory
+from tests.support.browsers import signed_in
 
 pytestmark = pytest.mark.django_db(transaction=True)
 NAME = "fleetcontrol_web_of_tests"

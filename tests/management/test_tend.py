@@ -2,10 +2,9 @@
 
 import hashlib
 import hmac
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import date, timedelta
 from io import StringIO
-from pathlib import Path
 
 import pytest
 from django.core import mail
@@ -22,7 +21,7 @@ from fleetcontrol.audit.models import AuditEvent
 from fleetcontrol.people.models import Fleet, Role, User
 from tests.support import factory
 from tests.support.factory import TEST
-from tests.support.webhook_receiver import Receiver, receive
+from tests.support.webhook_receiver import Receiver
 
 pytestmark = pytest.mark.django_db
 
@@ -34,8 +33,7 @@ def tend(*only: str) -> str:
 
 
 def a_tesla(fleet: Fleet, secret: str = "right-1", name: str = "Tesla Europe", *, used: bool = True) -> Credential:
-    values = {"client_secret": secret, "region": "EU"}
-    credential = factory.a_credential(fleet, name=name, brand="TESLA", values=values)
+    credential = factory.a_tesla(fleet, secret, name)
     if used:
         factory.a_vehicle(fleet, credential)
     return credential
@@ -45,11 +43,6 @@ def ending_in(fleet: Fleet, days: int) -> Credential:
     credential = a_tesla(fleet)
     credential.change(ends_on=timezone.localdate() + timedelta(days=days), actor=TEST)
     return credential
-
-
-@pytest.fixture
-def hook(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, type[Receiver]]]:
-    yield from receive(settings, tmp_path, monkeypatch)
 
 
 def test_former_secrets_are_erased_when_their_day_is_over(fleet: Fleet) -> None:

@@ -11,8 +11,8 @@ from django.urls import reverse
 from credentials.models import Credential, CredentialSecret
 from fleetcontrol.people.models import Fleet, Membership, Role, User
 from fleetcontrol.seal import seal
-from tests.conftest import signed_in
 from tests.support import factory
+from tests.support.browsers import signed_in
 
 pytestmark = pytest.mark.django_db
 MOST = 20  # per page; seven of them are for session, fleet and frame

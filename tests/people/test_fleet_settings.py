@@ -8,8 +8,8 @@ from django.urls import reverse
 
 from fleetcontrol.audit.models import AuditEvent
 from fleetcontrol.people.models import Fleet, User
-from tests.conftest import signed_in
 from tests.support import factory
+from tests.support.browsers import signed_in
 
 pytestmark = pytest.mark.django_db
 

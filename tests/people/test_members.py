@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable
-from threading import Barrier, Thread
 
 import pytest
 from django.core import mail
@@ -13,8 +12,9 @@ from django.utils import timezone
 
 from fleetcontrol.audit.models import AuditEvent
 from fleetcontrol.people.models import VALID_FOR, Fleet, Invitation, LastAdministrator, Membership, Role, User
-from tests.conftest import signed_in
 from tests.support import factory
+from tests.support.browsers import signed_in
+from tests.support.connections import at_once
 from tests.support.factory import TEST
 
 pytestmark = pytest.mark.django_db
@@ -164,33 +164,12 @@ def test_the_members_page_takes_the_same_queries_for_many(
         assert as_alice.get(url("members:index", fleet)).status_code == 200
 
 
-def two_at_once(*acts: Callable[[], None]) -> list[BaseException]:
-    """Run both at once in separate threads and return the exceptions."""
-    barrier, raised = Barrier(len(acts)), list[BaseException]()
-
-    def run(act: Callable[[], None]) -> None:
-        barrier.wait(10)
-        try:
-            act()
-        except (LastAdministrator, IntegrityError) as error:
-            raised.append(error)
-        finally:
-            connection.close()
-
-    threads = [Thread(target=run, args=[act]) for act in acts]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(20)
-    return raised
-
-
 @pytest.mark.django_db(transaction=True)
 def test_of_two_administrators_who_remove_each_other_at_once_one_stays() -> None:
     fleet = factory.a_fleet()
     members = [factory.a_member(fleet, Role.ADMINISTRATOR, name=name).memberships.get() for name in ("Alice", "Ada")]
-    raised = two_at_once(*(lambda member=member: member.remove(actor=TEST) for member in members))
-    assert [type(error) for error in raised] == [LastAdministrator]
+    results = at_once(*(lambda member=member: member.remove(actor=TEST) for member in members))
+    assert [type(result) for result in results if result is not None] == [LastAdministrator]
     assert fleet.memberships.count() == 1
 
 
@@ -203,6 +182,6 @@ def test_the_database_keeps_the_last_administrator_from_two_deletions_at_once_in
         with connection.cursor() as cursor:
             cursor.execute("DELETE FROM people_membership WHERE id = %s", [pk])
 
-    raised = two_at_once(*(lambda pk=member.pk: delete(pk) for member in members))
-    assert [type(error) for error in raised] == [IntegrityError]
+    results = at_once(*(lambda pk=member.pk: delete(pk) for member in members))
+    assert [type(result) for result in results if result is not None] == [IntegrityError]
     assert fleet.memberships.count() == 1

@@ -11,8 +11,8 @@ from django.urls import reverse
 
 from fleetcontrol.audit.models import AuditEvent
 from fleetcontrol.people.models import Fleet, Invitation, Membership, Role, User
-from tests.conftest import signed_in
 from tests.support import factory
+from tests.support.browsers import is_signed_in, signed_in
 from tests.support.oidc import CLIENT_ID, CLIENT_SECRET, Provider, provider
 
 pytestmark = pytest.mark.django_db
@@ -41,10 +41,6 @@ def sign_in(client: Client, oidc: Provider, **claims: Any) -> Any:
     return client.get(at_provider.headers["Location"].removeprefix("http://testserver"))
 
 
-def is_in(client: Client) -> bool:
-    return "_auth_user_id" in client.session
-
-
 def test_the_sign_in_page_offers_it(client: Client, oidc: Provider) -> None:
     assert "Example SSO" in client.get(reverse("account_login")).content.decode()
 
@@ -58,12 +54,12 @@ def test_a_person_is_found_by_verified_email(client: Client, bob: User, fleet: F
 def test_an_unverified_email_finds_nobody(client: Client, bob: User, oidc: Provider) -> None:
     for verified in (False, None, "true"):
         sign_in(client, oidc, email_verified=verified)
-        assert not is_in(client)
+        assert not is_signed_in(client)
 
 
 def test_a_stranger_stays_outside(client: Client, oidc: Provider) -> None:
     answer = sign_in(client, oidc, email="mallory@example.com", sub="666")
-    assert not is_in(client)
+    assert not is_signed_in(client)
     assert not User.objects.filter(email="mallory@example.com").exists()
     assert "invited" in answer.content.decode()
 
@@ -80,14 +76,14 @@ def test_an_invited_person_gets_an_account_and_is_in(client: Client, fleet: Flee
 def test_a_blocked_person_stays_outside(client: Client, bob: User, oidc: Provider) -> None:
     User.objects.filter(pk=bob.pk).update(is_active=False)
     sign_in(client, oidc)
-    assert not is_in(client)
+    assert not is_signed_in(client)
 
 
 def test_the_second_factor_is_asked_for_here_too(client: Client, bob: User, oidc: Provider) -> None:
     TOTP.activate(bob, generate_totp_secret())
     answer = sign_in(client, oidc)
     assert answer["Location"] == reverse("mfa_authenticate")
-    assert not is_in(client)
+    assert not is_signed_in(client)
 
 
 def test_a_forged_state_is_refused(client: Client, bob: User, oidc: Provider) -> None:
@@ -96,7 +92,7 @@ def test_a_forged_state_is_refused(client: Client, bob: User, oidc: Provider) ->
     back = httpx2.get(start["Location"]).headers["Location"].removeprefix("http://testserver")
     other = Client()
     other.get(back)
-    assert not is_in(other), "the answer of one browser is no good in another"
+    assert not is_signed_in(other), "the answer of one browser is no good in another"
 
 
 def test_who_has_no_password_proves_again_at_the_provider(bob: User, fleet: Fleet, oidc: Provider) -> None:

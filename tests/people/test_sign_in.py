@@ -25,6 +25,7 @@ from django.urls import reverse
 from fleetcontrol.audit.models import AuditEvent
 from fleetcontrol.people.accounts import MfaAdapter
 from fleetcontrol.people.models import Fleet, User
+from tests.support.browsers import is_signed_in
 
 pytestmark = pytest.mark.django_db
 LOGIN = "/accounts/login/"
@@ -34,10 +35,6 @@ def try_password(client: Client, email: str, password: str = "pw-of-tests", addr
     return client.post(LOGIN, {"login": email, "password": password}, REMOTE_ADDR=address)
 
 
-def is_in(client: Client) -> bool:
-    return "_auth_user_id" in client.session
-
-
 def visible(answer: Any) -> str:
     """Return the page without the parts that differ between requests."""
     return re.sub(r'value="[^"]*"|X-CSRFToken": "[^"]*"', "", answer.content.decode())
@@ -45,9 +42,9 @@ def visible(answer: Any) -> str:
 
 def test_a_person_signs_in_and_out(client: Client, bob: User, fleet: Fleet) -> None:
     try_password(client, "Bob@Example.com")
-    assert is_in(client)
+    assert is_signed_in(client)
     client.post("/accounts/logout/")
-    assert not is_in(client)
+    assert not is_signed_in(client)
     events = AuditEvent.objects.filter(fleet_id=fleet.pk, target_label="Bob", action__startswith="user.").order_by("id")
     assert [(e.action, e.address) for e in events] == [("user.sign_in", "192.0.2.1"), ("user.sign_out", "127.0.0.1")]
 
@@ -78,7 +75,7 @@ def test_guessing_the_password_of_one_account_is_stopped_from_anywhere(bob: User
         try_password(Client(), bob.email, "wrong", address=f"192.0.2.{number}")
     client = Client()
     assert "Too many" in try_password(client, bob.email, address="192.0.2.99").content.decode()
-    assert not is_in(client), "not even with the right password"
+    assert not is_signed_in(client), "not even with the right password"
 
 
 def test_guessing_from_one_address_is_stopped_for_any_account(bob: User) -> None:
@@ -86,9 +83,9 @@ def test_guessing_from_one_address_is_stopped_for_any_account(bob: User) -> None
         try_password(Client(), f"person{number}@example.com", "wrong")
     client = Client()
     try_password(client, bob.email)
-    assert not is_in(client)
+    assert not is_signed_in(client)
     try_password(client, bob.email, address="198.51.100.1")
-    assert is_in(client), "others are not kept out"
+    assert is_signed_in(client), "others are not kept out"
 
 
 @pytest.mark.django_db(transaction=True)
@@ -137,12 +134,12 @@ def code_of(user: User) -> str:
 def test_a_second_factor_is_asked_for(client: Client, bob: User) -> None:
     TOTP.activate(bob, generate_totp_secret())
     assert try_password(client, bob.email)["Location"] == reverse("mfa_authenticate")
-    assert not is_in(client)
+    assert not is_signed_in(client)
     client.post(reverse("mfa_authenticate"), {"code": "000000"})
-    assert not is_in(client)
+    assert not is_signed_in(client)
     assert AuditEvent.objects.filter(action="user.sign_in_failed", changes={"method": [None, ["totp"]]}).exists()
     client.post(reverse("mfa_authenticate"), {"code": code_of(bob)})
-    assert is_in(client)
+    assert is_signed_in(client)
 
 
 def test_a_recovery_code_works_once(client: Client, bob: User) -> None:
@@ -151,7 +148,7 @@ def test_a_recovery_code_works_once(client: Client, bob: User) -> None:
     for browser, works in ((client, True), (Client(), False)):
         try_password(browser, bob.email)
         browser.post(reverse("mfa_authenticate"), {"code": code})
-        assert is_in(browser) is works
+        assert is_signed_in(browser) is works
 
 
 def test_the_seeds_of_second_factors_are_sealed(bob: User) -> None:
@@ -171,7 +168,7 @@ def test_a_person_signs_out_elsewhere(as_bob: Client, bob: User) -> None:
     as_bob.get(reverse("usersessions_list"))
     assert UserSession.objects.filter(user=bob).count() == 2
     as_bob.post(reverse("usersessions_list"))
-    assert is_in(as_bob)
+    assert is_signed_in(as_bob)
     assert elsewhere.get("/preferences/").status_code == 302, "back to sign-in"
 
 
@@ -197,7 +194,7 @@ def test_the_django_admin_has_no_other_door(client: Client, as_bob: Client, bob:
         assert answer.redirect_chain[-1][0].startswith(LOGIN)
     posted = client.post("/admin/login/", {"username": bob.email, "password": "pw-of-tests"})
     assert posted["Location"].startswith(LOGIN)
-    assert not is_in(client)
+    assert not is_signed_in(client)
     assert as_bob.get("/admin/").status_code in (302, 403, 404)
 
 

@@ -44,6 +44,11 @@ def a_credential(fleet: Fleet, name: str = "", brand: str = "MERCEDES_BENZ", **f
     )
 
 
+def a_tesla(fleet: Fleet, secret: str = "right-1", name: str = "", region: str = "EU", **fields: Any) -> Credential:
+    """Add a credential of a brand that can be checked. How the demo OEM answers depends on its secret."""
+    return a_credential(fleet, name, "TESLA", values={"client_secret": secret, "region": region}, **fields)
+
+
 def a_vehicle(fleet: Fleet, credential: Credential | None = None, **fields: Any) -> Vehicle:
     """Add a vehicle of the credential's brand, or a CloudBoxx without a credential."""
     number = next(_numbers)

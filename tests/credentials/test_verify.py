@@ -1,23 +1,16 @@
 """Checking a credential: how each answer of the OEM changes its status."""
 
-from typing import Any
-
 import pytest
 
-from credentials.models import Credential, SecretRefused, Status
+from credentials.models import SecretRefused, Status
 from credentials.oem.demo import DemoOem
 from credentials.oem.sign_in import Outcome
 from fleetcontrol.audit.models import Actor, AuditEvent
 from fleetcontrol.people.models import Fleet
 from tests.support import factory
-from tests.support.factory import TEST
+from tests.support.factory import TEST, a_tesla
 
 pytestmark = pytest.mark.django_db
-
-
-def a_tesla(fleet: Fleet, secret: str = "right-1", **fields: Any) -> Credential:
-    values = {"client_secret": secret, "region": "EU"}
-    return factory.a_credential(fleet, brand="TESLA", values=values, **fields)
 
 
 def test_a_working_secret_makes_the_credential_working(fleet: Fleet, oem: DemoOem) -> None:
