@@ -1,4 +1,4 @@
-"""Credentials in the Django admin: identity fixed after adding, secrets go in and never come out."""
+"""Credentials in the Django admin: what identifies one is fixed after adding, and secrets never come out."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from django.utils.translation import gettext_lazy, ngettext
 from credentials import brands
 from credentials.forms import form_field
 from credentials.models import Credential, CredentialInUse
-from credentials.oem.sign_in import Outcome
+from credentials.oem.verdict import Outcome
 from fleetcontrol.audit.models import actor_of
 from fleetcontrol.pages.admin_site import VerbAdmin, VerbForm
 from fleetcontrol.people.admin import FleetFilter, first_step
 from fleetcontrol.people.models import Fleet
 
 NAMED_VEHICLES = 10
-CHECKED_AT_ONCE = 5
+MOST_VERIFIED_AT_ONCE = 5
 FACTS = (
     "fleet", "name", "brand_name", "identifier", "readable", "secret_version", "status", "status_detail",
     "checked_at", "last_worked_at", "last_used_at", "created_at", "created_by", "changed_at", "changed_by",
@@ -29,11 +29,11 @@ FACTS = (
 
 
 class CredentialForm(VerbForm):
-    """With the fields of one brand: all of them for a new credential, else only the secret ones, to replace it."""
+    """A form with fields of one brand: all of them to add a credential, only the secret ones to replace its secret."""
 
     fleet: ClassVar[Fleet]
     brand: ClassVar[brands.Brand]
-    of_brand: ClassVar[list[str]]
+    brand_keys: ClassVar[list[str]]
 
     class Meta:
         model = Credential
@@ -41,7 +41,7 @@ class CredentialForm(VerbForm):
 
     def perform(self) -> Credential:
         typed = self.cleaned_data
-        values = {key: typed[key] for key in self.of_brand}
+        values = {key: typed[key] for key in self.brand_keys}
         details = {name: typed[name] for name in ("note", "ends_on")}
         if self.instance._state.adding:
             return Credential.add(
@@ -52,7 +52,7 @@ class CredentialForm(VerbForm):
         if changed:
             credential.change(actor=self.actor, **changed)
         if any(values.values()):
-            # The end belongs to the new version: what stands in the form goes with it.
+            # The end date belongs to the secret, so the one in the form goes with the new version.
             credential.rotate(actor=self.actor, values=values, ends_on=typed["ends_on"])
         return credential
 
@@ -95,16 +95,16 @@ class CredentialAdmin(VerbAdmin):
             for field in fields.values():
                 field.required = False
                 field.help_text = _("To replace the secret. Left empty, it stays.")
-        made = {"brand": brand, "of_brand": list(fields)} | ({} if obj else {"fleet": chosen_fleet(request)})
-        form = type("BrandForm", (CredentialForm,), fields | made)
+        attributes = {"brand": brand, "brand_keys": list(fields)} | ({} if obj else {"fleet": chosen_fleet(request)})
+        form = type("BrandForm", (CredentialForm,), fields | attributes)
         return super().get_form(request, obj, change, **({"form": form} | kwargs))
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         brand = obj.oem if obj else brands.find(request.GET["brand"])
         keys = [one.key for one in (brand.secret_fields if obj else brand.fields)]
-        own = [("note", "ends_on") if obj else ("name", "note", "ends_on")]
-        parts = [(None, {"fields": own[0]}), (brand.name, {"fields": keys})]
-        return [*parts, (_("Facts"), {"fields": FACTS})] if obj else parts
+        own = ("note", "ends_on") if obj else ("name", "note", "ends_on")
+        fieldsets = [(None, {"fields": own}), (brand.name, {"fields": keys})]
+        return [*fieldsets, (_("Facts"), {"fields": FACTS})] if obj else fieldsets
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         return FACTS if obj else ()
@@ -112,7 +112,7 @@ class CredentialAdmin(VerbAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
-        """For the choice of a vehicle's credential, only those of its fleet and brand; see vehicles/admin.py."""
+        """Offer a vehicle only the credentials of its fleet and brand, see vehicles/admin.py."""
         found, distinct = super().get_search_results(request, queryset, search_term.replace("\x00", ""))
         if "field_name" in request.GET:
             fleet = request.GET.get("fleet", "")
@@ -135,13 +135,13 @@ class CredentialAdmin(VerbAdmin):
 
     @admin.action(description=gettext_lazy("Check the connection"), permissions=["change"])
     def check_connection(self, request: HttpRequest, queryset: QuerySet[Credential]) -> None:
-        """Asks the OEMs in turn; more than CHECKED_AT_ONCE take too long for a page and are for `tend` or a command."""
-        if queryset.count() > CHECKED_AT_ONCE:
+        """Ask the OEMs in turn. More than MOST_VERIFIED_AT_ONCE take too long for a page: use `tend` or a command."""
+        if queryset.count() > MOST_VERIFIED_AT_ONCE:
             words = _("Choose %(count)d credentials at most, or use manage.py check_credentials.")
-            self.message_user(request, words % {"count": CHECKED_AT_ONCE}, messages.ERROR)
+            self.message_user(request, words % {"count": MOST_VERIFIED_AT_ONCE}, messages.ERROR)
             return
         for credential in queryset:
-            verdict = credential.check(actor=actor_of(request))
+            verdict = credential.verify(actor=actor_of(request))
             level = messages.SUCCESS if verdict.outcome is Outcome.WORKS else messages.WARNING
             self.message_user(request, f"{credential}: {verdict.reason}", level)
 

@@ -246,7 +246,7 @@ def check_credential(request: ApiRequest, brand: str, id: str) -> HttpResponse:
 
     def work() -> HttpResponse:
         try:
-            verdict = credential.check(actor=request.actor)
+            verdict = credential.verify(actor=request.actor)
         except ObjectDoesNotExist:  # deleted while FleetControl signed in
             raise not_found(_("credential"), id) from None
         return answer(

@@ -26,7 +26,7 @@ class CredentialsConfig(AppConfig):
                 "credential.add": _("added the credential %(target)s"),
                 "credential.rotate": _("replaced the secret of %(target)s (version %(before)s → %(after)s)"),
                 "credential.revert": _("went back to the former secret of %(target)s (version %(before)s → %(after)s)"),
-                "credential.check": _("checked the connection of %(target)s"),
+                "credential.verify": _("checked the connection of %(target)s"),
                 "credential.change": _("changed %(target)s: %(fields)s"),
                 "credential.remove": _("deleted the credential %(target)s"),
                 "credential.erase": _("erased the former secret of %(target)s"),

@@ -1,10 +1,33 @@
-"""What `manage.py tend` does for credentials."""
+"""What `manage.py tend` does for credentials.
 
+FleetControl makes its rounds here: it verifies the credentials that vehicles use, in turn and without haste. Each has a
+time for its next turn, with some chance in it, so that a batch that was imported together drifts apart. An OEM that
+does not answer is left alone: each of its credentials waits longer each time, and after three silences in a round all
+others of that OEM are put off too.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import Counter
+from datetime import datetime, timedelta
+from urllib.parse import urlsplit
+
+from django.db.models import Q
 from django.utils import timezone
 
-from credentials import delivery, reminders, rounds
-from credentials.models import CredentialSecret, OemToken
+from credentials import notifications
+from credentials.brands import catalogue
+from credentials.models import Credential, CredentialSecret, OemToken
+from credentials.oem.verdict import Outcome, Verdict
 from fleetcontrol.audit.models import Actor
+
+AGAIN_AFTER = timedelta(hours=6)
+SECONDS_A_ROUND = 200.0  # `tend` comes every five minutes
+_MOST_IN_A_ROUND = 500
+_MOST_SILENCES_IN_A_ROUND = 3
+_AFTER_SILENCE = timedelta(minutes=5)  # doubled with each silence, up to AGAIN_AFTER
 
 
 def erase_former_secrets() -> str:
@@ -18,11 +41,62 @@ def erase_oem_tokens() -> str:
 
 
 def check_credentials() -> str:
-    checked = rounds.check_due()
-    return f"{checked} checked" if checked else ""
+    verified = verify_due()
+    return f"{verified} checked" if verified else ""
 
 
 def send_notices() -> str:
-    new = reminders.note_ends(timezone.localdate()) + reminders.note_statuses()
-    emails, posts = delivery.email_notices(), delivery.post_notices()
+    new = notifications.note_ends(timezone.localdate()) + notifications.note_statuses()
+    emails, posts = notifications.email_notices(), notifications.post_notices()
     return f"{new} new, {emails} emails, {posts} posted" if new or emails or posts else ""
+
+
+def verify_due(*, seconds: float = SECONDS_A_ROUND) -> int:
+    """Verify the credentials in use whose turn it is; returns how many."""
+    end = time.monotonic() + seconds
+    with_sign_in = [brand.id for brand in catalogue().values() if brand.sign_in]
+    is_due = Q(next_check_at=None) | Q(next_check_at__lte=timezone.now())
+    due = Credential.objects.used().filter(is_due, brand__in=with_sign_in).order_by("next_check_at", "pk")
+    silences: Counter[str] = Counter()  # in this round, by host
+    verified = 0
+    for credential in due.select_related("fleet")[:_MOST_IN_A_ROUND]:
+        if time.monotonic() > end:
+            break
+        if not credential.can_be_checked:
+            _claim_turn(credential, AGAIN_AFTER)
+            continue
+        host = _sign_in_host(credential)
+        if silences[host] >= _MOST_SILENCES_IN_A_ROUND:
+            _claim_turn(credential, _AFTER_SILENCE)
+            continue
+        if not _claim_turn(credential, AGAIN_AFTER):
+            continue  # another process has its turn
+        verdict = credential.verify(actor=Actor.system())
+        verified += 1
+        if verdict.outcome is Outcome.NO_ANSWER:
+            silences[host] += 1
+            wait = _wait_after_silence(credential, verdict)
+            Credential.objects.filter(pk=credential.pk).update(next_check_at=_spread(wait))
+    return verified
+
+
+def _sign_in_host(credential: Credential) -> str:
+    declared = credential.oem.sign_in
+    url = declared.filled(declared.url, credential.oem, credential.settings) if declared else ""
+    return urlsplit(url).hostname or credential.brand
+
+
+def _wait_after_silence(credential: Credential, verdict: Verdict) -> timedelta:
+    retry_after = timedelta(seconds=int(verdict.details.get("retry_after", 0)))
+    doubled: timedelta = _AFTER_SILENCE * 2 ** min(max(credential.silences - 1, 0), 10)
+    return max(retry_after, min(doubled, AGAIN_AFTER))
+
+
+def _claim_turn(credential: Credential, wait: timedelta) -> bool:
+    """Set the time of the next turn, unless another process has done so since the row was read."""
+    unclaimed = Credential.objects.filter(pk=credential.pk, next_check_at=credential.next_check_at)
+    return bool(unclaimed.update(next_check_at=_spread(wait)))
+
+
+def _spread(wait: timedelta) -> datetime:
+    return timezone.now() + wait * random.uniform(0.9, 1.1)  # noqa: S311 - spreads load, guards nothing

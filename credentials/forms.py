@@ -1,4 +1,4 @@
-"""The forms of credentials, made from the brand's own fields. Every rule is the verb's; see fleetcontrol/forms.py."""
+"""The forms of credentials, made from the fields of the brand. The verbs hold the rules: see pages/forms.py."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from django.utils.translation import gettext_lazy as _
 
 from credentials.brands import Brand, Field, Kind
 from credentials.models import Credential
-from credentials.oem.sign_in import Verdict
+from credentials.oem.verdict import Verdict
 from fleetcontrol.pages.forms import Choice, Text, VerbForm
 from fleetcontrol.pages.widgets import ChoiceCards, SecretInput, SecretText
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
 
-FEW_CHOICES = 3
+MOST_CARDS = 3  # a choice with more options is a select
 
 
 def end_field(label: StrOrPromise, help_text: StrOrPromise = "") -> forms.DateField:
@@ -27,24 +27,24 @@ def end_field(label: StrOrPromise, help_text: StrOrPromise = "") -> forms.DateFi
 
 
 class BrandForm(VerbForm):
-    """A form with fields of a brand. `of_brand` are their keys."""
+    """A form with fields of a brand. `brand_keys` are their keys."""
 
     def __init__(self, brand: Brand, fields: Iterable[Field], *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.brand = brand
-        self.of_brand: list[str] = []
+        self.brand_keys: list[str] = []
         self.verdict: Verdict | None = None
         for one in fields:
             self.fields[one.key] = form_field(one)
-            self.of_brand.append(one.key)
+            self.brand_keys.append(one.key)
 
     @property
     def values(self) -> dict[str, str]:
-        """What was typed into the brand's fields, for a verb. Holds secrets."""
-        return {key: self.cleaned_data[key] for key in self.of_brand}
+        """What was typed into the brand's fields, as a verb takes it. Holds secrets."""
+        return {key: self.cleaned_data[key] for key in self.brand_keys}
 
     def refuse(self, verdict: Verdict, *more: StrOrPromise) -> None:
-        """Say on top why the OEM did not take what was typed; `more` are sentences that follow."""
+        """Show on top why the OEM did not accept what was typed, then the sentences `more`."""
         self.verdict = verdict
         for sentence in (verdict.reason, *more):
             self.add_error(None, str(sentence))
@@ -52,7 +52,7 @@ class BrandForm(VerbForm):
 
     @property
     def brand_fields(self) -> list[BoundField]:
-        return [self[key] for key in self.of_brand]
+        return [self[key] for key in self.brand_keys]
 
 
 class AddForm(BrandForm):
@@ -71,7 +71,7 @@ class AddForm(BrandForm):
 class RotateForm(BrandForm):
     """The secret fields, and what belongs to a new version: a different client ID is a different credential.
 
-    A brand with a certificate has its end in the certificate.
+    A brand with a certificate gets no field for the end date, because the certificate carries its own.
     """
 
     def __init__(self, brand: Brand, *args: Any, **kwargs: Any) -> None:
@@ -88,12 +88,12 @@ class RotateForm(BrandForm):
 
     @property
     def details(self) -> dict[str, Any]:
-        """What goes with the values, for the verb."""
+        """The other arguments of `Credential.rotate`."""
         return {"ends_on": self.cleaned_data.get("ends_on"), "why": self.cleaned_data["why"]}
 
 
 class ChangeForm(VerbForm):
-    """Note and end, and those of the brand's settings that were left empty when the credential was added."""
+    """Note, end date, and the settings of the brand that were left empty when the credential was added."""
 
     note = Text(label=_("Note"), required=False)
     ends_on = end_field(_("Ends on"))
@@ -107,14 +107,14 @@ class ChangeForm(VerbForm):
 
     @property
     def changes(self) -> dict[str, Any]:
-        """What was typed, for the verb."""
+        """The arguments of `Credential.change`."""
         typed = self.cleaned_data
         settings = {key: typed[key] for key in self.open_settings if typed[key]}
         return {"note": typed["note"], "ends_on": typed["ends_on"]} | ({"settings": settings} if settings else {})
 
 
 class FindForm(forms.Form):
-    """A value to look for. It is never sent back, stored or logged."""
+    """A secret to look for. It is never sent back, stored or logged."""
 
     use_required_attribute = False
     value = forms.CharField(
@@ -131,13 +131,13 @@ class WebhookForm(VerbForm):
 
 
 def form_field(one: Field) -> forms.Field:
-    """How a brand's field looks on a page; what it takes is checked by the brand itself."""
+    """A brand's field as a form field. The brand itself checks what is typed."""
     if one.kind is not Kind.CHOICE:
         return Text(label=one.label, required=one.required, help_text=one.help, widget=_widget(one))
     choices: list[tuple[str, StrOrPromise]] = [(choice.key, choice.label) for choice in one.choices]
     if not one.required:
         choices.insert(0, ("", _("Not given")))
-    widget = ChoiceCards() if len(choices) <= FEW_CHOICES else forms.Select()
+    widget = ChoiceCards() if len(choices) <= MOST_CARDS else forms.Select()
     return Choice(
         label=one.label,
         required=one.required,
@@ -149,7 +149,7 @@ def form_field(one: Field) -> forms.Field:
 
 
 def _widget(one: Field) -> forms.Widget:
-    # No maxlength: a browser cuts off what is pasted without a word.
+    # No maxlength, because browsers cut off pasted text silently.
     attrs = {"placeholder": one.example} if one.example else {}
     if one.kind.is_pem:
         return SecretText({"rows": 6})

@@ -1,7 +1,7 @@
 """What the list of credentials shows: groups by brand with their vehicles, in a fixed number of queries.
 
-Counting vehicles is the expensive part, so it happens once per page, over an index alone. The credentials themselves
-are ordered here and not in SQL, because the order needs those counts; only the rows of one page are read in full.
+Counting vehicles is the expensive part, so it happens once per page, over an index alone. The credentials are put in
+order here and not in SQL, because the order needs those counts. Only the rows of one page are read in full.
 """
 
 from __future__ import annotations
@@ -9,73 +9,24 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date
 from itertools import groupby
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-from django.db.models import Count, Prefetch
+from django.db.models import Count
 from django.http import QueryDict
-from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from credentials import brands
-from credentials.attention import Alarm, alarms
-from credentials.condition import Condition, condition
-from credentials.coverage import Coverage
-from credentials.models import ATTENTION_BEFORE_END, IDLE_AFTER, TROUBLED, Credential, CredentialSecret
+from credentials.condition import Alarm, Condition, alarms, condition
+from credentials.models import Credential, CredentialSecret
 from fleetcontrol.people.models import Fleet
+
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
 
 SIZE = 50
 FILTERS = ("", "attention", "unused")
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """What ordering and filters need of one credential."""
-
-    id: str
-    brand: str
-    name: str
-    identifier: str
-    status: str
-    ends_on: date | None
-    reason: str
-    vehicles: int
-
-    def matches(self, q: str) -> bool:
-        return q in self.name.casefold() or q in self.identifier.casefold()
-
-    def is_in(self, chosen: str) -> bool:
-        if chosen == "attention":
-            # The same as CredentialQuerySet.needing_attention.
-            soon = timezone.localdate() + ATTENTION_BEFORE_END
-            ends = self.ends_on is not None and self.ends_on <= soon
-            return self.status in TROUBLED or ends or self.reason == "sealed"
-        return chosen != "unused" or self.vehicles == 0
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    credential: Credential
-    secret: CredentialSecret
-    condition: Condition
-    vehicles: int
-
-    @property
-    def idle(self) -> bool:
-        """The same as CredentialQuerySet.idle."""
-        long_ago = timezone.now() - IDLE_AFTER
-        used = self.credential.last_used_at
-        return not self.vehicles and self.credential.created_at < long_ago and (used is None or used < long_ago)
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """One brand: `credentials` and `vehicles` count all of it, `rows` are those on this page."""
-
-    brand: brands.Brand
-    credentials: int
-    vehicles: int
-    rows: list[Row]
+SEGMENT_TONES = 4  # the design has four; the smallest brands share the last
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,35 +49,35 @@ class Listing:
     @classmethod
     def of(cls, fleet: Fleet, params: QueryDict) -> Self:
         """The list for query parameters q, filter, brand and page. Four queries, whatever the fleet's size."""
-        asked = Asked.of(params)
+        criteria = Criteria.of(params)
         vehicles = vehicle_counts(fleet)
         every = list(_lines(fleet, vehicles))
-        found = asked.found(every)
-        kept = [line for line in found if line.is_in(asked.chosen)]
-        pages = max(1, -(-len(kept) // SIZE))
-        page = min(asked.page, pages)
-        on_page = kept[(page - 1) * SIZE : page * SIZE]
-        troubled = [line for line in every if line.is_in("attention")]
-        full = _full([*on_page, *troubled])
+        found = criteria.search(every)
+        filtered = [line for line in found if line.passes(criteria.chosen)]
+        pages = max(1, -(-len(filtered) // SIZE))
+        page = min(criteria.page, pages)
+        on_page = filtered[(page - 1) * SIZE : page * SIZE]
+        troubled = [line for line in every if line.needs_attention]
+        full = _in_full([*on_page, *troubled])
         return cls(
-            q=asked.q,
-            chosen=asked.chosen,
-            brand=asked.brand,
+            q=criteria.q,
+            chosen=criteria.chosen,
+            brand=criteria.brand,
             page=page,
             pages=pages,
-            shown=len(kept),
+            shown=len(filtered),
             total=len(every),
             most=max((line.vehicles for line in every), default=0),
-            groups=list(_groups(kept, on_page, full)),
-            counts={name: sum(line.is_in(name) for line in found) for name in FILTERS},
+            groups=list(_groups(filtered, on_page, full)),
+            counts={name: sum(line.passes(name) for line in found) for name in FILTERS},
             alarms=alarms((full[line.id], line.vehicles) for line in troubled if line.id in full),
             coverage=Coverage.of(every, vehicles.total()),
         )
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """The query parameters of the list, tidied."""
+class Criteria:
+    """The query parameters of the list, tidied. `chosen` is one of FILTERS."""
 
     q: str
     chosen: str
@@ -143,41 +94,80 @@ class Asked:
             page=max(1, int(page)) if page.isascii() and page.isdigit() and len(page) < 7 else 1,
         )
 
-    def found(self, lines: Iterable[Line]) -> list[Line]:
-        """What search and brand leave, by brand, those with the most vehicles first."""
+    def search(self, lines: Iterable[Line]) -> list[Line]:
+        """The lines that fit `q` and `brand`, by brand, those with the most vehicles first."""
         q = self.q.casefold()
-        left = [one for one in lines if one.matches(q) and self.brand in ("", one.brand)]
-        return sorted(left, key=lambda one: (one.brand, -one.vehicles, one.name.casefold()))
+        found = [one for one in lines if one.matches(q) and self.brand in ("", one.brand)]
+        return sorted(found, key=lambda one: (one.brand, -one.vehicles, one.name.casefold()))
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What order and filters need of one credential."""
+
+    id: str
+    brand: str
+    name: str
+    identifier: str
+    needs_attention: bool
+    vehicles: int
+
+    def matches(self, q: str) -> bool:
+        return q in self.name.casefold() or q in self.identifier.casefold()
+
+    def passes(self, chosen: str) -> bool:
+        """Whether this filter, one of FILTERS, leaves the credential."""
+        if chosen == "attention":
+            return self.needs_attention
+        return chosen != "unused" or self.vehicles == 0
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """One brand: `credentials` and `vehicles` count all of it, `rows` are those on this page."""
+
+    brand: brands.Brand
+    credentials: int
+    vehicles: int
+    rows: list[Row]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    credential: Credential
+    secret: CredentialSecret
+    condition: Condition
+    vehicles: int
+    idle: bool
 
 
 def ids(fleet: Fleet, params: QueryDict) -> list[str]:
     """The ids of the credentials that search, brand and filter leave."""
-    asked = Asked.of(params)
-    lines = asked.found(_lines(fleet, vehicle_counts(fleet)))
-    return [line.id for line in lines if line.is_in(asked.chosen)]
-
-
-def _lines(fleet: Fleet, vehicles: Counter[str | None]) -> Iterator[Line]:
-    columns = ("id", "brand", "name", "identifier", "status", "ends_on", "status_reason")
-    for row in fleet.credentials.order_by().values_list(*columns):
-        yield Line(*(*row, vehicles[row[0]]))
+    criteria = Criteria.of(params)
+    lines = criteria.search(_lines(fleet, vehicle_counts(fleet)))
+    return [line.id for line in lines if line.passes(criteria.chosen)]
 
 
 def vehicle_counts(fleet: Fleet) -> Counter[str | None]:
-    """How many vehicles use each credential of the fleet, by the credential's id; by None those that use none."""
-    found = fleet.vehicles.order_by().values_list("credential")
-    # Of rows, not of a column: then the index on brand and credential holds all that is asked.
-    return Counter(dict(found.annotate(number=Count("*"))))
+    """How many vehicles use each credential, by the credential's id; under None, how many use none."""
+    credentials = fleet.vehicles.order_by().values_list("credential")
+    # Count rows, not a column: then the index on brand and credential answers alone.
+    return Counter(dict(credentials.annotate(number=Count("*"))))
 
 
-def _full(lines: Iterable[Line]) -> dict[str, Credential]:
-    current = Prefetch("secrets", CredentialSecret.objects.filter(is_current=True).defer("value"), "current")
-    return Credential.objects.prefetch_related(current).in_bulk([line.id for line in lines])
+def _lines(fleet: Fleet, vehicles: Counter[str | None]) -> Iterator[Line]:
+    columns = ("id", "brand", "name", "identifier", "needs_attention")
+    for row in fleet.credentials.with_needs_attention().order_by().values_list(*columns):
+        yield Line(*(*row, vehicles[row[0]]))
 
 
-def _groups(all_kept: Iterable[Line], on_page: list[Line], full: Mapping[str, Credential]) -> Iterator[Group]:
+def _in_full(lines: Iterable[Line]) -> dict[str, Credential]:
+    return Credential.objects.with_idle().with_current_secret().in_bulk([line.id for line in lines])
+
+
+def _groups(filtered: Iterable[Line], on_page: list[Line], full: Mapping[str, Credential]) -> Iterator[Group]:
     credentials, vehicles = Counter[str](), Counter[str]()
-    for line in all_kept:
+    for line in filtered:
         credentials[line.brand] += 1
         vehicles[line.brand] += line.vehicles
     for brand, lines in groupby(on_page, key=lambda line: line.brand):
@@ -186,5 +176,48 @@ def _groups(all_kept: Iterable[Line], on_page: list[Line], full: Mapping[str, Cr
 
 
 def _row(credential: Credential, line: Line) -> Row:
-    secret = credential.current[0]  # type: ignore[attr-defined]  # what the Prefetch above adds
-    return Row(credential, secret, condition(credential), line.vehicles)
+    secret = credential.current_secrets[0]
+    return Row(credential, secret, condition(credential), line.vehicles, credential.is_idle)
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """The bar on top of the list: `covered` of `total` vehicles have a credential."""
+
+    covered: int
+    total: int
+    segments: list[Segment]
+
+    @classmethod
+    def of(cls, lines: Iterable[Line], total: int) -> Self:
+        by_brand = Counter[str]()
+        for line in lines:
+            by_brand[line.brand] += line.vehicles
+        covered = by_brand.total()
+        ranked = [(brands.stored(brand).name, brand, count) for brand, count in by_brand.most_common() if count]
+        parts: list[tuple[int, StrOrPromise, str, int]] = [
+            (min(place, SEGMENT_TONES), *rest) for place, rest in enumerate(ranked, start=1)
+        ]
+        if total > covered:
+            parts.append((0, _("No credential"), "", total - covered))
+        segments, start = [], 0.0
+        for tone, label, brand, count in parts:
+            width = 100 * count / total
+            segments.append(Segment(tone, label, brand, count, round(start, 2), round(width, 2)))
+            start += width
+        return cls(covered, total, segments)
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """One part of the bar. `tone` is 1 to 4, 0 for vehicles without a credential; `start` and `width` are percent.
+
+    `brand` is the catalogue's id, "" where there is no list to show.
+    """
+
+    tone: int
+    label: StrOrPromise
+    brand: str
+    vehicles: int
+    start: float
+    width: float

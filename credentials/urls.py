@@ -19,7 +19,7 @@ urlpatterns = [
     path("<ulid:id>/change/", views.change, name="change"),
     path("<ulid:id>/secret/", secret_views.rotate, name="rotate"),
     path("<ulid:id>/revert/", secret_views.revert, name="revert"),
-    path("<ulid:id>/check/", secret_views.check, name="check"),
+    path("<ulid:id>/verify/", secret_views.verify, name="verify"),
     path("<ulid:id>/move/", move_views.move, name="move"),
     path("<ulid:id>/delete/", views.remove, name="remove"),
 ]

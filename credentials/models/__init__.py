@@ -1,20 +1,31 @@
-"""OEM credentials, the versions of their secrets, tokens got with them, and what is told about them."""
+"""OEM credentials, the versions of their secrets, tokens of OEMs, notices about credentials, and webhooks."""
 
-from credentials.models.checkable import CHECK_FIELDS, SILENT_TIMES, SecretRefused, Status
-from credentials.models.credential import Credential, CredentialInUse, shared_brand
+from credentials.models.credential import (
+    ATTENTION_BEFORE_END,
+    SILENT_TIMES,
+    TROUBLED,
+    VERDICT_FIELDS,
+    Credential,
+    CredentialInUse,
+    Loan,
+    NothingToRevertTo,
+    ReplacedMeanwhile,
+    SecretRefused,
+    SignInFailed,
+    Status,
+    TooManyWait,
+    shared_brand,
+)
 from credentials.models.notice import Notice, NoticeKind
-from credentials.models.queryset import ATTENTION_BEFORE_END, IDLE_AFTER, TROUBLED
-from credentials.models.rotatable import NothingToRevertTo, ReplacedMeanwhile
 from credentials.models.secret import CredentialSecret, fingerprints_of
-from credentials.models.usable import Loan, OemToken, SignInFailed, TooManyWait
-from credentials.models.webhook import Webhook, signature
+from credentials.models.token import OemToken
+from credentials.models.webhook import Webhook
 
 __all__ = [
     "ATTENTION_BEFORE_END",
-    "CHECK_FIELDS",
-    "IDLE_AFTER",
     "SILENT_TIMES",
     "TROUBLED",
+    "VERDICT_FIELDS",
     "Credential",
     "CredentialInUse",
     "CredentialSecret",
@@ -31,5 +42,4 @@ __all__ = [
     "Webhook",
     "fingerprints_of",
     "shared_brand",
-    "signature",
 ]

@@ -1,14 +1,14 @@
-"""What people and programs are to be told, once each: a reminder of an end, or a status that became another.
+"""Notices: reminders of an end, and changes of a status, each sent to people and programs once.
 
-A notice is made from the state as it is, under a key that names exactly what it tells; the key is unique, so however
-often and by however many processes the state is looked at, the notice is there once. `reminders.py` makes it and
-`delivery.py` sends it.
+A notice is made from the state of a credential, under a key that names exactly what it says. The key is unique, so the
+notice is there once, however often and by however many processes the state is examined. `notifications.py` makes
+notices and sends them.
 """
 
 from __future__ import annotations
 
 from datetime import date
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
@@ -18,7 +18,7 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from credentials import brands
-from credentials.oem.sign_in import explain
+from credentials.oem.verdict import explain
 from fleetcontrol.db.ids import new_id
 from fleetcontrol.people.models import Fleet
 
@@ -30,7 +30,7 @@ class NoticeKind(models.TextChoices):
 
 
 class Notice(models.Model):
-    """One thing to tell a fleet; `facts` are what was true when it was made."""
+    """One thing to tell a fleet. `facts` are what was true when the notice was made."""
 
     id = models.CharField(primary_key=True, max_length=26, default=new_id, editable=False, db_collation="C")
     fleet = models.ForeignKey(Fleet, models.CASCADE, related_name="notices")
@@ -43,10 +43,6 @@ class Notice(models.Model):
     posted_at = models.DateTimeField(null=True)
     post_attempts = models.PositiveSmallIntegerField(default=0)
     post_after = models.DateTimeField(default=timezone.now)
-
-    if TYPE_CHECKING:
-        fleet_id: int
-        credential_id: str
 
     class Meta:
         verbose_name = _("notice")
@@ -62,10 +58,10 @@ class Notice(models.Model):
 
     @property
     def sentence(self) -> str:
-        """What is told, in the reader's language."""
+        """The notice in words, in the reader's language."""
         facts = self.facts
         if self.kind == NoticeKind.EXPIRES:
-            return _of_an_end(facts)
+            return _sentence_on_end(facts)
         vehicles = int(facts["vehicles"])
         values = {"name": facts["name"], "count": vehicles}
         if self.kind == NoticeKind.RECOVERED:
@@ -79,7 +75,7 @@ class Notice(models.Model):
         return f"{affected % values} {reason}".strip()
 
 
-def _of_an_end(facts: dict[str, Any]) -> str:
+def _sentence_on_end(facts: dict[str, Any]) -> str:
     values = {"name": facts["name"], "day": date_format(date.fromisoformat(facts["ends_on"]), "DATE_FORMAT")}
     days = int(facts["days"])
     if days < 0:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import Self
 
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
@@ -12,23 +12,21 @@ from django.db import models, transaction
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+from django.views.decorators.debug import sensitive_variables
 from pydantic_core import to_json
 
 from credentials.brands.schema import Cleaned
 from fleetcontrol.audit.models import Actor, AuditEvent
 from fleetcontrol.seal import Sealed, SealedTextField, SealError, fingerprint, seal
 
-if TYPE_CHECKING:
-    from credentials.models.rotatable import Rotatable
-
 
 class SecretQuerySet(models.QuerySet["CredentialSecret"]):
     def holding(self, value: str, fleet_id: int) -> Self:
-        """Versions of the fleet in which one of the secret fields is this value; erased ones are remembered too."""
+        """Versions of the fleet in which one of the secret fields has this value; includes erased versions."""
         return self.filter(credential__fleet=fleet_id, fingerprints__contains=[fingerprint(value, f"fleet:{fleet_id}")])
 
     def with_vehicle_counts(self) -> Self:
-        """With their credentials, and in `vehicle_count` how many vehicles depend on each."""
+        """With their credentials, and with `vehicle_count`: how many vehicles depend on each."""
         counted = models.Count("credential__vehicles")
         return self.select_related("credential").defer("value").annotate(vehicle_count=counted)
 
@@ -37,7 +35,7 @@ class SecretQuerySet(models.QuerySet["CredentialSecret"]):
         return self.filter(erased_at=None).update(value=None, erased_at=timezone.now(), erase_after=None)
 
     def erase_due(self, *, actor: Actor) -> int:
-        """Erase the former versions whose time is up, each with its audit event; returns how many."""
+        """Erase the former versions whose 24 hours are over, each with its audit event; returns how many."""
         with transaction.atomic():
             due = self.filter(is_current=False, erased_at=None, erase_after__lte=timezone.now())
             versions = list(due.select_for_update(of=("self",)).select_related("credential__fleet"))
@@ -52,11 +50,11 @@ class SecretQuerySet(models.QuerySet["CredentialSecret"]):
 
 
 class CredentialSecret(models.Model):
-    """One version of a credential's secret, sealed. Never on the row that lists read."""
+    """One version of a credential's secret, sealed. A table of its own, so that lists never read it."""
 
     credential = models.ForeignKey(
         "credentials.Credential", models.CASCADE, related_name="secrets", db_index=False
-    )  # the unique rule's index begins with it
+    )  # no index of its own: that of secret_version_unique begins with it
     version = models.PositiveIntegerField(_("version"))
     value = SealedTextField(null=True, editable=False)
     fingerprints = ArrayField(models.CharField(max_length=64), default=list, editable=False)
@@ -68,7 +66,7 @@ class CredentialSecret(models.Model):
     erase_after = models.DateTimeField(null=True, editable=False)
     erased_at = models.DateTimeField(_("erased"), null=True, editable=False)
 
-    objects: ClassVar[SecretQuerySet] = SecretQuerySet.as_manager()  # type: ignore[assignment]  # a manager of it
+    objects = SecretQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("secret version")
@@ -101,14 +99,23 @@ class CredentialSecret(models.Model):
     def __str__(self) -> str:
         return str(_("Version %(version)s") % {"version": self.version})
 
+    @property
+    def can_return(self) -> bool:
+        """Whether this is the former version and `revert` can still bring it back."""
+        is_kept = self.erase_after is not None and self.erase_after > timezone.now()
+        return not self.is_current and self.erased_at is None and is_kept
+
     @classmethod
-    def add(cls, credential: Rotatable, cleaned: Cleaned, *, version: int, actor: Actor) -> CredentialSecret:
-        """Seal the brand's secret fields as a new current version; the caller has retired the former one."""
+    @sensitive_variables()
+    def add(
+        cls, *, credential_id: str, fleet_id: int, cleaned: Cleaned, version: int, actor: Actor
+    ) -> CredentialSecret:
+        """Seal the brand's secret fields as the new current version. The caller has retired the former one."""
         return cls.objects.create(
-            credential_id=credential.pk,
+            credential_id=credential_id,
             version=version,
-            value=cls.sealed(cleaned.secret, credential.pk, version),
-            fingerprints=fingerprints_of(cleaned.secret, credential.fleet_id),
+            value=cls.sealed(cleaned.secret, credential_id, version),
+            fingerprints=fingerprints_of(cleaned.secret, fleet_id),
             ends_on=cleaned.ends_on,
             facts=dict(cleaned.facts),
             added_by=actor.label,
@@ -125,21 +132,15 @@ class CredentialSecret(models.Model):
         return f"credentialsecret:{credential_id}:{version}"
 
     def open(self) -> dict[str, str]:
-        """The brand's secret fields in plain text: only for a sign-in or a release.
+        """Return the brand's secret fields in plain text: only for a sign-in or a release.
 
-        Raises SealError on a wrong key or a moved ciphertext, and when this version was erased.
+        Raises SealError for a wrong key, for a ciphertext copied from another row, and for an erased version.
         """
         sealed = CredentialSecret.objects.values_list("value", flat=True).get(pk=self.pk)
         if sealed is None:
             raise SealError(_("This version was erased."))
         opened: dict[str, str] = json.loads(sealed.open(self.owner(self.credential_id, self.version)))
         return opened
-
-    @property
-    def can_return(self) -> bool:
-        """Whether this is the former version and `revert` can still bring it back."""
-        is_kept = self.erase_after is not None and self.erase_after > timezone.now()
-        return not self.is_current and self.erased_at is None and is_kept
 
 
 def fingerprints_of(secret: Mapping[str, str], fleet_id: int) -> list[str]:

@@ -1,4 +1,4 @@
-"""A fleet's webhook: where its notices are posted to, signed so that the receiver knows who sent them."""
+"""A fleet's webhook: the address its notices are posted to, signed so that the receiver knows the sender."""
 
 from __future__ import annotations
 
@@ -38,7 +38,10 @@ _RESULTS: Mapping[str, StrOrPromise] = {
 
 
 class Webhook(models.Model):
-    """`last_result` is "" when the last post was taken, else a reason: one of _RESULTS or an HTTP status."""
+    """The address a fleet's notices are posted to.
+
+    `last_result` is "" if the receiver took the last post, else the reason: a key of _RESULTS or an HTTP status.
+    """
 
     id = models.CharField(primary_key=True, max_length=26, default=new_id, editable=False, db_collation="C")
     fleet = models.OneToOneField(Fleet, models.CASCADE, related_name="webhook")
@@ -55,31 +58,6 @@ class Webhook(models.Model):
     def __str__(self) -> str:
         return urlsplit(self.url).hostname or self.url
 
-    @classmethod
-    def set_up(cls, *, fleet: Fleet, url: str, actor: Actor) -> tuple[Webhook, str]:
-        """Post the fleet's notices to this address from now on; the webhook and its signing key, which is shown only
-        now. Raises ValidationError with the key `url`.
-        """
-        url = clean_url(url)
-        key = f"fcw_{secrets.token_urlsafe(32)}"
-        with transaction.atomic():
-            # Two people at once: the second one's address is the one that stays, as on any other day.
-            Fleet.objects.select_for_update(no_key=True).get(pk=fleet.pk)
-            former = cls.objects.filter(fleet=fleet).first()
-            webhook = former or cls(fleet=fleet)
-            before, webhook.url = str(former) if former else None, url
-            webhook.signing_key = seal(key, webhook.seal_owner)
-            webhook.last_posted_at, webhook.last_result = None, ""
-            webhook.save()
-            # Only the host: the rest of such an address is often as good as a password.
-            AuditEvent.record(fleet, actor, "webhook.set_up", webhook, {"host": [before, str(webhook)]})
-        return webhook, key
-
-    def remove(self, *, actor: Actor) -> None:
-        with transaction.atomic():
-            AuditEvent.record(self.fleet, actor, "webhook.remove", self, {"host": [str(self), None]})
-            self.delete()
-
     @property
     def seal_owner(self) -> str:
         """What the sealed signing key is bound to."""
@@ -87,13 +65,40 @@ class Webhook(models.Model):
 
     @property
     def result(self) -> StrOrPromise:
-        """What became of the last post, in words; "" when it was taken."""
+        """What came of the last post, in words; "" if the receiver took it."""
         if self.last_result.isdecimal():
             return _("It answered with HTTP %(status)s.") % {"status": self.last_result}
         return _RESULTS.get(self.last_result, _("It broke off the connection.") if self.last_result else "")
 
+    @classmethod
+    def set_up(cls, *, fleet: Fleet, url: str, actor: Actor) -> tuple[Webhook, str]:
+        """Post the fleet's notices to this address from now on.
+
+        Returns the webhook and its signing key, which cannot be read again. Raises ValidationError with the key `url`.
+        """
+        url = clean_url(url)
+        key = f"fcw_{secrets.token_urlsafe(32)}"
+        with transaction.atomic():
+            # Lock the fleet: of two people at once, the second one's address stays.
+            Fleet.objects.select_for_update(no_key=True).get(pk=fleet.pk)
+            former = cls.objects.filter(fleet=fleet).first()
+            webhook = former or cls(fleet=fleet)
+            before, webhook.url = str(former) if former else None, url
+            webhook.signing_key = seal(key, webhook.seal_owner)
+            webhook.last_posted_at, webhook.last_result = None, ""
+            webhook.save()
+            # Record only the host: the rest of such an address is often as good as a password.
+            AuditEvent.record(fleet, actor, "webhook.set_up", webhook, {"host": [before, str(webhook)]})
+        return webhook, key
+
+    def remove(self, *, actor: Actor) -> None:
+        """Delete the webhook. Notices are no longer posted."""
+        with transaction.atomic():
+            AuditEvent.record(self.fleet, actor, "webhook.remove", self, {"host": [str(self), None]})
+            self.delete()
+
     def post(self, delivery: str, event: str, facts: Mapping[str, Any]) -> bool:
-        """Post one event; True if the receiver took it (HTTP 2xx). `delivery` is the same when it is tried again."""
+        """Post one event; returns whether the receiver took it (HTTP 2xx). `delivery` names it across all tries."""
         body = {"id": delivery, "type": event, "fleet": self.fleet.slug, **facts}
         content = json.dumps(body, ensure_ascii=False).encode()
         try:
@@ -123,14 +128,15 @@ class Webhook(models.Model):
 
 
 def signature(key: str, seconds: int, content: bytes) -> str:
-    """HMAC-SHA256, in hex, of the time (Unix seconds), a dot and the body. The receiver computes the same, and refuses
-    old times so that nobody can send a recorded one again.
+    """HMAC-SHA256, in hex, of the time (Unix seconds), a dot and the body.
+
+    The receiver computes the same, and refuses old times, so that nobody can send a recorded post again.
     """
     return hmac.new(key.encode(), f"{seconds}.".encode() + content, hashlib.sha256).hexdigest()
 
 
 def clean_url(text: str) -> str:
-    """An https address as it is kept. Raises ValidationError with the key `url`."""
+    """The https address in the form that is stored. Raises ValidationError with the key `url`."""
     text = tidy(text)
     try:
         parts = urlsplit(text)

@@ -1,4 +1,4 @@
-"""The pages of credentials. Pages that take secrets are kept by no cache, and no error report holds what was typed."""
+"""The pages of credentials. No cache keeps a page that takes secrets, and no error report holds what was typed."""
 
 from __future__ import annotations
 
@@ -17,12 +17,11 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_safe
 
 from credentials import brands
-from credentials.attention import alarms
-from credentials.condition import condition
+from credentials.condition import alarms, condition
 from credentials.forms import AddForm, ChangeForm
 from credentials.listing import Listing
 from credentials.models import Credential, CredentialInUse, CredentialSecret, SecretRefused, Status
-from credentials.oem.sign_in import Outcome, Verdict
+from credentials.oem.verdict import Outcome, Verdict
 from fleetcontrol.audit.models import AuditEvent
 from fleetcontrol.pages.once import kept
 from fleetcontrol.pages.paging import page_of
@@ -36,8 +35,8 @@ SHOWN_VERSIONS = 10
 BLOCKED_PAGE = 25
 
 
-def gone_is_404[**P](view: Callable[P, HttpResponse]) -> Callable[P, HttpResponse]:
-    """A view whose credential somebody may delete while it works: then it is not found, as a moment later."""
+def deleted_meanwhile_is_404[**P](view: Callable[P, HttpResponse]) -> Callable[P, HttpResponse]:
+    """Answer 404 if somebody deletes the credential while the view works, as the view would a moment later."""
 
     @wraps(view)
     def inner(*args: P.args, **kwargs: P.kwargs) -> HttpResponse:
@@ -55,11 +54,10 @@ def index(request: FleetRequest) -> HttpResponse:
     listing = Listing.of(request.fleet, request.GET)
     filters = [("", _("All")), ("attention", _("Need attention")), ("unused", _("Not in use"))]
     chips = [(name, words, listing.counts[name]) for name, words in filters]
-    shown = listing.alarms if "all" in request.GET else listing.alarms[:SHOWN_ALARMS]
     context = {
         "listing": listing,
         "chips": chips,
-        "alarms": shown,
+        "alarms": listing.alarms if "all" in request.GET else listing.alarms[:SHOWN_ALARMS],
         "administers": request.membership.may(Role.ADMINISTRATOR),
         "demo_oem": settings.FLEETCONTROL_DEMO_OEM,
     }
@@ -79,20 +77,20 @@ def choose_brand(request: FleetRequest) -> HttpResponse:
 @never_cache
 @fleet_view(Role.MANAGER)
 def add(request: FleetRequest, brand: str) -> HttpResponse:
-    oem = shared_brand(brand)
+    oem = shared_brand_or_404(brand)
     start = {"name": oem.name} | kept(request)
     form = AddForm(oem, request.POST if request.method == "POST" else None, initial=start)
     if form.is_valid():
         details = {field: form.cleaned_data[field] for field in ("name", "note", "ends_on")}
-        details |= {"values": form.values, "check": "unchecked" not in request.POST}
+        details |= {"values": form.values, "verify_first": "unchecked" not in request.POST}
         try:
             credential = Credential.add(fleet=request.fleet, actor=request.actor, brand=oem.id, **details)
         except ValidationError as error:
             form.take(error)
         except SecretRefused as refusal:
-            form.refuse(refusal.verdict, *what_next(refusal.verdict))
+            form.refuse(refusal.verdict, *advice_after(refusal.verdict))
         else:
-            saved(request, credential)
+            say_saved(request, credential)
             return redirect("credentials:detail", fleet=request.fleet.slug, id=credential.pk)
     status = 422 if form.errors else 200
     return render(request, "credentials/add.html", {"form": form, "brand": oem}, status=status)
@@ -101,7 +99,7 @@ def add(request: FleetRequest, brand: str) -> HttpResponse:
 @fleet_view(Role.VIEWER)
 @require_safe
 def detail(request: FleetRequest, id: str) -> HttpResponse:
-    credential = find(request, id)
+    credential = credential_or_404(request, id)
     events = AuditEvent.objects.filter(target_kind="credential", target_id=credential.pk).order_by("-id")
     vehicle_count = credential.vehicles.count()
     versions = list(credential.secrets.defer("value")[:SHOWN_VERSIONS])
@@ -122,9 +120,9 @@ def detail(request: FleetRequest, id: str) -> HttpResponse:
 
 
 @fleet_view(Role.MANAGER)
-@gone_is_404
+@deleted_meanwhile_is_404
 def change(request: FleetRequest, id: str) -> HttpResponse:
-    credential = find(request, id)
+    credential = credential_or_404(request, id)
     start = {"note": credential.note, "ends_on": credential.ends_on} | kept(request)
     form = ChangeForm(credential, request.POST if request.method == "POST" else None, initial=start)
     if form.is_valid():
@@ -140,23 +138,23 @@ def change(request: FleetRequest, id: str) -> HttpResponse:
 
 
 @fleet_view(Role.MANAGER)
-@gone_is_404
+@deleted_meanwhile_is_404
 def remove(request: FleetRequest, id: str) -> HttpResponse:
-    credential = find(request, id)
+    credential = credential_or_404(request, id)
     if request.method == "POST":
         try:
             credential.remove(actor=request.actor)
         except CredentialInUse as refusal:
-            return blocked(request, credential, refusal.count, status=409)
+            return blocked_page(request, credential, refusal.count, status=409)
         messages.success(request, _("%(name)s deleted.") % {"name": credential})
         return redirect("credentials:index", fleet=request.fleet.slug)
     if count := credential.vehicles.count():
-        return blocked(request, credential, count, status=200)
+        return blocked_page(request, credential, count, status=200)
     return render(request, "credentials/remove.html", {"credential": credential, "secret": credential.secret})
 
 
-def blocked(request: FleetRequest, credential: Credential, count: int, *, status: int) -> HttpResponse:
-    """The page of a credential in use: which vehicles use it, and the way out."""
+def blocked_page(request: FleetRequest, credential: Credential, count: int, *, status: int) -> HttpResponse:
+    """The page that shows which vehicles keep a credential from being deleted, and offers to move them."""
     q = request.GET.get("q", "").strip()
     others = request.fleet.credentials.filter(brand=credential.brand).exclude(pk=credential.pk)
     context = {
@@ -169,13 +167,13 @@ def blocked(request: FleetRequest, credential: Credential, count: int, *, status
     return render(request, "credentials/blocked.html", context, status=status)
 
 
-def find(request: FleetRequest, id: str) -> Credential:
+def credential_or_404(request: FleetRequest, id: str) -> Credential:
     """The fleet's credential of this id. Raises Http404."""
     return get_object_or_404(request.fleet.credentials, pk=id)
 
 
-def shared_brand(text: str) -> brands.Brand:
-    """The brand that a credential can be added for. Raises Http404 for others."""
+def shared_brand_or_404(text: str) -> brands.Brand:
+    """The brand, if a credential can be added for it. Raises Http404 otherwise."""
     try:
         oem = brands.find(text)
     except brands.UnknownBrand:
@@ -185,15 +183,14 @@ def shared_brand(text: str) -> brands.Brand:
     return oem
 
 
-def what_next(verdict: Verdict) -> list[str]:
-    """What can be done about a refusal beyond mending a slip."""
+def advice_after(verdict: Verdict) -> list[str]:
+    """What a person can do about a refusal besides correcting what was typed."""
     if verdict.outcome is Outcome.NO_ANSWER:
         return [_("You can try again, or save now and check later.")]
     return []
 
 
-def saved(request: FleetRequest, credential: Credential) -> None:
-    """Say that the credential is saved, and what a person should know of it."""
+def say_saved(request: FleetRequest, credential: Credential) -> None:
     if credential.status == Status.WORKING:
         messages.success(request, _("%(name)s saved. Its connection works.") % {"name": credential})
     else:

@@ -1,4 +1,4 @@
-"""The way out of a refused delete: look at a move of vehicles to another credential of the brand, then do it."""
+"""Moving the vehicles of a credential that cannot be deleted to another one of its brand: review, then confirm."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from django.utils.translation import ngettext
 
 from credentials.condition import condition
 from credentials.models import Credential
-from credentials.views.credentials import find
+from credentials.views.credentials import credential_or_404
 from fleetcontrol.people.access import FleetRequest, fleet_view
 from fleetcontrol.people.models import Role
 
@@ -22,8 +22,8 @@ CHOSEN_AT_MOST = 1000
 
 @fleet_view(Role.MANAGER)
 def move(request: FleetRequest, id: str) -> HttpResponse:
-    """Nothing changes until the person confirms. Without chosen vehicles all of them move, whatever came meanwhile."""
-    credential = find(request, id)
+    """Change nothing until the person confirms. Without chosen vehicles move all, also those added meanwhile."""
+    credential = credential_or_404(request, id)
     params = request.POST if request.method == "POST" else request.GET
     others = request.fleet.credentials.filter(brand=credential.brand).exclude(pk=credential.pk)
     target = others.filter(pk=params.get("to", "")[:26].replace("\x00", "")).first()
@@ -37,20 +37,20 @@ def move(request: FleetRequest, id: str) -> HttpResponse:
         except ValidationError as error:
             messages.error(request, " ".join(error.messages))
         else:
-            told(request, credential, moved)
+            say_how_many_moved(request, credential, moved)
         return redirect("credentials:remove", fleet=request.fleet.slug, id=credential.pk)
-    return render(request, "credentials/move.html", review(credential, target, vehicles, chosen))
+    return render(request, "credentials/move.html", move_context(credential, target, vehicles, chosen))
 
 
 def chosen_vehicles(credential: Credential, params: QueryDict) -> tuple[Any, list[str]]:
-    """The vehicles to move, as a query, and the ids that were ticked; none ticked means all."""
+    """The vehicles to move, as a query, and the ids that were ticked. No tick means all vehicles."""
     ids = [one for one in params.getlist("vehicle")[:CHOSEN_AT_MOST] if one.isalnum() and len(one) == 26]
     vehicles = credential.vehicles.all()
     return (vehicles.filter(pk__in=ids) if ids else vehicles), ids
 
 
-def review(credential: Credential, target: Credential, vehicles: Any, chosen: list[str]) -> dict[str, object]:
-    """From, to, how many, and each setting in which the two differ."""
+def move_context(credential: Credential, target: Credential, vehicles: Any, chosen: list[str]) -> dict[str, object]:
+    """Both credentials, how many vehicles move, all settings, and those in which the two differ."""
     before, after = dict(credential.readable_settings), dict(target.readable_settings)
     labels = dict.fromkeys([*before, *after])
     return {
@@ -65,7 +65,7 @@ def review(credential: Credential, target: Credential, vehicles: Any, chosen: li
     }
 
 
-def told(request: FleetRequest, credential: Credential, moved: int) -> None:
+def say_how_many_moved(request: FleetRequest, credential: Credential, moved: int) -> None:
     words = {"count": moved, "name": credential.name}
     if credential.vehicles.exists():
         text = ngettext("%(count)d vehicle moved.", "%(count)d vehicles moved.", moved)

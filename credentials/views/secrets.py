@@ -1,4 +1,4 @@
-"""The pages about a credential's secret: check it, replace it, go back, find where a value is stored."""
+"""The pages about a credential's secret: verify it, replace it, go back, find where a value is stored."""
 
 from __future__ import annotations
 
@@ -20,64 +20,65 @@ from credentials.models import (
     SecretRefused,
     Status,
 )
-from credentials.oem.sign_in import Outcome, Verdict
-from credentials.views.credentials import find, gone_is_404
+from credentials.oem.verdict import Outcome, Verdict
+from credentials.views.credentials import credential_or_404, deleted_meanwhile_is_404
 from fleetcontrol.people.access import FleetRequest, fleet_view
 from fleetcontrol.people.models import Role
 
 
 @fleet_view(Role.MANAGER)
-@gone_is_404
-def check(request: FleetRequest, id: str) -> HttpResponse:
-    credential = find(request, id)
+@deleted_meanwhile_is_404
+def verify(request: FleetRequest, id: str) -> HttpResponse:
+    credential = credential_or_404(request, id)
     if request.method == "POST":
-        tell(request, credential, credential.check(actor=request.actor))
+        say_verdict(request, credential, credential.verify(actor=request.actor))
     return redirect("credentials:detail", fleet=request.fleet.slug, id=credential.pk)
 
 
 @sensitive_post_parameters()
 @never_cache
 @fleet_view(Role.MANAGER)
-@gone_is_404
+@deleted_meanwhile_is_404
 def rotate(request: FleetRequest, id: str) -> HttpResponse:
-    credential = find(request, id)
+    credential = credential_or_404(request, id)
     form = RotateForm(credential.oem, request.POST if request.method == "POST" else None)
     if form.is_valid():
         try:
             secret = credential.rotate(
                 actor=request.actor,
                 values=form.values,
-                check="unchecked" not in request.POST,
-                over=seen_version(request),
+                verify_first="unchecked" not in request.POST,
+                expected_version=version_on_page(request),
                 **form.details,
             )
         except ValidationError as error:
             form.take(error)
-        except ReplacedMeanwhile as other:
-            form.take(ValidationError(str(other)))
+        except ReplacedMeanwhile as refusal:
+            form.take(ValidationError(str(refusal)))
         except SecretRefused as refusal:
             version = {"version": credential.secret.version}
             form.refuse(refusal.verdict, _("Version %(version)s is still in use, nothing has changed.") % version)
         else:
-            in_use(request, credential, secret)
+            say_version_in_use(request, credential, secret)
             return redirect("credentials:detail", fleet=request.fleet.slug, id=credential.pk)
-    return render(request, "credentials/rotate.html", around(credential, form), status=422 if form.errors else 200)
+    context = rotate_context(credential, form)
+    return render(request, "credentials/rotate.html", context, status=422 if form.errors else 200)
 
 
 @fleet_view(Role.MANAGER)
-@gone_is_404
+@deleted_meanwhile_is_404
 def revert(request: FleetRequest, id: str) -> HttpResponse:
-    credential = find(request, id)
+    credential = credential_or_404(request, id)
     if request.method == "POST":
         try:
-            secret = credential.revert(actor=request.actor, over=seen_version(request))
+            secret = credential.revert(actor=request.actor, expected_version=version_on_page(request))
         except (ReplacedMeanwhile, NothingToRevertTo) as refusal:
             messages.error(request, str(refusal))
         else:
-            # The way back itself waits for nobody; whether it works is asked afterwards.
+            # Going back must not wait for the OEM, so verify afterwards.
             if credential.can_be_checked:
-                credential.check(actor=request.actor)
-            in_use(request, credential, secret)
+                credential.verify(actor=request.actor)
+            say_version_in_use(request, credential, secret)
     return redirect("credentials:detail", fleet=request.fleet.slug, id=credential.pk)
 
 
@@ -85,7 +86,7 @@ def revert(request: FleetRequest, id: str) -> HttpResponse:
 @never_cache
 @fleet_view(Role.MANAGER)
 def find_secret(request: FleetRequest) -> HttpResponse:
-    """Which credentials hold a pasted value, and which vehicles depend on it. The value is never sent back."""
+    """Show which credentials hold a pasted value, and which vehicles depend on it. Never send the value back."""
     form = FindForm(request.POST if request.method == "POST" else None)
     context: dict[str, object] = {"form": form}
     if form.is_valid():
@@ -98,8 +99,7 @@ def find_secret(request: FleetRequest) -> HttpResponse:
     return render(request, "credentials/find_secret.html", context, status=422 if form.errors else 200)
 
 
-def around(credential: Credential, form: RotateForm) -> dict[str, object]:
-    """What the page of a replacement shows beside its form."""
+def rotate_context(credential: Credential, form: RotateForm) -> dict[str, object]:
     secret = credential.secret
     outcome = form.verdict.outcome if form.verdict else None
     may_skip = credential.status in TROUBLED or outcome in (Outcome.NO_ANSWER, Outcome.SCOPES_MISSING)
@@ -114,13 +114,13 @@ def around(credential: Credential, form: RotateForm) -> dict[str, object]:
     }
 
 
-def seen_version(request: FleetRequest) -> int | None:
+def version_on_page(request: FleetRequest) -> int | None:
     """The version that was in use when the page was made; None if the form does not say."""
-    over = request.POST.get("over", "")
-    return int(over) if over.isascii() and over.isdigit() and len(over) < 10 else None
+    version = request.POST.get("over", "")
+    return int(version) if version.isascii() and version.isdigit() and len(version) < 10 else None
 
 
-def in_use(request: FleetRequest, credential: Credential, secret: CredentialSecret) -> None:
+def say_version_in_use(request: FleetRequest, credential: Credential, secret: CredentialSecret) -> None:
     version = {"version": secret.version}
     if credential.status == Status.WORKING:
         messages.success(request, _("Version %(version)s is in use. The connection works.") % version)
@@ -130,8 +130,7 @@ def in_use(request: FleetRequest, credential: Credential, secret: CredentialSecr
             messages.warning(request, credential.status_detail)
 
 
-def tell(request: FleetRequest, credential: Credential, verdict: Verdict) -> None:
-    """Say what came of a check."""
+def say_verdict(request: FleetRequest, credential: Credential, verdict: Verdict) -> None:
     words = {"name": credential.name, "reason": verdict.reason}
     if verdict.outcome is Outcome.WORKS:
         messages.success(request, _("%(name)s is checked. Its connection works.") % words)

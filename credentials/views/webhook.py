@@ -1,4 +1,4 @@
-"""The page about reminders: who gets them, and the webhook of the fleet."""
+"""The page about reminders: who gets them, and the fleet's webhook."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 
-from credentials.delivery import recipients, send_test
 from credentials.forms import WebhookForm
 from credentials.models import Webhook
-from credentials.reminders import REMIND_BEFORE
+from credentials.notifications import REMIND_BEFORE, post_test, recipients
 from fleetcontrol.people.access import FleetRequest, fleet_view
 from fleetcontrol.people.models import Role
 
@@ -21,11 +20,14 @@ from fleetcontrol.people.models import Role
 @fleet_view(Role.ADMINISTRATOR)
 def webhook(request: FleetRequest) -> HttpResponse:
     current = Webhook.objects.filter(fleet=request.fleet).first()
-    what = request.POST.get("what", "") if request.method == "POST" else ""
-    if current and what in ("test", "remove"):
-        test(request, current) if what == "test" else remove(request, current)
+    button = request.POST.get("what", "") if request.method == "POST" else ""
+    if current and button in ("test", "remove"):
+        if button == "test":
+            post_test_event(request, current)
+        else:
+            remove(request, current)
         return redirect("credentials:webhook", fleet=request.fleet.slug)
-    form = WebhookForm(request.POST if what == "set_up" else None, initial={"url": current.url if current else ""})
+    form = WebhookForm(request.POST if button == "set_up" else None, initial={"url": current.url if current else ""})
     key = ""
     if form.is_valid():
         try:
@@ -42,8 +44,8 @@ def webhook(request: FleetRequest) -> HttpResponse:
     return render(request, "credentials/webhook.html", context, status=422 if form.errors else 200)
 
 
-def test(request: FleetRequest, current: Webhook) -> None:
-    if send_test(current):
+def post_test_event(request: FleetRequest, current: Webhook) -> None:
+    if post_test(current):
         messages.success(request, _("%(host)s took the test.") % {"host": current})
     else:
         words = {"host": current, "result": current.result}

@@ -117,7 +117,7 @@ def _seal_fleet(fleet_id: int | None, events: models.QuerySet[AuditEvent]) -> in
     number, previous = (last.number, last.head) if last else (0, "")
     last_of_fleet = AuditSeal.objects.filter(Q(fleet_id=fleet_id)).order_by("number").last()
     of_fleet, count = (last_of_fleet.head if last_of_fleet else ""), 0
-    for batch in batched(leaves_of(events), EVENTS_PER_SEAL, strict=False):
+    for batch in batched(leaves_of(events), EVENTS_PER_SEAL):
         number, count = number + 1, count + len(batch)
         leaves = b"".join(event_id.to_bytes(ID_BYTES) + digest for event_id, digest in batch)
         seal = AuditSeal(

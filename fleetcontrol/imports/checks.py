@@ -79,7 +79,10 @@ SELECT line, '', '', %(cause)s FROM import_match GROUP BY line HAVING count(DIST
 _SAME_TARGET = """
 INSERT INTO import_finding (line, field, value, cause, params)
 SELECT line, '', '', %(cause)s, jsonb_build_object('first', first)
-FROM (SELECT line, min(line) OVER (PARTITION BY target) AS first FROM (SELECT DISTINCT line, target FROM import_match))
+FROM (
+    SELECT line, min(line) OVER (PARTITION BY target) AS first
+    FROM (SELECT DISTINCT line, target FROM import_match) AS matched
+) AS same
 WHERE line > first AND line NOT IN (SELECT line FROM import_finding WHERE params ? 'first')
 """
 

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from django.contrib.auth.hashers import make_password
 from django.db import transaction
 
-from credentials.models import CHECK_FIELDS, SILENT_TIMES, Credential
+from credentials.models import SILENT_TIMES, VERDICT_FIELDS, Credential
 from credentials.oem.sign_in import Outcome, Verdict
 from fleetcontrol.audit.models import Actor, AuditEvent
 from fleetcontrol.people.accounts import new_person
@@ -142,10 +142,10 @@ def _settle(credential: Credential, actor: Actor, code: str) -> None:
     """Keep what a check would have said, without asking the OEM."""
     before = credential.status
     for _time in range(SILENT_TIMES if VERDICTS[code] is Outcome.NO_ANSWER else 1):
-        credential.settle(Verdict(VERDICTS[code], credential.oem, code))
-    credential.save(update_fields=CHECK_FIELDS)
+        credential.apply_verdict(Verdict(VERDICTS[code], credential.oem, code))
+    credential.save(update_fields=VERDICT_FIELDS)
     changes = {"status": [before, credential.status], "reason": [None, code]}
-    AuditEvent.record(credential.fleet, actor, "credential.check", credential, changes)
+    AuditEvent.record(credential.fleet, actor, "credential.verify", credential, changes)
 
 
 def _vehicles(batch: Batch, numbers: Iterator[int]) -> Iterator[dict[str, Any]]:

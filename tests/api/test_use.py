@@ -9,7 +9,8 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from credentials.models import Credential, OemToken, usable
+from credentials.models import Credential, OemToken
+from credentials.models import credential as credential_model
 from credentials.oem.demo import DemoOem
 from fleetcontrol import outbound
 from fleetcontrol.audit.models import AuditEvent
@@ -198,7 +199,7 @@ def test_one_sign_in_serves_everyone_who_waits(fleet: Fleet, oem: DemoOem, secre
 @pytest.mark.django_db(transaction=True)
 def test_a_slow_oem_does_not_let_any_number_wait(fleet: Fleet, oem: DemoOem, monkeypatch: pytest.MonkeyPatch) -> None:
     """One request signs in, one waits, and every further one is rejected at once."""
-    monkeypatch.setattr(usable, "MOST_WAITING", 1)
+    monkeypatch.setattr(credential_model, "MOST_WAITING", 1)
     monkeypatch.setattr(outbound, "SECONDS", 2.0)
     api, credential = Api(fleet), a_tesla(fleet, "slow-1")
     api.sign_in()
@@ -212,7 +213,7 @@ def test_a_slow_oem_does_not_let_any_number_wait(fleet: Fleet, oem: DemoOem, mon
 
     def waiting() -> int:
         with connection.cursor() as cursor:
-            cursor.execute(usable.WAITING, [usable.LOCKS])
+            cursor.execute(credential_model.WAITING, [credential_model.SIGN_IN_LOCK])
             return int(cursor.fetchone()[0])
 
     with ThreadPoolExecutor(2) as threads:

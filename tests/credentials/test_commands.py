@@ -37,13 +37,13 @@ def test_check_credentials_names_each_and_fails_when_one_does_not_work(fleet: Fl
     with pytest.raises(CommandError, match=r"1 of 3 credentials do not work\.") as caught:
         run("check_credentials")
     assert caught.value.returncode == 1
-    assert AuditEvent.objects.filter(action="credential.check", actor_label="check_credentials").exists()
+    assert AuditEvent.objects.filter(action="credential.verify", actor_label="check_credentials").exists()
 
 
 def test_check_credentials_takes_fleet_brand_and_failing(fleet: Fleet, oem: DemoOem) -> None:
     a_tesla(fleet, "right-1", "Good")
     bad = a_tesla(fleet, "wrong-1", "Bad")
-    bad.check(actor=TEST)
+    bad.verify(actor=TEST)
     a_tesla(factory.a_fleet(name="Other"), "right-1", "Theirs")
     bad.rotate(values={"client_secret": "right-2"}, actor=TEST)
     Credential.objects.filter(pk=bad.pk).update(status=Status.REJECTED)

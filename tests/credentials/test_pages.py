@@ -28,7 +28,7 @@ TYPED = {"name": "Tesla Europe", "client_id": "client1", "client_secret": "right
 @pytest.fixture
 def credential(fleet: Fleet, oem: DemoOem) -> Credential:
     values = {"client_secret": "right-1", "region": "EU"}
-    return factory.a_credential(fleet, name="Tesla Europe", brand="TESLA", values=values, check=True)
+    return factory.a_credential(fleet, name="Tesla Europe", brand="TESLA", values=values, verify_first=True)
 
 
 def test_check_and_save_refuses_a_wrong_secret_and_keeps_the_rest(fleet: Fleet, as_bob: Client, oem: DemoOem) -> None:
@@ -100,20 +100,20 @@ def test_replacing_without_a_check_is_offered_only_when_it_fails_already(
 ) -> None:
     assert "Replace without checking" not in words(as_bob.get(at("rotate", fleet, credential)))
     credential.rotate(values={"client_secret": "wrong-2"}, actor=TEST)
-    credential.check(actor=TEST)
+    credential.verify(actor=TEST)
     text = words(as_bob.get(at("rotate", fleet, credential)))
     assert "Replace without checking" in text
     assert "It does not work at the moment. Tesla refused these details." in text
 
 
 def test_check_now_says_what_came_of_it(fleet: Fleet, as_bob: Client, credential: Credential, oem: DemoOem) -> None:
-    answer = as_bob.post(at("check", fleet, credential), follow=True)
+    answer = as_bob.post(at("verify", fleet, credential), follow=True)
     assert "Tesla Europe is checked. Its connection works." in words(answer)
     oem.stop()
-    assert "Tesla could not be reached." in words(as_bob.post(at("check", fleet, credential), follow=True))
+    assert "Tesla could not be reached." in words(as_bob.post(at("verify", fleet, credential), follow=True))
 
 
-@pytest.mark.parametrize("page", ["check", "rotate", "revert", "move", "find_secret"])
+@pytest.mark.parametrize("page", ["verify", "rotate", "revert", "move", "find_secret"])
 def test_viewers_may_do_none_of_it(fleet: Fleet, as_vera: Client, credential: Credential, page: str) -> None:
     address = at(page, fleet, None if page == "find_secret" else credential)
     assert as_vera.post(address, {"client_secret": "right-2"}).status_code == 403
@@ -254,7 +254,7 @@ def test_what_was_left_empty_can_be_given_later_and_then_stays(fleet: Fleet, as_
     assert "Token URL" in words(as_bob.get(page))
     assert as_bob.post(page, {"token_url": "https://evil.example/"}).status_code == 422
     as_bob.post(page, {"token_url": "https://id.mercedes-benz.com/token", "note": "Contract 4711"})
-    answer = as_bob.post(at("check", fleet, credential), follow=True)
+    answer = as_bob.post(at("verify", fleet, credential), follow=True)
     assert "Berlin is checked. Its connection works." in words(answer)
     assert "Token URL" not in words(as_bob.get(page))
     with pytest.raises(ValidationError, match="different credential"):

@@ -7,7 +7,7 @@ from django.core.exceptions import ValidationError
 from django.test import Client
 from django.utils import timezone
 
-from credentials import delivery, reminders, rounds
+from credentials import duties, notifications
 from credentials.models import Credential, CredentialInUse, Notice, ReplacedMeanwhile, Status
 from credentials.oem.demo import DemoOem
 from fleetcontrol.audit.models import Actor, AuditEvent
@@ -45,9 +45,9 @@ def test_a_verdict_on_a_former_version_does_not_land_on_the_new_one(
 ) -> None:
     credential.rotate(values={"client_secret": "wrong-2"}, actor=TEST)
     during(lambda: fresh(credential).rotate(values={"client_secret": "right-3"}, actor=JONAS))
-    assert credential.check(actor=TEST).code == "refused"
+    assert credential.verify(actor=TEST).code == "refused"
     assert (fresh(credential).status, fresh(credential).checked_at) == (Status.UNCHECKED, None)
-    assert not AuditEvent.objects.filter(action="credential.check").exists()
+    assert not AuditEvent.objects.filter(action="credential.verify").exists()
 
 
 def test_of_two_replacements_at_once_the_second_is_told_what_the_first_did(
@@ -55,7 +55,7 @@ def test_of_two_replacements_at_once_the_second_is_told_what_the_first_did(
 ) -> None:
     during(lambda: fresh(credential).rotate(values={"client_secret": "right-3"}, actor=JONAS))
     with pytest.raises(ReplacedMeanwhile, match=r"Jonas Petersen .* meanwhile\. Version 2 is in use\."):
-        credential.rotate(values={"client_secret": "right-2"}, actor=TEST, check=True)
+        credential.rotate(values={"client_secret": "right-2"}, actor=TEST, verify_first=True)
     assert fresh(credential).secret.open() == {"client_secret": "right-3"}
 
 
@@ -65,7 +65,7 @@ def test_a_replacement_does_not_overwrite_somebody_going_back(
     credential.rotate(values={"client_secret": "right-2"}, actor=TEST)
     during(lambda: fresh(credential).revert(actor=JONAS))
     with pytest.raises(ReplacedMeanwhile, match="Version 1 is in use"):
-        credential.rotate(values={"client_secret": "right-3"}, actor=TEST, check=True)
+        credential.rotate(values={"client_secret": "right-3"}, actor=TEST, verify_first=True)
     assert [(s.version, s.is_current, s.erased_at is None) for s in credential.secrets.all()] == [
         (2, False, True),
         (1, True, True),
@@ -74,7 +74,7 @@ def test_a_replacement_does_not_overwrite_somebody_going_back(
 
 def test_of_two_people_going_back_at_once_only_one_does(credential: Credential) -> None:
     credential.rotate(values={"client_secret": "right-2"}, actor=TEST)
-    results = at_once(*[lambda: fresh(credential).revert(actor=JONAS, over=2)] * 2)
+    results = at_once(*[lambda: fresh(credential).revert(actor=JONAS, expected_version=2)] * 2)
     assert sorted(type(result).__name__ for result in results) == ["CredentialSecret", "ReplacedMeanwhile"]
     assert fresh(credential).secret.version == 1
 
@@ -142,7 +142,7 @@ def test_a_credential_that_is_deleted_during_its_check_is_gone_and_nothing_fails
     credential: Credential, during: Callable[[Callable[[], object]], None]
 ) -> None:
     during(lambda: fresh(credential).remove(actor=JONAS))
-    assert credential.check(actor=TEST).outcome == "works"
+    assert credential.verify(actor=TEST).outcome == "works"
     assert not Credential.objects.exists()
 
 
@@ -158,12 +158,12 @@ def test_two_rounds_at_once_ask_the_oem_once_and_two_tends_send_one_email(
     fleet: Fleet, bob: User, credential: Credential, oem: DemoOem
 ) -> None:
     factory.a_vehicle(fleet, credential)
-    assert sorted(at_once(rounds.check_due, rounds.check_due)) == [0, 1]
+    assert sorted(at_once(duties.verify_due, duties.verify_due)) == [0, 1]
     assert len(oem.received) == 1
     credential.change(ends_on=timezone.localdate(), actor=TEST)
-    at_once(*[lambda: reminders.note_ends(timezone.localdate())] * 2)
+    at_once(*[lambda: notifications.note_ends(timezone.localdate())] * 2)
     assert Notice.objects.count() == 1
-    assert sorted(at_once(delivery.email_notices, delivery.email_notices)) == [0, 1]
+    assert sorted(at_once(notifications.email_notices, notifications.email_notices)) == [0, 1]
 
 
 def fresh(credential: Credential) -> Credential:

@@ -1,6 +1,7 @@
 """Replacing a secret without an outage, and going back to the former one."""
 
 from datetime import date, timedelta
+from importlib import import_module
 
 import pytest
 from django.core.exceptions import ValidationError
@@ -23,11 +24,11 @@ JONAS = Actor("user", "7", "Jonas Petersen")
 @pytest.fixture
 def credential(fleet: Fleet, oem: DemoOem) -> Credential:
     values = {"client_secret": "right-1", "region": "EU"}
-    return factory.a_credential(fleet, name="Tesla Europe", brand="TESLA", values=values, check=True)
+    return factory.a_credential(fleet, name="Tesla Europe", brand="TESLA", values=values, verify_first=True)
 
 
 def test_a_secret_that_works_takes_over_and_the_former_is_kept(credential: Credential) -> None:
-    credential.rotate(values={"client_secret": "right-2"}, actor=TEST, check=True, ends_on=date(2030, 1, 1))
+    credential.rotate(values={"client_secret": "right-2"}, actor=TEST, verify_first=True, ends_on=date(2030, 1, 1))
     assert (credential.secret.version, credential.status) == (2, Status.WORKING)
     assert credential.ends_on == date(2030, 1, 1)
     former = credential.former_secret
@@ -42,7 +43,7 @@ def test_a_secret_that_does_not_work_changes_nothing(credential: Credential, sec
     before = Credential.objects.values().get(pk=credential.pk)
     events = AuditEvent.objects.count()
     with pytest.raises(SecretRefused):
-        credential.rotate(values={"client_secret": secret}, actor=TEST, check=True)
+        credential.rotate(values={"client_secret": secret}, actor=TEST, verify_first=True)
     assert Credential.objects.values().get(pk=credential.pk) == before
     assert [s.version for s in credential.secrets.all()] == [1]
     assert AuditEvent.objects.count() == events
@@ -100,12 +101,12 @@ def test_after_24_hours_there_is_nothing_to_go_back_to_and_it_is_erased(credenti
 
 
 def test_the_second_of_two_people_is_told_what_the_first_did(credential: Credential) -> None:
-    credential.rotate(values={"client_secret": "right-2"}, actor=JONAS, over=1)
+    credential.rotate(values={"client_secret": "right-2"}, actor=JONAS, expected_version=1)
     with pytest.raises(ReplacedMeanwhile) as caught:
-        credential.rotate(values={"client_secret": "right-3"}, actor=TEST, over=1)
+        credential.rotate(values={"client_secret": "right-3"}, actor=TEST, expected_version=1)
     assert str(caught.value) == "Jonas Petersen replaced this secret meanwhile. Version 2 is in use."
     with pytest.raises(ReplacedMeanwhile):
-        credential.revert(actor=TEST, over=1)
+        credential.revert(actor=TEST, expected_version=1)
     assert credential.secret.open() == {"client_secret": "right-2"}
 
 
@@ -132,13 +133,14 @@ def test_a_brand_that_was_taken_out_of_the_catalogue_is_shown_and_not_replaced(
 ) -> None:
     factory.a_vehicle(fleet, credential)
     left = {brand_id: brand for brand_id, brand in brands.catalogue().items() if brand_id != "TESLA"}
-    monkeypatch.setattr(brands, "catalogue", lambda: left)
+    # By its name: the attribute `catalogue` of the package is the function.
+    monkeypatch.setattr(import_module("credentials.brands.catalogue"), "catalogue", lambda: left)
     for page in (
         f"/f/{fleet.slug}/credentials/",
         f"/f/{fleet.slug}/credentials/{credential.pk}/",
         f"/f/{fleet.slug}/vehicles/",
     ):
         assert "TESLA" in as_bob.get(page).content.decode()
-    assert credential.check(actor=TEST).code == "no_credential"
+    assert credential.verify(actor=TEST).code == "no_credential"
     with pytest.raises(ValidationError, match="no longer in the catalogue"):
         credential.rotate(values={}, actor=TEST)

@@ -15,13 +15,13 @@ pytestmark = pytest.mark.django_db
 
 def test_a_working_secret_makes_the_credential_working(fleet: Fleet, oem: DemoOem) -> None:
     credential = a_tesla(fleet)
-    verdict = credential.check(actor=TEST)
+    verdict = credential.verify(actor=TEST)
     assert verdict.token is not None
     assert credential.status == Status.WORKING
     assert credential.last_worked_at == credential.checked_at
     assert credential.status_detail == "The connection works."
     event = AuditEvent.objects.latest("id")
-    assert (event.action, event.changes["status"]) == ("credential.check", ["UNCHECKED", "WORKING"])
+    assert (event.action, event.changes["status"]) == ("credential.verify", ["UNCHECKED", "WORKING"])
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,7 @@ def test_a_working_secret_makes_the_credential_working(fleet: Fleet, oem: DemoOe
 )
 def test_what_the_oem_says_becomes_the_status(fleet: Fleet, oem: DemoOem, secret: str, status: str) -> None:
     credential = a_tesla(fleet, secret)
-    credential.check(actor=TEST)
+    credential.verify(actor=TEST)
     assert credential.status == status
     assert credential.status_detail
     assert credential.last_worked_at is None
@@ -38,29 +38,29 @@ def test_what_the_oem_says_becomes_the_status(fleet: Fleet, oem: DemoOem, secret
 
 def test_only_three_silences_in_a_row_make_it_unreachable(fleet: Fleet, oem: DemoOem) -> None:
     credential = a_tesla(fleet, "right-1")
-    credential.check(actor=TEST)
+    credential.verify(actor=TEST)
     oem.stop()
     statuses = []
     for _time in range(3):
-        credential.check(actor=TEST)
+        credential.verify(actor=TEST)
         statuses.append(credential.status)
     assert statuses == [Status.WORKING, Status.WORKING, Status.UNREACHABLE]
 
 
 def test_silence_does_not_hide_a_refusal(fleet: Fleet, oem: DemoOem) -> None:
     credential = a_tesla(fleet, "wrong-1")
-    credential.check(actor=TEST)
+    credential.verify(actor=TEST)
     oem.stop()
     for _time in range(4):
-        credential.check(actor=TEST)
+        credential.verify(actor=TEST)
     assert credential.status == Status.REJECTED
 
 
 def test_since_when_is_kept_while_the_status_stays(fleet: Fleet, oem: DemoOem) -> None:
     credential = a_tesla(fleet, "wrong-1")
-    credential.check(actor=TEST)
+    credential.verify(actor=TEST)
     since = credential.status_since
-    credential.check(actor=TEST)
+    credential.verify(actor=TEST)
     assert credential.status_since == since
     assert credential.checked_at is not None
     assert credential.checked_at > since
@@ -68,7 +68,7 @@ def test_since_when_is_kept_while_the_status_stays(fleet: Fleet, oem: DemoOem) -
 
 def test_a_brand_without_a_public_sign_in_stays_not_checked_and_says_why(fleet: Fleet, oem: DemoOem) -> None:
     credential = factory.a_credential(fleet, brand="NIU")
-    assert credential.check(actor=TEST).outcome is Outcome.CANNOT_CHECK
+    assert credential.verify(actor=TEST).outcome is Outcome.CANNOT_CHECK
     assert (credential.status, credential.checked_at) == (Status.UNCHECKED, None)
     assert "cannot check NIU" in credential.status_detail
     assert not credential.can_be_checked
@@ -79,35 +79,35 @@ def test_a_secret_that_cannot_be_opened_is_told_and_needs_attention(
 ) -> None:
     credential = a_tesla(fleet)
     settings.FERNET_KEYS = ["another key"]  # type: ignore[attr-defined]
-    assert credential.check(actor=TEST).code == "sealed"
+    assert credential.verify(actor=TEST).code == "sealed"
     assert "cannot be opened" in credential.status_detail
     assert fleet.credentials.needing_attention().get() == credential
 
 
 def test_the_rounds_of_fleetcontrol_leave_an_event_only_on_a_change(fleet: Fleet, oem: DemoOem) -> None:
     credential = a_tesla(fleet)
-    credential.check(actor=Actor.system())
-    credential.check(actor=Actor.system())
-    assert AuditEvent.objects.filter(action="credential.check").count() == 1
+    credential.verify(actor=Actor.system())
+    credential.verify(actor=Actor.system())
+    assert AuditEvent.objects.filter(action="credential.verify").count() == 1
 
 
 def test_check_and_save_saves_only_what_works(fleet: Fleet, oem: DemoOem) -> None:
-    assert a_tesla(fleet, "right-1", name="Good", check=True).status == Status.WORKING
+    assert a_tesla(fleet, "right-1", name="Good", verify_first=True).status == Status.WORKING
     with pytest.raises(SecretRefused) as caught:
-        a_tesla(fleet, "wrong-1", name="Bad", check=True)
+        a_tesla(fleet, "wrong-1", name="Bad", verify_first=True)
     assert str(caught.value) == "Tesla refused these details. Check the client ID and secret for slips."
     assert [c.name for c in fleet.credentials.all()] == ["Good"]
 
 
 def test_check_and_save_keeps_what_cannot_be_checked(fleet: Fleet, oem: DemoOem) -> None:
-    credential = factory.a_credential(fleet, brand="NIU", check=True)
+    credential = factory.a_credential(fleet, brand="NIU", verify_first=True)
     assert (credential.status, credential.status_reason) == (Status.UNCHECKED, "no_public_sign_in")
 
 
 def test_nothing_is_asked_when_the_form_is_wrong(fleet: Fleet, oem: DemoOem) -> None:
     a_tesla(fleet, name="Taken")
     with pytest.raises(Exception, match="already has a credential of this name"):
-        a_tesla(fleet, name="taken", check=True)
+        a_tesla(fleet, name="taken", verify_first=True)
     assert oem.received == []
 
 

@@ -44,7 +44,7 @@ FLEET_PAGES = [
     Page("credentials:find_secret", M, 200, 422),
     Page("credentials:webhook", A, 200, 200),
     Page("credentials:revert", M, 302, 302, "credential"),
-    Page("credentials:check", M, 302, 302, "credential"),
+    Page("credentials:verify", M, 302, 302, "credential"),
     Page("credentials:move", M, 302, 302, "credential"),
     Page("vehicles:index", V, 200, 405),
     Page("vehicles:export", V, 200, 200),

@@ -13,7 +13,8 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 from pytest_django import Settings
 
-from credentials import reminders, rounds
+from credentials import duties as credential_duties
+from credentials import notifications
 from credentials.models import Credential, Notice, Status, Webhook
 from credentials.oem.demo import DemoOem
 from fleetcontrol import duties
@@ -59,27 +60,27 @@ def test_only_credentials_in_use_that_can_be_checked_are_checked_each_in_its_tur
     a_tesla(fleet, name="Unused", used=False)
     factory.a_vehicle(fleet, factory.a_credential(fleet, brand="NIU", name="Cannot be checked"))
     factory.a_vehicle(fleet, factory.a_credential(fleet, name="Without its token URL"))
-    assert rounds.check_due() == 1
+    assert credential_duties.verify_due() == 1
     used.refresh_from_db()
     assert used.status == Status.WORKING
     assert used.next_check_at is not None
     wait = used.next_check_at - timezone.now()
-    assert rounds.AGAIN_AFTER * 0.8 < wait < rounds.AGAIN_AFTER * 1.2
-    assert rounds.check_due() == 0
+    assert credential_duties.AGAIN_AFTER * 0.8 < wait < credential_duties.AGAIN_AFTER * 1.2
+    assert credential_duties.verify_due() == 0
     assert len(oem.received) == 1
 
 
 def test_a_silent_oem_is_left_alone_after_three_tries_and_each_waits_longer(fleet: Fleet, oem: DemoOem) -> None:
     for number in range(6):
         a_tesla(fleet, f"trouble-{number}", name=f"Tesla {number}")
-    assert rounds.check_due() == 3
+    assert credential_duties.verify_due() == 3
     assert len(oem.received) == 3
-    assert rounds.check_due() == 0
+    assert credential_duties.verify_due() == 0
     waits = []
     for _round in range(4):
         first = Credential.objects.get(name="Tesla 0")
         Credential.objects.filter(pk=first.pk).update(next_check_at=timezone.now())
-        rounds.check_due()
+        credential_duties.verify_due()
         first.refresh_from_db()
         assert first.next_check_at is not None
         waits.append(first.next_check_at - timezone.now())
@@ -89,7 +90,7 @@ def test_a_silent_oem_is_left_alone_after_three_tries_and_each_waits_longer(flee
 
 def test_the_wait_that_an_oem_asks_for_is_kept(fleet: Fleet, oem: DemoOem) -> None:
     credential = a_tesla(fleet, "busy-1")
-    rounds.check_due()
+    credential_duties.verify_due()
     credential.refresh_from_db()
     assert credential.next_check_at is not None
     assert credential.next_check_at > timezone.now() + timedelta(minutes=4)
@@ -99,13 +100,13 @@ def test_reminders_come_at_30_7_1_and_0_days_each_once(fleet: Fleet) -> None:
     end = ending_in(fleet, 40).ends_on
     assert end is not None
     days = [31, 30, 30, 29, 8, 7, 6, 2, 1, 1, 0, 0, -1]
-    new = [reminders.note_ends(end - timedelta(days=before)) for before in days]
+    new = [notifications.note_ends(end - timedelta(days=before)) for before in days]
     assert [before for before, count in zip(days, new, strict=True) if count] == [30, 7, 1, 0]
 
 
 def test_one_reminder_is_enough_when_the_end_is_near_from_the_start(fleet: Fleet) -> None:
     ending_in(fleet, 5)
-    assert [reminders.note_ends(timezone.localdate()) for _time in range(2)] == [1, 0]
+    assert [notifications.note_ends(timezone.localdate()) for _time in range(2)] == [1, 0]
 
 
 def test_each_reminder_comes_once_to_those_who_can_act(fleet: Fleet, alice: User, bob: User, vera: User) -> None:
@@ -135,7 +136,7 @@ def test_people_are_told_when_a_status_changes_and_only_then(fleet: Fleet, bob: 
         "Tesla Europe does not work. 1 vehicle is affected. "
         "Tesla refused these details. Check the client ID and secret for slips."
     ]
-    credential.rotate(values={"client_secret": "right-2"}, actor=TEST, check=True)
+    credential.rotate(values={"client_secret": "right-2"}, actor=TEST, verify_first=True)
     for _time in range(2):
         tend("send_notices")
     assert [message.subject for message in mail.outbox][1:] == ["Tesla Europe works again."]

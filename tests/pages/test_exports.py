@@ -16,7 +16,7 @@ def test_credentials_are_exported_as_shown_without_secrets_and_safe_for_spreadsh
     fleet: Fleet, as_vera: Client, oem: DemoOem
 ) -> None:
     values = {"client_secret": "right-1", "region": "EU"}
-    credential = factory.a_credential(fleet, name="Tesla Europe", brand="TESLA", values=values, check=True)
+    credential = factory.a_credential(fleet, name="Tesla Europe", brand="TESLA", values=values, verify_first=True)
     factory.a_credential(fleet, name="=cmd()", note="@risk")
     factory.a_vehicle(fleet, credential)
     answer = as_vera.get(at("export", fleet))

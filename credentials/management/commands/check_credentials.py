@@ -1,4 +1,4 @@
-"""`manage.py check_credentials`: sign in with stored secrets now, and say which do not work."""
+"""`manage.py check_credentials`: sign in with stored secrets now, and list which of them do not work."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy
 
 from credentials import brands
 from credentials.models import TROUBLED, Credential
-from credentials.oem.sign_in import Outcome
+from credentials.oem.verdict import Outcome
 from fleetcontrol.audit.models import Actor
 from fleetcontrol.people.models import Fleet
 
@@ -30,8 +30,8 @@ class Command(BaseCommand):
     def handle(self, *args: Any, fleet: str | None, brand: str | None, failing: bool, **options: Any) -> None:
         actor = Actor.command("check_credentials")
         refused = checked = 0
-        for credential in chosen(fleet, brand, failing=failing).iterator(chunk_size=100):
-            verdict = credential.check(actor=actor)
+        for credential in selected(fleet, brand, failing=failing).iterator(chunk_size=100):
+            verdict = credential.verify(actor=actor)
             checked += 1
             mark = _MARKS.get(verdict.outcome)
             refused += mark is None
@@ -44,8 +44,8 @@ class Command(BaseCommand):
             raise CommandError(words % {"refused": refused, "checked": checked}, returncode=1)
 
 
-def chosen(fleet: str | None, brand: str | None, *, failing: bool) -> QuerySet[Credential]:
-    """The credentials that the options name. Raises CommandError with exit code 2."""
+def selected(fleet: str | None, brand: str | None, *, failing: bool) -> QuerySet[Credential]:
+    """The credentials that the options select. Raises CommandError with exit code 2."""
     found = Credential.objects.select_related("fleet").order_by("fleet__slug", "brand", "name")
     if fleet:
         if not Fleet.objects.filter(slug=fleet).exists():
