@@ -142,4 +142,5 @@ def rights_and_password_of(role: str) -> list[tuple[str, ...]]:
             "UNION SELECT '', rolpassword, '' FROM pg_authid WHERE rolname = %(role)s ORDER BY 1, 2, 3",
             {"role": role},
         )
-        return cursor.fetchall()
+        found: list[tuple[str, ...]] = cursor.fetchall()
+    return found
