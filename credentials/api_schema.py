@@ -7,9 +7,9 @@ from typing import Any, Literal
 from ninja import Schema
 from pydantic import ConfigDict, Field
 
-from credentials.brands import Brand, Role, catalogue
+from credentials.brands import Brand, StoredAs, catalogue
 from credentials.models import Credential, Status
-from credentials.oem.sign_in import Outcome
+from credentials.oem.verdict import Outcome
 from fleetcontrol.api.operations import Day, JsonBody, PageQuery
 from fleetcontrol.db.reading import Reader, Row, from_json
 
@@ -55,7 +55,7 @@ def _brand_fields(schema: dict[str, Any], *, secret_only: bool) -> None:
         for field in brand.secret_fields if secret_only else brand.fields:
             known = schema["properties"].setdefault(
                 field.key,
-                {"type": "string", "maxLength": 0, "writeOnly": field.role is Role.SECRET, "description": ""},
+                {"type": "string", "maxLength": 0, "writeOnly": field.stored_as is StoredAs.SECRET, "description": ""},
             )
             known["maxLength"] = max(known["maxLength"], field.max_length)
             known["description"] = f"{known['description']} {brand.id}".strip()
@@ -207,7 +207,7 @@ def shown_brand(brand: Brand) -> dict[str, Any]:
         "fields": [
             {
                 "key": field.key,
-                "role": field.role,
+                "role": field.stored_as,
                 "required": field.required,
                 "max_length": field.max_length,
                 "choices": [choice.key for choice in field.choices],

@@ -45,7 +45,7 @@ def _fields() -> tuple[Field, ...]:
     for brand in brands.catalogue().values():
         for one in brand.fields:
             if one.key not in own:
-                is_secret = one.role is brands.Role.SECRET or (one.key in found and found[one.key].is_secret)
+                is_secret = one.stored_as is brands.StoredAs.SECRET or (one.key in found and found[one.key].is_secret)
                 found[one.key] = Field(one.key, one.label, is_secret=is_secret)
     return (*_OWN, *found.values())
 
@@ -201,18 +201,18 @@ class CredentialImporter(Importer):
         """What an incomplete row does say, for an update; what is wrong with it was said."""
         if not self._updates:
             return brands.Cleaned()
-        kept: dict[str, dict[brands.Role, str]] = {}
+        kept: dict[str, dict[brands.StoredAs, str]] = {}
         for one in brand.fields:
             if one.key in values:
                 try:
-                    kept[one.key] = {one.role: one.clean(values[one.key])}
+                    kept[one.key] = {one.stored_as: one.clean(values[one.key])}
                 except ValidationError:
                     return brands.Cleaned()
-        roles = brands.Role
+        stored_as = brands.StoredAs
         return brands.Cleaned(
-            identifier=next((by[roles.IDENTIFIER] for by in kept.values() if roles.IDENTIFIER in by), ""),
-            settings={key: by[roles.SETTING] for key, by in kept.items() if roles.SETTING in by},
-            secret={key: by[roles.SECRET] for key, by in kept.items() if roles.SECRET in by},
+            identifier=next((by[stored_as.IDENTIFIER] for by in kept.values() if stored_as.IDENTIFIER in by), ""),
+            settings={key: by[stored_as.SETTING] for key, by in kept.items() if stored_as.SETTING in by},
+            secret={key: by[stored_as.SECRET] for key, by in kept.items() if stored_as.SECRET in by},
         )
 
 

@@ -1,8 +1,8 @@
-"""Sealing: a secret goes in encrypted together with its owner's id, and opens only for that owner.
+"""Sealing: encrypt a secret together with its owner's id, so that it opens only for that owner.
 
-Encryption is django-fernet-fields' (AES-128-CBC with HMAC-SHA256, keys in FERNET_KEYS, newest first). Two things are
-added: the owner's id inside the ciphertext, so that one copied to another row is refused; and a column that is read
-as a closed `Sealed`, so that a list never decrypts and a wrong key breaks one operation and not a page.
+django-fernet-fields encrypts (AES-128-CBC with HMAC-SHA256, keys in FERNET_KEYS, newest first). This module adds two
+things. The ciphertext contains the owner's id, so a ciphertext copied to another row does not open there. And a sealed
+column reads as a closed `Sealed`, so lists never decrypt, and a wrong key breaks one operation instead of a page.
 """
 
 import hmac
@@ -20,11 +20,11 @@ _SEPARATOR = "\x00"
 
 
 class SealError(Exception):
-    """A sealed secret cannot be opened; the message is a sentence for people and holds nothing of the secret."""
+    """A sealed secret cannot be opened. The message is a sentence for people and contains nothing of the secret."""
 
 
 class Sealed:
-    """A ciphertext. Shows nothing of itself; `open` is the only way in."""
+    """A ciphertext. It shows nothing of itself; only `open` decrypts it."""
 
     __slots__ = ("token",)
 
@@ -55,8 +55,8 @@ class Sealed:
             raise SealError(_("This secret was sealed for something else and was copied here. Replace the secret."))
         return text
 
-    def fits(self) -> bool:
-        """Whether one of today's keys opens it, whoever the owner is."""
+    def can_be_opened(self) -> bool:
+        """Whether one of the keys in FERNET_KEYS opens it, whoever the owner is."""
         try:
             fernet().decrypt(self.token)
         except InvalidToken:
@@ -70,12 +70,12 @@ def seal(text: str, owner: str) -> Sealed:
 
 
 def fernet(*, newest_only: bool = False) -> MultiFernet:
-    """The cipher of today's FERNET_KEYS; looked up each time, because tests and key rotation change them."""
+    """The cipher for FERNET_KEYS. Read the setting each time, because tests and key rotation change it."""
     return _fernet(tuple(settings.FERNET_KEYS[:1] if newest_only else settings.FERNET_KEYS))
 
 
 def sealed_columns() -> list[tuple[type[models.Model], str]]:
-    """Every column that holds sealed values, as (model, field name): found by looking, so that none is forgotten."""
+    """Every column of sealed values, as (model, field name). Ask the models, so that no list can miss one."""
     return [
         (model, field.name)
         for model in apps.get_models()
@@ -85,19 +85,17 @@ def sealed_columns() -> list[tuple[type[models.Model], str]]:
 
 
 def keys_fit() -> bool:
-    """Whether FERNET_KEYS opens what was sealed last in every column; true for a database without secrets."""
+    """Whether FERNET_KEYS opens the newest value of every sealed column. True for a database without secrets."""
     for model, name in sealed_columns():
-        newest = (
-            model._default_manager.filter(**{f"{name}__isnull": False}).order_by("-pk").values_list(name, flat=True)
-        )
-        sealed = newest.first()
-        if sealed is not None and not sealed.fits():
+        rows = model._default_manager.filter(**{f"{name}__isnull": False})
+        newest = rows.order_by("-pk").values_list(name, flat=True).first()
+        if newest is not None and not newest.can_be_opened():
             return False
     return True
 
 
 def fingerprint(value: str, scope: str) -> str:
-    """A keyed digest (64 hex digits) that is equal for equal secrets of one scope, a fleet, and tells nothing else."""
+    """A keyed digest (64 hex digits), equal for equal secrets in one scope, such as a fleet, and telling no more."""
     message = f"{scope}{_SEPARATOR}{value}".encode()
     return hmac.digest(settings.FINGERPRINT_KEY.encode(), message, "sha256").hex()
 
@@ -111,7 +109,7 @@ else:
 
 
 class SealedTextField(EncryptedTextField):
-    """An encrypted column that is read and written as `Sealed`; what is not sealed is refused."""
+    """An encrypted column that reads and writes `Sealed` values and refuses any other."""
 
     def get_db_prep_save(self, value: Any, connection: Any) -> Any:
         if value is None:

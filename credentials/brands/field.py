@@ -1,4 +1,4 @@
-"""One value an OEM issues: which kind it is, where it is kept, and which rules it has."""
+"""One value an OEM issues: its kind, where it is stored, and the rules for cleaning it."""
 
 from __future__ import annotations
 
@@ -16,19 +16,16 @@ from django.utils.translation import gettext_lazy as _
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
 
-# What pasting adds around a value and str.strip() leaves: zero-width marks and a byte-order mark.
+# Zero-width marks and the byte-order mark: pasting adds them around a value, and str.strip() leaves them.
 _INVISIBLE = "\u200b\u200c\u200d\u2060\ufeff"
-# Unicode's categories Cc and Cs: control characters and halves of characters.
-_UNFIT = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
-# Narrower than the standard: no user name, no other port, nothing that two parsers could read in
-# two ways.
+# Unicode's categories Cc and Cs: control characters and surrogates.
+_UNTYPABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+# Narrower than the standard: no user name, no other port, nothing that two parsers could read differently.
 _URL = re.compile(r"https://[a-z0-9.-]+(:443)?([/?][A-Za-z0-9._~:/?@!$&'()*+,;=%-]*)?", re.IGNORECASE)
 
 
 class Kind(StrEnum):
-    """How a field looks and which rules it has; design/README.md section 5.2 tells what each
-    becomes on a page.
-    """
+    """How a field looks on a page, and which rules its value has to follow."""
 
     IDENTIFIER = "identifier"
     SECRET = "secret"  # noqa: S105  # a kind of field
@@ -50,25 +47,29 @@ class Kind(StrEnum):
         return self in (Kind.PEM_KEY, Kind.PEM_CERTIFICATE)
 
 
-class Role(StrEnum):
-    """Where a field's value is kept.
+class StoredAs(StrEnum):
+    """Where a field's value is stored.
 
-    identifier: the credential's own column, what OEM and people call the account by; at most one
-    field of a brand. setting: readable facts beside it, such as a region. A brand's second name, as
-    Stellantis' user name, is one of them. secret: sealed, together with the brand's other secret
-    fields; a client certificate is replaced together with its key and so is kept with it.
+    identifier: the credential's own column, what OEM and people call the account by; at most one field of a brand.
+    secret: encrypted, together with the brand's other secret fields. A client certificate is replaced together with
+    its key, so it is stored with it. setting: readable facts beside the identifier, such as a region, and a second
+    name such as Stellantis' user name.
     """
 
     IDENTIFIER = "identifier"
-    SECRET = "secret"  # noqa: S105  # a place to keep a value
+    SECRET = "secret"  # noqa: S105  # a place to store a value
     SETTING = "setting"
+
+    @classmethod
+    def of(cls, kind: Kind) -> StoredAs:
+        if kind is Kind.IDENTIFIER:
+            return cls.IDENTIFIER
+        return cls.SECRET if kind.is_secret else cls.SETTING
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One value of a choice. `value` is what an address or audience gets in its place, the key if
-    nothing else.
-    """
+    """One option of a choice field. `value` replaces the field's placeholder in a URL or audience."""
 
     key: str
     label: StrOrPromise
@@ -77,11 +78,15 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One value an OEM issues. `hosts` limit an address; `max_length` is in characters."""
+    """One value an OEM issues.
+
+    `missing` and `wrong` are the sentences for an empty value and for one that does not match `pattern`. `hosts` are
+    the only ones that an address may have. `max_length` is in characters.
+    """
 
     key: str
     kind: Kind
-    role: Role
+    stored_as: StoredAs
     label: StrOrPromise
     help: StrOrPromise = ""
     missing: StrOrPromise = ""
@@ -94,7 +99,7 @@ class Field:
     max_length: int = 200
 
     def clean(self, value: object) -> str:
-        """The value as it is kept, without what pasting put around it; "" when there is none.
+        """The value as it is stored, without the marks that pasting adds; "" if it is empty and not required.
 
         Raises ValidationError with one sentence.
         """
@@ -107,29 +112,30 @@ class Field:
             if self.required:
                 raise ValidationError(self.missing or _("Fill in “%(label)s”."), params={"label": self.label})
             return ""
-        self._refuse_unfit(value)
-        check = _BY_KIND.get(self.kind)
-        return check(self, value) if check else value
+        self._check_text(value)
+        clean_kind = _CLEAN_KIND.get(self.kind)
+        return clean_kind(self, value) if clean_kind else value
 
-    def shown(self, value: str) -> StrOrPromise:
-        """A kept value in words: the label of a choice, anything else as it is."""
-        return next((c.label for c in self.choices if c.key == value), value)
+    def in_words(self, value: str) -> StrOrPromise:
+        """A stored value as people read it: the label of a choice, any other value unchanged."""
+        return next((choice.label for choice in self.choices if choice.key == value), value)
 
-    def _refuse_unfit(self, value: str) -> None:
+    def _check_text(self, value: str) -> None:
+        """Check length, characters and pattern. Raises ValidationError."""
         if len(value) > self.max_length:
             raise ValidationError(
                 _("“%(label)s” is too long: %(length)d characters, at most %(limit)d."),
                 params={"label": self.label, "length": len(value), "limit": self.max_length},
             )
-        if not value.isprintable() and _UNFIT.search(value.replace("\n", "") if self.kind.is_pem else value):
+        if not value.isprintable() and _UNTYPABLE.search(value.replace("\n", "") if self.kind.is_pem else value):
             raise ValidationError(
                 _("“%(label)s” holds a character that cannot be typed, such as a line break. Copy it again."),
                 params={"label": self.label},
             )
         if self.pattern and not re.fullmatch(self.pattern, value):
-            raise ValidationError(self.wrong or self._form(), params={"label": self.label})
+            raise ValidationError(self.wrong or self._expected_form(), params={"label": self.label})
 
-    def _form(self) -> StrOrPromise:
+    def _expected_form(self) -> StrOrPromise:
         if self.example:
             sentence = _("“%(label)s” does not have the expected form. It looks like %(example)s.")
             return sentence % {"label": self.label, "example": self.example}
@@ -137,50 +143,46 @@ class Field:
 
 
 def tidy(value: str) -> str:
-    """A pasted value without white space and invisible marks around it, and with line breaks as
-    \\n.
-    """
+    """A pasted value without surrounding white space and invisible marks, its line breaks turned into \\n."""
     if value.isascii() and value.isprintable():
         return value.strip()
     return value.replace("\r\n", "\n").replace("\r", "\n").strip().strip(_INVISIBLE).strip()
 
 
 def host_among(host: str, hosts: tuple[str, ...]) -> bool:
-    """Whether a host is on a list of names and "*.domain" patterns; the pattern does not cover the
-    domain itself.
-    """
+    """Whether a host matches one of the names or "*.domain" patterns. A pattern does not cover the domain itself."""
     host = host.lower()
-    return any(host.endswith(one[1:]) if one.startswith("*.") else host == one for one in hosts)
+    return any(host.endswith(name[1:]) if name.startswith("*.") else host == name for name in hosts)
 
 
-def _clean_choice(one: Field, value: str) -> str:
-    for choice in one.choices:
+def _clean_choice(field: Field, value: str) -> str:
+    for choice in field.choices:
         if choice.key.casefold() == value.casefold():
             return choice.key
     raise ValidationError(
         _("“%(value)s” is not a choice of “%(label)s”. Choose one of: %(choices)s."),
         params={
             "value": value,
-            "label": one.label,
-            "choices": ", ".join(c.key for c in one.choices),
+            "label": field.label,
+            "choices": ", ".join(choice.key for choice in field.choices),
         },
     )
 
 
-def _clean_url(one: Field, value: str) -> str:
+def _clean_url(field: Field, value: str) -> str:
     if not _URL.fullmatch(value):
         raise ValidationError(_("Enter an address that starts with https:// and has no user name or port in it."))
     parts = urlsplit(value)
     host = (parts.hostname or "").lower()
-    if not host_among(host, one.hosts):
+    if not host_among(host, field.hosts):
         raise ValidationError(
             _("“%(host)s” is not an address of this brand. Allowed: %(hosts)s."),
-            params={"host": host, "hosts": ", ".join(one.hosts)},
+            params={"host": host, "hosts": ", ".join(field.hosts)},
         )
     return parts._replace(scheme="https", netloc=parts.netloc.lower()).geturl()
 
 
-def _clean_date(one: Field, value: str) -> str:
+def _clean_date(field: Field, value: str) -> str:
     try:
         return date.fromisoformat(value).isoformat()
     except ValueError:
@@ -189,7 +191,7 @@ def _clean_date(one: Field, value: str) -> str:
         ) from None
 
 
-_BY_KIND: dict[Kind, Callable[[Field, str], str]] = {
+_CLEAN_KIND: dict[Kind, Callable[[Field, str], str]] = {
     Kind.CHOICE: _clean_choice,
     Kind.URL: _clean_url,
     Kind.DATE: _clean_date,

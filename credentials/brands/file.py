@@ -1,9 +1,10 @@
 """Reading a file of brands, strictly.
 
-An unknown key, a wrong type or a reference to nothing stops the start with one sentence that names
-file, brand and key. An operator's file adds brands. Of a built-in brand it may only add what
-FleetControl does not know, a way to sign in with its hosts and portal: stored credentials depend on
-the rest.
+The models below declare the tables of such a file; the functions turn them into the catalogue's `Brand`. An unknown
+key, a wrong type or a reference to nothing stops the start with one sentence that names file, brand and key.
+
+An operator's file adds brands. To a built-in brand it may add only what FleetControl does not know, a way to sign in
+with its hosts and portal: stored credentials depend on everything else.
 """
 
 from __future__ import annotations
@@ -13,192 +14,421 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+import pydantic
 from django.core.exceptions import ImproperlyConfigured
+from django.utils.functional import lazy
+from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, StringConstraints
 
-from credentials.brands.field import Choice, Field, Kind, Role
+from credentials.brands.field import Choice, Field, Kind, StoredAs
 from credentials.brands.schema import Brand, SignIn, Unit
-from credentials.brands.table import Table
 
-_BRAND_KEYS = {
-    *("name", "kind", "unit_id", "fields", "sign_in", "hosts", "steps", "note", "portal", "tile"),
-}
-_ADDABLE_KEYS = {"sign_in", "hosts", "portal"}
-_UNIT_KEYS = {"label", "pattern", "wrong", "example", "from_vin"}
-_FIELD_KEYS = {
-    *("kind", "label", "help", "missing", "required", "pattern", "wrong", "example"),
-    *("choices", "hosts", "max_length"),
-}
-_SIGN_IN_KEYS = {"url", "body", "client", "grant", "audience", "scopes", "mutual_tls"}
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
+    from pydantic_core import ErrorDetails
+
+_BRAND_ID = re.compile(r"[A-Z][A-Z0-9_]{1,39}")
+_FIELD_KEY = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _TAKEN_KEYS = ("name", "brand", "note", "ends_on")  # every credential has them
-_BUILT_IN = "is built in and cannot be changed; choose another id for a brand of your own"
+_CHOICE_VALUE = re.compile(r"[A-Za-z0-9_-]+")
+_HOST = re.compile(r"(\*\.)?([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}")
+_HTTPS_URL = re.compile(r"https://([a-z0-9.-]+)(/|$)")
 _VIN = "[A-HJ-NPR-Z0-9]{17}"
-_LENGTHS = {
+_LONGEST = 20_000
+_MAX_LENGTHS = {
     Kind.IDENTIFIER: 254,
     Kind.SECRET: 4_000,
-    Kind.PEM_CERTIFICATE: 20_000,
-    Kind.PEM_KEY: 20_000,
+    Kind.PEM_CERTIFICATE: _LONGEST,
+    Kind.PEM_KEY: _LONGEST,
     Kind.URL: 500,
 }
+_BUILT_IN = "is built in and cannot be changed; choose another id for a brand of your own"
 
 
 def read(path: Path, known: Mapping[str, Brand] | None = None) -> dict[str, Brand]:
     """The brands of a file, added to those already known. Raises ImproperlyConfigured."""
+    brands = dict(known or {})
+    for brand_id, table in _load(path).items():
+        try:
+            brands[brand_id] = _brand(brand_id, table, brands.get(brand_id))
+        except Mistake as mistake:
+            sentence = f"{path}, brand {brand_id}, key {mistake.key}: {mistake.what}."
+            raise ImproperlyConfigured(sentence) from None
+    return brands
+
+
+class Mistake(ValueError):
+    """What is wrong at a key. A validator gives the key as seen from the table that it validates."""
+
+    def __init__(self, key: str, what: str) -> None:
+        self.key, self.what = key, what
+        super().__init__(what)
+
+
+def _load(path: Path) -> dict[str, Any]:
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ImproperlyConfigured(f"The brand file {path} cannot be read: {error.strerror}.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ImproperlyConfigured(f"The brand file {path} is not TOML: {error}.") from None
-    brands = dict(known or {})
-    for brand_id, values in document.items():
-        table = Table(f"{path}, brand {brand_id}", values if isinstance(values, dict) else {})
-        if not re.fullmatch(r"[A-Z][A-Z0-9_]{1,39}", brand_id) or not isinstance(values, dict):
-            table.refuse(brand_id, "must be a table with an id such as MERCEDES_BENZ")
-        add = _extended if brand_id in brands else _new
-        brands[brand_id] = add(table, brands.get(brand_id, Brand(brand_id)))
-    return brands
 
 
-def _new(table: Table, brand: Brand) -> Brand:
-    table.only(_BRAND_KEYS)
-    hosts = table.hosts()
-    name = table.string("name", needed=True)
-    fields = _fields(table, hosts)
-    hosts = tuple(dict.fromkeys([*hosts, *(host for one in fields for host in one.hosts)]))
-    brand = replace(
-        brand,
-        name=name,
-        kind=table.one_of("kind", ("shared", "individual", "none")),
-        unit_id=_unit(table.inner("unit_id").only(_UNIT_KEYS)),
+# The shape of a file: types of values
+
+
+def _by_language(texts: object) -> object:
+    """A text without a language becomes a table with one text."""
+    if isinstance(texts, str):
+        return {"en": texts}
+    if not isinstance(texts, dict) or not texts:
+        raise Mistake("", "must be a text, or one per language such as en and de")
+    return texts
+
+
+def _check_not_empty(text: str) -> str:
+    if not text.strip():
+        raise Mistake("", "must be a text that is not empty")
+    return text
+
+
+def _check_pattern(pattern: str) -> str:
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise Mistake("", f"is not a regular expression: {error}") from None
+    return pattern
+
+
+def _check_host(host: str) -> str:
+    if not _HOST.fullmatch(host):
+        raise Mistake("", f'"{host}" must be a host name such as auth.example.com or *.example.com')
+    return host
+
+
+def _check_https(url: str) -> str:
+    if url and not url.startswith("https://"):
+        raise Mistake("", "must start with https://")
+    return url
+
+
+def _check_field_key(key: str) -> str:
+    if not _FIELD_KEY.fullmatch(key) or key in _TAKEN_KEYS:
+        raise Mistake("", f"must be small letters and not one of {', '.join(_TAKEN_KEYS)}")
+    return key
+
+
+def _check_choices(choices: dict[str, dict[str, str]]) -> dict[str, dict[str, str]]:
+    for key, texts in choices.items():
+        if not _CHOICE_VALUE.fullmatch(texts.get("value", key)):
+            raise Mistake(f"{key}.value", "must be letters, digits, hyphens and underscores")
+    return choices
+
+
+# A required key that is left out gets the same sentence as one with an empty text.
+_REQUIRED: Any = pydantic.Field("", validate_default=True)
+
+NonEmpty = Annotated[str, AfterValidator(_check_not_empty)]
+Pattern = Annotated[str, AfterValidator(_check_pattern)]
+HttpsUrl = Annotated[str, AfterValidator(_check_https)]
+Hosts = list[Annotated[str, AfterValidator(_check_host)]]
+FieldKey = Annotated[str, AfterValidator(_check_field_key)]
+# Texts for people by language, or one text for all of them.
+Texts = Annotated[
+    dict[Annotated[str, StringConstraints(pattern=r"^[a-z]{2}(-[a-z]{2})?$")], str],
+    BeforeValidator(_by_language),
+]
+# The same, with `value` among the languages: what an address or audience gets in the choice's place.
+ChoiceTexts = Annotated[
+    dict[Annotated[str, StringConstraints(pattern=r"^([a-z]{2}(-[a-z]{2})?|value)$")], str],
+    BeforeValidator(_by_language),
+]
+
+
+# The shape of a file: tables
+
+
+class Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class UnitTable(Table):
+    label: Texts = {}
+    pattern: Pattern = ""
+    wrong: Texts = {}
+    example: str = ""
+    from_vin: bool = False
+
+
+class FieldTable(Table):
+    kind: Annotated[Kind, pydantic.Field(strict=False)] = _REQUIRED
+    label: Texts = {}
+    help: Texts = {}
+    missing: Texts = {}
+    required: bool = True
+    pattern: Pattern = ""
+    wrong: Texts = {}
+    example: str = ""
+    choices: Annotated[dict[str, ChoiceTexts], AfterValidator(_check_choices)] = {}
+    hosts: Hosts = []
+    max_length: Annotated[int, pydantic.Field(ge=1, le=_LONGEST)] | None = None
+
+    @pydantic.model_validator(mode="after")
+    def check_choices(self) -> FieldTable:
+        if (self.kind is Kind.CHOICE) != bool(self.choices):
+            raise Mistake("choices", 'belong to a field of kind "choice", and to no other')
+        return self
+
+
+class SignInTable(Table):
+    url: NonEmpty = _REQUIRED
+    body: Literal["form", "json"] = "form"
+    client: Literal["body", "basic"] = "body"
+    grant: Literal["client_credentials", "password"] = "client_credentials"
+    audience: str = ""
+    scopes: list[str] = []
+    mutual_tls: bool = False
+
+
+class CompletionTable(Table):
+    """What an operator may add to a built-in brand."""
+
+    sign_in: SignInTable | None = None
+    hosts: Hosts = []
+    portal: HttpsUrl = ""
+
+
+class BrandTable(CompletionTable):
+    name: NonEmpty = _REQUIRED
+    kind: Literal["shared", "individual", "none"] = _REQUIRED
+    unit_id: UnitTable = UnitTable()
+    fields: dict[FieldKey, FieldTable] = {}
+    steps: list[Texts] = []
+    note: Texts = {}
+    tile: str = ""
+
+    @pydantic.model_validator(mode="after")
+    def check_fields(self) -> BrandTable:
+        kinds = [field.kind for field in self.fields.values()]
+        for kind in (Kind.IDENTIFIER, Kind.PEM_CERTIFICATE, Kind.PEM_KEY, Kind.PASSPHRASE):
+            if kinds.count(kind) > 1:
+                raise Mistake("fields", f'only one field may be of kind "{kind}"')
+        if (Kind.PEM_CERTIFICATE in kinds) != (Kind.PEM_KEY in kinds):
+            raise Mistake("fields", "a certificate and its private key come together")
+        has_secret = any(kind.is_secret for kind in kinds)
+        if has_secret != (self.kind != "none") or (self.kind == "none" and kinds):
+            raise Mistake("fields", 'a brand of kind "none" has none, any other has a secret among them')
+        return self
+
+    @pydantic.model_validator(mode="after")
+    def check_hosts_of_addresses(self) -> BrandTable:
+        for key, field in self.fields.items():
+            if field.kind is Kind.URL and not (field.hosts or self.hosts):
+                raise Mistake(f"fields.{key}.hosts", "must name the hosts an address may have")
+        return self
+
+
+# From tables to the catalogue
+
+
+def _brand(brand_id: str, table: object, built_in: Brand | None) -> Brand:
+    if not _BRAND_ID.fullmatch(brand_id) or not isinstance(table, dict):
+        raise Mistake(brand_id, "must be a table with an id such as MERCEDES_BENZ")
+    return _completed(built_in, table) if built_in else _new(brand_id, table)
+
+
+def _new(brand_id: str, table: dict[str, Any]) -> Brand:
+    entry = _validated(BrandTable, table)
+    fields = tuple(_field(key, field, entry.hosts) for key, field in entry.fields.items())
+    brand = Brand(
+        brand_id,
+        name=entry.name,
+        kind=entry.kind,
+        unit_id=_unit(entry.unit_id),
         fields=fields,
-        hosts=hosts,
-        steps=table.texts("steps"),
-        note=table.text("note"),
-        portal=table.https("portal"),
-        tile=table.string("tile") or name[:2].upper(),
+        hosts=tuple(dict.fromkeys([*entry.hosts, *(host for field in fields for host in field.hosts)])),
+        steps=tuple(_in_readers_language(step) for step in entry.steps),
+        note=_in_readers_language(entry.note),
+        portal=entry.portal,
+        tile=entry.tile or entry.name[:2].upper(),
     )
-    if bool(brand.secret_fields) != (brand.kind != "none") or (brand.kind == "none" and brand.fields):
-        table.refuse("fields", 'a brand of kind "none" has none, any other has a secret among them')
-    return replace(brand, sign_in=_sign_in(table, brand))
+    return _with_sign_in(brand, entry.sign_in)
 
 
-def _extended(table: Table, brand: Brand) -> Brand:
-    """A brand that is known, with a way to sign in that it did not have."""
-    for key in table.values.keys() - _ADDABLE_KEYS:
-        table.refuse(key, _BUILT_IN)
+def _completed(brand: Brand, table: dict[str, Any]) -> Brand:
+    """A built-in brand with a way to sign in that it did not have."""
+    for key in table:
+        if key not in CompletionTable.model_fields:
+            raise Mistake(key, _BUILT_IN)
     if brand.sign_in is not None:
-        table.refuse(next(iter(table.values), "sign_in"), _BUILT_IN)
-    brand = replace(brand, hosts=brand.hosts + table.hosts(), portal=table.https("portal") or brand.portal)
-    return replace(brand, sign_in=_sign_in(table, brand))
+        raise Mistake(next(iter(table), "sign_in"), _BUILT_IN)
+    entry = _validated(CompletionTable, table)
+    brand = replace(brand, hosts=(*brand.hosts, *entry.hosts), portal=entry.portal or brand.portal)
+    return _with_sign_in(brand, entry.sign_in)
 
 
-def _unit(table: Table) -> Unit:
-    from_vin = table.boolean("from_vin", default=False)
+def _unit(table: UnitTable) -> Unit:
     vin_is_wrong = _("A VIN has 17 characters: digits and capitals without I, O and Q.")
     return Unit(
-        label=table.text("label") or _("Unit id"),
-        pattern=table.pattern() or (_VIN if from_vin else ""),
-        wrong=table.text("wrong") or (vin_is_wrong if from_vin else ""),
-        example=table.string("example"),
-        from_vin=from_vin,
+        label=_in_readers_language(table.label) or _("Unit id"),
+        pattern=table.pattern or (_VIN if table.from_vin else ""),
+        wrong=_in_readers_language(table.wrong) or (vin_is_wrong if table.from_vin else ""),
+        example=table.example,
+        from_vin=table.from_vin,
     )
 
 
-def _fields(table: Table, hosts: tuple[str, ...]) -> tuple[Field, ...]:
-    tables = table.inner("fields")
-    fields = tuple(_field(tables, key, hosts) for key in tables.values)
-    for kind in (Kind.IDENTIFIER, Kind.PEM_CERTIFICATE, Kind.PEM_KEY, Kind.PASSPHRASE):
-        if sum(f.kind is kind for f in fields) > 1:
-            table.refuse("fields", f'only one field may be of kind "{kind}"')
-    if len({f.kind for f in fields} & {Kind.PEM_CERTIFICATE, Kind.PEM_KEY}) == 1:
-        table.refuse("fields", "a certificate and its private key come together")
-    return fields
-
-
-def _field(tables: Table, key: str, hosts: tuple[str, ...]) -> Field:
-    if not re.fullmatch(r"[a-z][a-z0-9_]{0,39}", key) or key in _TAKEN_KEYS:
-        tables.refuse(key, f"must be small letters and not one of {', '.join(_TAKEN_KEYS)}")
-    table = tables.inner(key).only(_FIELD_KEYS)
-    kind = Kind(table.one_of("kind", tuple(Kind)))
-    choices = _choices(table.inner("choices"))
-    if (kind is Kind.CHOICE) != bool(choices):
-        table.refuse("choices", 'belong to a field of kind "choice", and to no other')
-    hosts = table.hosts() or hosts
-    if kind is Kind.URL and not hosts:
-        table.refuse("hosts", "must name the hosts an address may have")
-    role = Role.IDENTIFIER if kind is Kind.IDENTIFIER else Role.SETTING
+def _field(key: str, table: FieldTable, hosts_of_brand: list[str]) -> Field:
     return Field(
         key=key,
-        kind=kind,
-        role=Role.SECRET if kind.is_secret else role,
-        label=table.text("label") or key,
-        help=table.text("help"),
-        missing=table.text("missing"),
-        required=table.boolean("required", default=True),
-        pattern=table.pattern(),
-        wrong=table.text("wrong"),
-        example=table.string("example"),
-        choices=choices,
-        hosts=hosts if kind is Kind.URL else (),
-        max_length=table.number("max_length", default=_LENGTHS.get(kind, 200), most=20_000),
+        kind=table.kind,
+        stored_as=StoredAs.of(table.kind),
+        label=_in_readers_language(table.label) or key,
+        help=_in_readers_language(table.help),
+        missing=_in_readers_language(table.missing),
+        required=table.required,
+        pattern=table.pattern,
+        wrong=_in_readers_language(table.wrong),
+        example=table.example,
+        choices=tuple(_choice(key, texts) for key, texts in table.choices.items()),
+        hosts=tuple(table.hosts or hosts_of_brand) if table.kind is Kind.URL else (),
+        max_length=table.max_length or _MAX_LENGTHS.get(table.kind, 200),
     )
 
 
-def _choices(table: Table) -> tuple[Choice, ...]:
-    choices = []
-    for key, words in table.values.items():
-        value = words.get("value", key) if isinstance(words, dict) else key
-        if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z0-9_-]+", value):
-            table.refuse(f"{key}.value", "must be letters, digits, hyphens and underscores")
-        if isinstance(words, dict):
-            words = {language: text for language, text in words.items() if language != "value"}
-        choices.append(Choice(key, table.worded(key, words or key), value))
-    return tuple(choices)
+def _choice(key: str, texts: dict[str, str]) -> Choice:
+    by_language = {language: text for language, text in texts.items() if language != "value"}
+    return Choice(key, _in_readers_language(by_language) or key, texts.get("value", key))
 
 
-def _sign_in(brand_table: Table, brand: Brand) -> SignIn | None:
-    """How to sign in; `brand` is all the rest, which the addresses may refer to."""
-    if "sign_in" not in brand_table.values:
-        return None
-    table = brand_table.inner("sign_in").only(_SIGN_IN_KEYS)
+def _with_sign_in(brand: Brand, table: SignInTable | None) -> Brand:
+    if table is None:
+        return brand
     sign_in = SignIn(
-        url=table.string("url", needed=True),
-        body=table.one_of("body", ("form", "json"), "form"),
-        client=table.one_of("client", ("body", "basic"), "body"),
-        grant=table.one_of("grant", ("client_credentials", "password"), "client_credentials"),
-        audience=table.string("audience"),
-        scopes=table.strings("scopes"),
-        mutual_tls=table.boolean("mutual_tls", default=False),
+        url=table.url,
+        body=table.body,
+        client=table.client,
+        grant=table.grant,
+        audience=table.audience,
+        scopes=tuple(table.scopes),
+        mutual_tls=table.mutual_tls,
     )
-    keys = {f.key for f in brand.fields}
-    if sign_in.mutual_tls and Kind.PEM_KEY not in {f.kind for f in brand.fields}:
-        table.refuse("mutual_tls", "needs a field with a certificate and one with its key")
-    if sign_in.grant == "password" and {"username", "password"} - keys:
-        table.refuse("grant", "needs the fields username and password")
+    _check_sign_in(sign_in, brand)
+    return replace(brand, sign_in=sign_in)
+
+
+def _check_sign_in(sign_in: SignIn, brand: Brand) -> None:
+    """Refuse a sign-in that needs fields the brand does not have, or that may lead to a foreign host."""
+    if sign_in.mutual_tls and Kind.PEM_KEY not in {field.kind for field in brand.fields}:
+        raise Mistake("sign_in.mutual_tls", "needs a field with a certificate and one with its key")
+    if sign_in.grant == "password" and {"username", "password"} - {field.key for field in brand.fields}:
+        raise Mistake("sign_in.grant", "needs the fields username and password")
     if not brand.identifier_field:
-        table.refuse("url", "needs a field of kind identifier to sign in with")
-    _check_places(table, sign_in, brand)
-    return sign_in
+        raise Mistake("sign_in.url", "needs a field of kind identifier to sign in with")
+    _check_placeholders(sign_in, brand)
+    for url in _possible_urls(sign_in, brand):
+        host = _HTTPS_URL.match(url)
+        if not host or not brand.allows(host[1]):
+            raise Mistake("sign_in.url", f"{url} must be https and of one of the brand's hosts")
 
 
-def _check_places(table: Table, sign_in: SignIn, brand: Brand) -> None:
-    """Every place stands for a choice, or is an address field that is the whole URL.
+def _check_placeholders(sign_in: SignIn, brand: Brand) -> None:
+    """Every placeholder stands for a choice, or for an address field that is the whole URL.
 
-    So every address that FleetControl will speak to is known now: https, and of the brand's hosts.
+    So all addresses that FleetControl will speak to are known when it starts. An address field checks its own hosts.
     """
-    settings = {f.key: f for f in brand.settings_fields}
+    kinds = {field.key: field.kind for field in brand.settings_fields}
     for key in sign_in.needs:
-        kind = settings[key].kind if key in settings else None
-        if kind is not Kind.CHOICE and not (kind is Kind.URL and sign_in.url == f"{{{key}}}"):
-            table.refuse("url", f"{{{key}}} must be a choice, or an address that is the whole url")
+        is_whole_url = kinds.get(key) is Kind.URL and sign_in.url == f"{{{key}}}"
+        if kinds.get(key) is not Kind.CHOICE and not is_whole_url:
+            raise Mistake("sign_in.url", f"{{{key}}} must be a choice, or an address that is the whole url")
+
+
+def _possible_urls(sign_in: SignIn, brand: Brand) -> list[str]:
+    """The URL with every combination of choices in place; none if people type the address themselves."""
     if sign_in.url.startswith("{"):
-        return
+        return []
     urls = [sign_in.url]
     for key in sign_in.needs:
-        urls = [u.replace(f"{{{key}}}", c.value) for u in urls for c in settings[key].choices]
-    for url in urls:
-        host = re.match(r"https://([a-z0-9.-]+)(/|$)", url)
-        if not host or not brand.allows(host[1]):
-            table.refuse("url", f"{url} must be https and of one of the brand's hosts")
+        urls = [url.replace(f"{{{key}}}", choice.value) for url in urls for choice in brand.field(key).choices]
+    return urls
+
+
+def _in_readers_language(texts: dict[str, str]) -> StrOrPromise:
+    if len(texts) > 1:
+        return _pick_text(tuple(texts.items()))
+    return next(iter(texts.values()), "")
+
+
+def _text_now(texts: tuple[tuple[str, str], ...]) -> str:
+    """The text of the active language, else the English one, else the first."""
+    by_language = dict(texts)
+    active = get_language() or "en"
+    for language in (active, active.split("-")[0], "en"):
+        if language in by_language:
+            return by_language[language]
+    return texts[0][1]
+
+
+_pick_text = lazy(_text_now, str)
+
+
+# From pydantic's errors to one sentence
+
+
+def _validated[T: Table](model: type[T], table: dict[str, Any]) -> T:
+    """The table as a model. Raises Mistake for the first thing that is wrong, a misspelt key before all else."""
+    try:
+        return model.model_validate(table)
+    except pydantic.ValidationError as invalid:
+        errors = invalid.errors(include_url=False)
+    raise _mistake(next((error for error in errors if error["type"] == "extra_forbidden"), errors[0]))
+
+
+def _mistake(error: ErrorDetails) -> Mistake:
+    # pydantic counts the items of a list, and marks the key of a table that is wrong itself.
+    path = [part for part in error["loc"] if isinstance(part, str) and part != "[key]"]
+    reason = error.get("ctx", {}).get("error")
+    if isinstance(reason, Mistake):
+        return Mistake(".".join([*path, reason.key] if reason.key else path), reason.what)
+    return Mistake(".".join(path), _sentence(error, path))
+
+
+def _sentence(error: ErrorDetails, path: list[str]) -> str:
+    match error["type"]:
+        case "extra_forbidden":
+            return f"is not known; the keys here are {', '.join(sorted(_table_at(path[:-1]).model_fields))}"
+        case "literal_error" | "enum":
+            return f"must be one of {', '.join(re.findall(r"'(\w+)'", error['ctx']['expected']))}"
+        case "string_type" if isinstance(error["loc"][-1], int):
+            return _SENTENCES["list_type"]
+        case other:
+            return _SENTENCES.get(other, error["msg"])
+
+
+_SENTENCES = {
+    "string_type": "must be a text",
+    "string_pattern_mismatch": "must be a language such as en or de, with a text",
+    "list_type": "must be a list of texts",
+    "dict_type": "must be a table",
+    "model_type": "must be a table",
+    "bool_type": "must be true or false",
+    "int_type": f"must be a number from 1 to {_LONGEST}",
+    "greater_than_equal": f"must be a number from 1 to {_LONGEST}",
+    "less_than_equal": f"must be a number from 1 to {_LONGEST}",
+}
+
+
+def _table_at(path: list[str]) -> type[Table]:
+    match path:
+        case ["unit_id"]:
+            return UnitTable
+        case ["sign_in"]:
+            return SignInTable
+        case ["fields", _key]:
+            return FieldTable
+        case _:
+            return BrandTable

@@ -1,4 +1,4 @@
-"""Reading a client certificate and its private key as a person pastes them: PEM text."""
+"""Reading a client certificate and its private key from the PEM text that a person pastes."""
 
 from __future__ import annotations
 
@@ -28,13 +28,14 @@ from django.views.decorators.debug import sensitive_variables
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
 
-# What NIST and the browsers ask of an RSA key today.
-_WEAK_BELOW_BITS = 2048
+# The shortest RSA key that NIST and the browsers accept today.
+_USUAL_RSA_BITS = 2048
 
 
 class PemError(Exception):
-    """Certificate, key and passphrase do not fit. `part` is certificate, key or passphrase;
-    `sentence` is for people.
+    """Certificate, key and passphrase do not belong together, or one of them cannot be read.
+
+    `part` says which: certificate, key or passphrase. `sentence` is for people.
     """
 
     def __init__(self, part: str, sentence: StrOrPromise, **params: Any) -> None:
@@ -44,8 +45,9 @@ class PemError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """What may be shown of a client certificate; `fingerprint` is the SHA-256 of the certificate,
-    in hex pairs.
+    """What pages may show of a client certificate.
+
+    `fingerprint` is the certificate's SHA-256 in hex pairs. `weak_bits` is the length of an RSA key that is too short.
     """
 
     subject: str
@@ -56,11 +58,11 @@ class Certificate:
 
     @property
     def ends_on(self) -> date:
-        """The last whole day on which it is good, in UTC."""
+        """The day in UTC on which the certificate ends."""
         return self.ends_at.date()
 
     def facts(self) -> dict[str, str]:
-        """Subject, fingerprint and end, as kept beside the sealed secret."""
+        """Subject, fingerprint and end, as stored beside the sealed secret."""
         return {
             "certificate_subject": self.subject,
             "certificate_fingerprint": self.fingerprint,
@@ -68,7 +70,7 @@ class Certificate:
         }
 
     def notes(self) -> tuple[StrOrPromise, ...]:
-        """What a person should know of a certificate that is taken all the same."""
+        """What a person should know about a certificate that is accepted all the same."""
         notes: list[StrOrPromise] = []
         if self.starts_at > timezone.now():
             notes.append(_("The certificate is not good before %(day)s.") % {"day": self.starts_at.date().isoformat()})
@@ -78,32 +80,30 @@ class Certificate:
 
 
 def read(certificate: str, key: str, passphrase: str = "") -> Certificate:
-    """Read a certificate (a chain may follow it) together with the key that belongs to it. Raises
-    PemError.
-    """
+    """Read a certificate, which a chain may follow, together with its private key. Raises PemError."""
     if not certificate:
         raise PemError("certificate", _("A private key came without its certificate. Enter both."))
     if not key:
         raise PemError("key", _("A certificate came without its private key. Enter both."))
-    leaf = _leaf(certificate)
-    private = _private(key, passphrase)
+    leaf = _load_first_certificate(certificate)
+    private_key = _load_private_key(key, passphrase)
     if leaf.not_valid_after_utc < timezone.now():
         raise PemError(
             "certificate",
             _("This certificate ended on %(day)s. Enter one that is still good."),
             day=leaf.not_valid_after_utc.date().isoformat(),
         )
+    public_key = leaf.public_key()
     form = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    if leaf.public_key().public_bytes(*form) != private.public_key().public_bytes(*form):
+    if public_key.public_bytes(*form) != private_key.public_key().public_bytes(*form):
         raise PemError("key", _("This private key does not belong to the certificate."))
-    public = leaf.public_key()
-    weak = public.key_size if isinstance(public, rsa.RSAPublicKey) and public.key_size < _WEAK_BELOW_BITS else None
+    rsa_bits = public_key.key_size if isinstance(public_key, rsa.RSAPublicKey) else None
     return Certificate(
         subject=leaf.subject.rfc4514_string()[:200] or str(_("(no name)")),
         fingerprint=leaf.fingerprint(SHA256()).hex(":").upper(),
         starts_at=leaf.not_valid_before_utc.astimezone(UTC),
         ends_at=leaf.not_valid_after_utc.astimezone(UTC),
-        weak_bits=weak,
+        weak_bits=rsa_bits if rsa_bits and rsa_bits < _USUAL_RSA_BITS else None,
     )
 
 
@@ -111,19 +111,20 @@ def read(certificate: str, key: str, passphrase: str = "") -> Certificate:
 def load_into(context: ssl.SSLContext, certificate: str, key: str, passphrase: str = "") -> None:
     """Make a TLS context show a client certificate. Raises PemError.
 
-    The ssl module reads only files, so the pair is on disk for a moment: readable by this account alone, and the key
-    under a passphrase made for that moment.
+    The ssl module reads only from files, so the pair is on disk for a moment: only this account can read it, and a
+    random passphrase protects the key.
     """
-    private = _private(key, passphrase)
-    once = secrets.token_urlsafe(32)
-    protected = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(once.encode()))
+    private_key = _load_private_key(key, passphrase)
+    file_passphrase = secrets.token_urlsafe(32)
+    encryption = BestAvailableEncryption(file_passphrase.encode())
+    protected = private_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption)
     with tempfile.TemporaryDirectory(prefix="fleetcontrol-") as folder:  # mode 700
         file = Path(folder) / "pair.pem"
         file.write_bytes(protected + certificate.encode())
-        context.load_cert_chain(file, password=once)
+        context.load_cert_chain(file, password=file_passphrase)
 
 
-def _leaf(certificate: str) -> x509.Certificate:
+def _load_first_certificate(certificate: str) -> x509.Certificate:
     if "PRIVATE KEY" in certificate:
         raise PemError("certificate", _("This is a private key. Enter the certificate here."))
     try:
@@ -135,8 +136,8 @@ def _leaf(certificate: str) -> x509.Certificate:
         ) from None
 
 
-def _private(key: str, passphrase: str) -> Any:
-    """The key's object. Its types differ by algorithm; all have public_key()."""
+def _load_private_key(key: str, passphrase: str) -> Any:
+    """The key as an object. Its type depends on the algorithm; every one has public_key() and private_bytes()."""
     if "PRIVATE KEY" not in key:
         raise PemError(
             "key",
@@ -146,7 +147,7 @@ def _private(key: str, passphrase: str) -> Any:
     if is_protected and not passphrase:
         raise PemError("passphrase", _("This private key is protected. Enter its passphrase."))
     try:
-        # A passphrase for a key that has none is a slip without harm.
+        # Ignore a passphrase for a key that needs none: the slip does no harm.
         return load_pem_private_key(key.encode(), passphrase.encode() if is_protected else None)
     except (ValueError, TypeError, UnsupportedAlgorithm):
         if is_protected:

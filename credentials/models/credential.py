@@ -291,14 +291,14 @@ class Credential(models.Model):
     @property
     def readable_settings(self) -> list[tuple[StrOrPromise, StrOrPromise]]:
         """Label and value, in words, of each of the brand's settings that has a value."""
-        pairs = ((one.label, one.shown(str(self.settings.get(one.key, "")))) for one in self.oem.settings_fields)
+        pairs = ((one.label, one.in_words(str(self.settings.get(one.key, "")))) for one in self.oem.settings_fields)
         return [(label, value) for label, value in pairs if value]
 
     @property
     def environment(self) -> str:
         """The settings that are choices, in words, such as "Production, Europe"; leaves out names and addresses."""
         choices = (one for one in self.oem.settings_fields if one.kind is brands.Kind.CHOICE)
-        values = (str(one.shown(str(self.settings.get(one.key, "")))) for one in choices)
+        values = (str(one.in_words(str(self.settings.get(one.key, "")))) for one in choices)
         return ", ".join(value for value in values if value)
 
     @classmethod

@@ -1,7 +1,7 @@
 """A stand-in for every OEM of the catalogue, for tests and for trying by hand: a small HTTPS server on this machine.
 
-It wants each brand's request exactly as the catalogue has it (host, path, form or JSON, Basic or body, audience, client
-certificate). The first word of the client secret decides how it behaves, see BEHAVIOURS; any other secret is right.
+It accepts a brand's request only as the catalogue declares it (host, path, form or JSON, Basic or body, audience,
+client certificate). The first word of the client secret chooses one of BEHAVIOURS; any other secret is right.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 from urllib.parse import parse_qsl, unquote_plus, urlsplit
 
 from cryptography import x509
@@ -44,11 +44,18 @@ BEHAVIOURS: Mapping[str, str] = {
     "busy": "answers 429 with Retry-After",
     "echo": "refuses and repeats the secret in its answer",
 }
+# Those that are no more than an answer: its status and error code.
+_ERRORS: Mapping[str, tuple[int, str]] = {
+    "wrong": (401, "invalid_client"),
+    "unapproved": (400, "unauthorized_client"),
+    "scopes": (400, "invalid_scope"),
+    "trouble": (500, "server_error"),
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A request that came in: where to, and its values by name, the client's own among them."""
+    """A request that came in: its host and path, and its values by name, including the client's own."""
 
     host: str
     path: str
@@ -59,19 +66,22 @@ class Received:
 
 @dataclass
 class DemoOem:
-    """`folder` takes the certificate authority (ca.pem) and the server's certificate; `names` are those it is good for,
-    the hosts of the catalogue if none are given. `client_ca` is a PEM file of client certificates it takes.
+    """The server, from `start` to `stop`.
+
+    `folder` gets the certificate authority (ca.pem) and the server's certificate, which is valid for `names`, by
+    default the hosts of the catalogue. `client_ca` is a PEM file with the client certificates to accept. `log` gets a
+    line for each request.
     """
 
     folder: Path
     port: int = 0
     names: tuple[str, ...] = ()
     client_ca: Path | None = None
-    tell: Callable[[str], None] | None = None
+    log: Callable[[str], None] | None = None
     received: list[Received] = field(default_factory=list)
 
     def start(self) -> None:
-        """Listen on 127.0.0.1 in threads of its own; `address` is known afterwards. Raises OSError on a taken port."""
+        """Listen on 127.0.0.1 in background threads; `address` is known afterwards. Raises OSError for a taken port."""
         self.stopping = threading.Event()
         pair = make_certificates(self.folder, self.names or _all_hosts())
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -79,8 +89,7 @@ class DemoOem:
         if self.client_ca:
             context.verify_mode = ssl.CERT_OPTIONAL
             context.load_verify_locations(self.client_ca)
-        handler = type("Handler", (_Handler,), {"oem": self})
-        self.server = _Server(("127.0.0.1", self.port), handler)
+        self.server = _Server(("127.0.0.1", self.port), partial(_Handler, self))
         self.server.context = context
         serve = partial(self.server.serve_forever, poll_interval=0.05)
         threading.Thread(target=serve, daemon=True, name="demo_oem").start()
@@ -92,12 +101,12 @@ class DemoOem:
 
     @property
     def address(self) -> str:
-        """Such as https://127.0.0.1:8443, for FLEETCONTROL_DEMO_OEM."""
+        """The value for FLEETCONTROL_DEMO_OEM, such as https://127.0.0.1:8443."""
         return f"https://127.0.0.1:{self.server.server_address[1]}"
 
     @property
     def ca_file(self) -> Path:
-        """For FLEETCONTROL_DEMO_OEM_CA."""
+        """The value for FLEETCONTROL_DEMO_OEM_CA."""
         return self.folder / "ca.pem"
 
 
@@ -106,14 +115,14 @@ class _Server(ThreadingHTTPServer):
     context: ssl.SSLContext
 
     def finish_request(self, request: Any, client_address: Any) -> None:
-        """The handshake happens in the request's own thread, so that one who never finishes it holds up nobody."""
+        """Shake hands in the request's own thread, so that a client that never finishes holds up no other."""
         request.settimeout(90)
         tls_socket = self.context.wrap_socket(request, server_side=True, do_handshake_on_connect=False)
         with suppress(OSError), tls_socket as tls:
             try:
                 tls.do_handshake()
             except OSError:
-                # Hang up after the other side, so that it gets to read why.
+                # Let the client hang up first, so that it can read the alert.
                 tls.shutdown(socket.SHUT_WR)
                 while tls.recv(4096):
                     pass
@@ -121,12 +130,15 @@ class _Server(ThreadingHTTPServer):
             super().finish_request(tls, client_address)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Clients that hang up are part of the play."""
+        """Ignore clients that hang up: they are part of the play."""
 
 
 class _Handler(BaseHTTPRequestHandler):
-    oem: ClassVar[DemoOem]
     protocol_version = "HTTP/1.1"
+
+    def __init__(self, oem: DemoOem, *args: Any) -> None:
+        self.oem = oem
+        super().__init__(*args)  # handles the request
 
     def do_POST(self) -> None:
         received = self._receive()
@@ -134,20 +146,18 @@ class _Handler(BaseHTTPRequestHandler):
         brand = _brand_of(received.host)
         client_secret = received.values.get("client_secret") or received.values.get("password", "")
         word = client_secret.split("-")[0].lower()
-        if self.oem.tell:
-            known = word if word in BEHAVIOURS else "right"
-            self.oem.tell(f"{received.host}{received.path} {brand.id if brand else '?'}: {known}")
+        if self.oem.log:
+            behaviour = word if word in BEHAVIOURS else "right"
+            self.oem.log(f"{received.host}{received.path} {brand.id if brand else '?'}: {behaviour}")
         self.close_connection = True
-        if brand is None or received.path != _path_of(brand, received.path):
+        if brand is None or not _is_path_of(brand, received.path):
             self._answer(404, {"error": "not_found"})
         elif not self._is_as_declared(brand, received):
             self._answer(400, {"error": "invalid_request"})
         elif word in BEHAVIOURS:
-            getattr(self, f"_{word}")(client_secret)
+            self._misbehave(word, client_secret)
         else:
-            life = 86_400 if brand.id == "SEGWAY" else 300
-            token = f"demo-{secrets.token_urlsafe(24)}"
-            self._answer(200, {"access_token": token, "token_type": "bearer", "expires_in": life})
+            self._grant(brand)
 
     def _receive(self) -> Received:
         body = self.rfile.read(min(int(self.headers.get("Content-Length", 0)), 65_536)).decode()
@@ -161,60 +171,53 @@ class _Handler(BaseHTTPRequestHandler):
         return Received(host, urlsplit(self.path).path, content_type, values, scheme == "Basic")
 
     def _is_as_declared(self, brand: Brand, received: Received) -> bool:
-        how = brand.sign_in
-        assert how is not None  # noqa: S101  # only brands with a sign-in have a path here
-        start = how.audience.partition("{")[0]
+        declared = brand.sign_in
+        assert declared is not None  # noqa: S101  # _brand_of finds only brands with a sign-in
+        fixed_start_of_audience = declared.audience.partition("{")[0]
         return (
-            ("json" in received.content_type) == (how.body == "json")
-            and received.by_basic == (how.client == "basic")
-            and received.values.get("grant_type") == how.grant
+            ("json" in received.content_type) == (declared.body == "json")
+            and received.by_basic == (declared.client == "basic")
+            and received.values.get("grant_type") == declared.grant
             and bool(received.values.get("client_id"))
-            and received.values.get("audience", "").startswith(start)
-            and set(how.scopes) <= set(received.values.get("scope", "").split())
-            and (not how.mutual_tls or bool(self.connection.getpeercert()))
+            and received.values.get("audience", "").startswith(fixed_start_of_audience)
+            and set(declared.scopes) <= set(received.values.get("scope", "").split())
+            and (not declared.mutual_tls or bool(self.connection.getpeercert()))
         )
 
-    def _wrong(self, _secret: str) -> None:
-        self._answer(401, {"error": "invalid_client"})
+    def _grant(self, brand: Brand) -> None:
+        seconds = 86_400 if brand.id == "SEGWAY" else 300
+        token = f"demo-{secrets.token_urlsafe(24)}"
+        self._answer(200, {"access_token": token, "token_type": "bearer", "expires_in": seconds})
 
-    def _unapproved(self, _secret: str) -> None:
-        self._answer(400, {"error": "unauthorized_client"})
+    def _misbehave(self, word: str, client_secret: str) -> None:
+        match word:
+            case "slow":
+                self.oem.stopping.wait(60)
+                self._answer(200, {"access_token": "late"})
+            case "drip":
+                self._drip()
+            case "huge":
+                self._answer(200, {"access_token": "a", "padding": "x" * 2**20})
+            case "redirect":
+                self._answer(302, {}, Location="https://127.0.0.1/elsewhere")
+            case "garbage":
+                self._send(200, b"<html>\xff\x00 It works!</html>")
+            case "closing":
+                self.connection.close()
+            case "busy":
+                self._answer(429, {}, **{"Retry-After": "60"})
+            case "echo":
+                body = {"error": client_secret, "error_description": client_secret}
+                self._answer(401, body, **{"X-Request-ID": client_secret})
+            case _:
+                status, error = _ERRORS[word]
+                self._answer(status, {"error": error})
 
-    def _scopes(self, _secret: str) -> None:
-        self._answer(400, {"error": "invalid_scope"})
-
-    def _slow(self, _secret: str) -> None:
-        self.oem.stopping.wait(60)
-        self._answer(200, {"access_token": "late"})
-
-    def _drip(self, _secret: str) -> None:
+    def _drip(self) -> None:
         for byte in b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n" + b" " * 1000:
             self.wfile.write(bytes([byte]))
             if self.oem.stopping.wait(0.2):
                 return
-
-    def _huge(self, _secret: str) -> None:
-        self._answer(200, {"access_token": "a", "padding": "x" * 2**20})
-
-    def _redirect(self, _secret: str) -> None:
-        self._answer(302, {}, Location="https://127.0.0.1/elsewhere")
-
-    def _garbage(self, _secret: str) -> None:
-        self._send(200, b"<html>\xff\x00 It works!</html>")
-
-    def _closing(self, _secret: str) -> None:
-        self.connection.close()
-
-    def _trouble(self, _secret: str) -> None:
-        self._answer(500, {"error": "server_error"})
-
-    def _busy(self, _secret: str) -> None:
-        self._answer(429, {}, **{"Retry-After": "60"})
-
-    def _echo(self, client_secret: str) -> None:
-        self._answer(
-            401, {"error": client_secret, "error_description": client_secret}, **{"X-Request-ID": client_secret}
-        )
 
     def _answer(self, status: int, body: Mapping[str, Any], **headers: str) -> None:
         self._send(status, json.dumps(body).encode(), **headers)
@@ -228,12 +231,13 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_args: Any) -> None:
-        """`tell` says what a person wants to know."""
+        """Drop the server's own log lines: `DemoOem.log` gets one that names the brand."""
 
 
 def make_certificates(folder: Path, names: tuple[str, ...]) -> Path:
-    """A new certificate authority in folder/ca.pem and a server certificate for `names`; the path of the latter with
-    its key. Good for a week: who tries longer starts again.
+    """Make a certificate authority, folder/ca.pem, and a server certificate for `names`.
+
+    Returns the path of the server certificate with its key. Both certificates are valid for a week.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     ca_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
@@ -259,7 +263,7 @@ def _certificate(
     *,
     is_ca: bool,
 ) -> x509.CertificateBuilder:
-    """With all that Python's strict verification wants to see."""
+    """A certificate with every extension that Python's strict verification asks for."""
     now = datetime.now(UTC)
     builder = x509.CertificateBuilder(issuer, subject, public_key, x509.random_serial_number())
     builder = builder.not_valid_before(now - timedelta(hours=1)).not_valid_after(now + timedelta(days=7))
@@ -291,10 +295,10 @@ def _all_hosts() -> tuple[str, ...]:
 
 
 def _brand_of(host: str) -> Brand | None:
-    return next((b for b in brands.catalogue().values() if b.sign_in and b.allows(host)), None)
+    return next((brand for brand in brands.catalogue().values() if brand.sign_in and brand.allows(host)), None)
 
 
-def _path_of(brand: Brand, asked: str) -> str:
-    """The path the brand's sign-in has; where a person types the address, any path will do."""
+def _is_path_of(brand: Brand, path: str) -> bool:
+    """Whether the brand signs in at this path. Any path will do where people type the address themselves."""
     url = brand.sign_in.url if brand.sign_in else ""
-    return asked if url.startswith("{") else urlsplit(url).path
+    return url.startswith("{") or urlsplit(url).path == path

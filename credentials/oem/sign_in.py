@@ -1,7 +1,7 @@
-"""Signing in to an OEM: ask for a token with what a person stored or typed, and say in plain words what came of it.
+"""Signing in to an OEM: ask for a token with the values a person stored or typed, and say plainly what came of it.
 
-How is declared in the catalogue (`Brand.sign_in`). A verdict never holds the secret; the token it may hold shows
-nothing of itself.
+The catalogue declares how each OEM wants to be asked (`Brand.sign_in`). A verdict never holds the secret. It may hold
+the token, which shows nothing of itself.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import json
 import re
 import ssl
 import time
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import Any
 from urllib.parse import quote_plus, urlencode, urlsplit
 
@@ -23,136 +23,200 @@ from django.views.decorators.debug import sensitive_variables
 from credentials.brands import pem
 from credentials.brands.field import Kind
 from credentials.brands.schema import Brand, SignIn
-from credentials.oem.verdict import REASONS, Outcome, SecretToken, Verdict, explain
+from credentials.oem.verdict import Outcome, SecretToken, Verdict
 from fleetcontrol import outbound
 
-__all__ = ["REASONS", "Outcome", "SecretToken", "Verdict", "demo_detour", "explain", "sign_in"]
-
-# What may be kept of an OEM's own error code and request id: enough to quote to its support.
-_CODE = re.compile(r"[A-Za-z0-9_.:-]{1,100}")
-_REQUEST_IDS = ("x-request-id", "request-id", "x-correlation-id", "x-amzn-requestid", "x-txid", "cf-ray")
+# The form of an OEM's error codes and request ids that details may hold: enough to name them to its support.
+_QUOTABLE = re.compile(r"[A-Za-z0-9_.:-]{1,100}")
+_REQUEST_ID_HEADERS = ("x-request-id", "request-id", "x-correlation-id", "x-amzn-requestid", "x-txid", "cf-ray")
 _TOKEN = re.compile(r"[\x21-\x7e]{1,16384}")
 _SCOPE_ERRORS = {"invalid_scope", "insufficient_scope"}
 _TROUBLE_ERRORS = {"server_error", "temporarily_unavailable"}
+_LONGEST_WAIT_SECONDS = 24 * 3600
 
 
 @sensitive_variables()
 def sign_in(brand: Brand, identifier: str, settings: Mapping[str, str], secret: Mapping[str, str]) -> Verdict:
-    """Ask the OEM for a token with these values, as `Brand.clean` gives them. Takes up to 10 s; never raises for what
-    the OEM does.
+    """Ask the OEM for a token with these values, as `Brand.clean` gives them.
+
+    Takes up to 10 seconds. Never raises for anything the OEM does.
     """
-    how = brand.sign_in
-    if how is None:
+    declared = brand.sign_in
+    if declared is None:
         return Verdict(Outcome.CANNOT_CHECK, brand, "no_public_sign_in" if brand.fields else "no_credential")
-    for key in how.needs:
-        if not settings.get(key):
-            return Verdict(Outcome.CANNOT_CHECK, brand, "setting_missing", {"setting": key})
-    pair = [f.key for f in brand.fields if f.kind.is_pem] if how.mutual_tls else []
-    for key in pair:
-        if not secret.get(key):
-            return Verdict(Outcome.CANNOT_CHECK, brand, "setting_missing", {"setting": key})
-    url = how.filled(how.url, brand, settings)
+    missing = _missing_value(brand, declared, settings, secret)
+    if missing:
+        return Verdict(Outcome.CANNOT_CHECK, brand, "setting_missing", {"setting": missing})
+    url = declared.filled(declared.url, brand, settings)
     host = outbound.host_of(url)
     details: dict[str, Any] = {"time": timezone.now().isoformat(timespec="seconds"), "host": host}
     if not brand.allows(host):
         return Verdict(Outcome.NO_ANSWER, brand, "not_there", details)
-    detour = demo_detour(brand, secret)
+    headers, content = _token_request(brand, declared, identifier, settings, secret)
+    detour = _demo_detour(brand, declared, secret)
     if detour:
         details["demo"] = True
-    headers, content = _request(brand, how, identifier, settings, secret)
+    trust = _tls_context_with_client_certificate(brand, secret) if declared.mutual_tls else None
+    try:
+        with _timed(details):
+            answer = outbound.post(
+                url, headers=headers, content=content, trust=trust, detour=detour, seconds=outbound.SECONDS
+            )
+    except outbound.NoAnswer as error:
+        return _verdict_on_silence(brand, declared, error.reason, details)
+    details |= _quotable_details(answer, secret)
+    return _verdict_on_answer(brand, declared, answer, details)
+
+
+def _missing_value(brand: Brand, declared: SignIn, settings: Mapping[str, str], secret: Mapping[str, str]) -> str:
+    """The key of the first field without which the OEM cannot be asked, else ""."""
+    certificate_and_key = [field.key for field in brand.fields if field.kind.is_pem] if declared.mutual_tls else []
+    missing_settings = (key for key in declared.needs if not settings.get(key))
+    missing_secrets = (key for key in certificate_and_key if not secret.get(key))
+    return next(missing_settings, "") or next(missing_secrets, "")
+
+
+@contextmanager
+def _timed(details: dict[str, Any]) -> Iterator[None]:
+    """Add the milliseconds that the block takes, also if it fails."""
     started = time.monotonic()
     try:
-        answer = outbound.post(
-            url,
-            headers=headers,
-            content=content,
-            trust=_trust(brand, how, secret),
-            detour=detour,
-            seconds=outbound.SECONDS,
-        )
-    except outbound.NoAnswer as error:
+        yield
+    finally:
         details["milliseconds"] = round((time.monotonic() - started) * 1000)
-        refused = error.reason == "own_certificate" and how.mutual_tls
-        code = "broken" if error.reason == "own_certificate" and not refused else error.reason
-        return Verdict(Outcome.REFUSED if refused else Outcome.NO_ANSWER, brand, code, details)
-    details["milliseconds"] = round((time.monotonic() - started) * 1000)
-    return _verdict(brand, how, answer, details, secret)
+
+
+# The request
 
 
 @sensitive_variables()
-def _request(
-    brand: Brand, how: SignIn, identifier: str, settings: Mapping[str, str], secret: Mapping[str, str]
+def _token_request(
+    brand: Brand, declared: SignIn, identifier: str, settings: Mapping[str, str], secret: Mapping[str, str]
 ) -> tuple[dict[str, str], bytes]:
-    """Headers and body of the token request (RFC 6749 sections 4.4 and 4.3, client authentication section 2.3.1).
-
-    The client secret is the brand's first secret field, whatever the OEM calls it; a password grant sends its
-    password apart.
-    """
-    key = next((f.key for f in brand.fields if f.kind is Kind.SECRET and (how.grant, f.key) != ("password",) * 2), "")
-    client_secret = secret.get(key, "")
-    audience = how.filled(how.audience, brand, settings)
-    values = {"grant_type": how.grant}
+    """Headers and body of the token request (RFC 6749 sections 4.4 and 4.3, client authentication section 2.3.1)."""
+    client_secret = secret.get(_client_secret_key(brand, declared), "")
+    values = {"grant_type": declared.grant}
     headers = {"Accept": "application/json", "User-Agent": "FleetControl"}
-    if how.grant == "password":
+    if declared.grant == "password":
         values |= {"username": settings.get("username", ""), "password": secret.get("password", "")}
-    if how.client == "basic":
-        pair = f"{quote_plus(identifier)}:{quote_plus(client_secret)}"
-        headers["Authorization"] = f"Basic {base64.b64encode(pair.encode()).decode()}"
+    if declared.client == "basic":
+        headers["Authorization"] = _basic_authorization(identifier, client_secret)
     else:
         values["client_id"] = identifier
         if client_secret:
             values["client_secret"] = client_secret
-    if audience:
-        values["audience"] = audience
-    if how.scopes:
-        values["scope"] = " ".join(how.scopes)
-    if how.body == "json":
+    if declared.audience:
+        values["audience"] = declared.filled(declared.audience, brand, settings)
+    if declared.scopes:
+        values["scope"] = " ".join(declared.scopes)
+    if declared.body == "json":
         return headers | {"Content-Type": "application/json"}, json.dumps(values).encode()
     return headers | {"Content-Type": "application/x-www-form-urlencoded"}, urlencode(values).encode()
 
 
-def _verdict(
-    brand: Brand, how: SignIn, answer: outbound.Answer, details: dict[str, Any], secret: Mapping[str, str]
-) -> Verdict:
-    body = _json(answer)
-    details["http_status"] = answer.status
-    _quote(details, "error", body.get("error"), secret)
-    for name in _REQUEST_IDS:
-        _quote(details, "request_id", answer.headers.get(name), secret)
-    if (wait := answer.headers.get("retry-after", "")).isdecimal():
-        details["retry_after"] = min(int(wait[:9]), 24 * 3600)
-    if answer.status == 200:
-        return _granted(brand, how, body, details)
-    outcome, code = _refusal(answer.status, body)
-    return Verdict(outcome, brand, code, details)
+def _client_secret_key(brand: Brand, declared: SignIn) -> str:
+    """The key of the brand's first secret field, whatever the OEM calls it. A password grant sends `password` apart."""
+    sent_apart = "password" if declared.grant == "password" else None
+    return next((field.key for field in brand.fields if field.kind is Kind.SECRET and field.key != sent_apart), "")
 
 
-def _granted(brand: Brand, how: SignIn, body: Mapping[str, Any], details: dict[str, Any]) -> Verdict:
+@sensitive_variables()
+def _basic_authorization(identifier: str, client_secret: str) -> str:
+    pair = f"{quote_plus(identifier)}:{quote_plus(client_secret)}"
+    return f"Basic {base64.b64encode(pair.encode()).decode()}"
+
+
+@sensitive_variables()
+def _tls_context_with_client_certificate(brand: Brand, secret: Mapping[str, str]) -> ssl.SSLContext:
+    """A context that trusts what this machine trusts, and shows the credential's client certificate."""
+    context = outbound.new_trust()
+    _add_client_certificate(context, brand, secret)
+    return context
+
+
+@sensitive_variables()
+def _demo_detour(brand: Brand, declared: SignIn, secret: Mapping[str, str]) -> outbound.Detour | None:
+    """The way to `manage.py demo_oem`, which plays every OEM of the catalogue, if FLEETCONTROL_DEMO_OEM names it.
+
+    settings.py refuses that variable outside a trial. The detour trusts only the demo's own certificate authority.
+    """
+    address = getattr(django_settings, "FLEETCONTROL_DEMO_OEM", "")
+    if not address:
+        return None
+    parts = urlsplit(address)
+    trust = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    with suppress(OSError):  # the demo OEM makes its certificates when it starts; until then, trust nobody
+        trust.load_verify_locations(django_settings.FLEETCONTROL_DEMO_OEM_CA)
+    if declared.mutual_tls:
+        _add_client_certificate(trust, brand, secret)
+    return outbound.Detour(parts.hostname or "127.0.0.1", parts.port or 443, trust)
+
+
+@sensitive_variables()
+def _add_client_certificate(context: ssl.SSLContext, brand: Brand, secret: Mapping[str, str]) -> None:
+    keys = {field.kind: field.key for field in brand.fields}
+    passphrase = secret.get(keys.get(Kind.PASSPHRASE, ""), "")
+    pem.load_into(context, secret[keys[Kind.PEM_CERTIFICATE]], secret[keys[Kind.PEM_KEY]], passphrase)
+
+
+# What came of it
+
+
+def _verdict_on_silence(brand: Brand, declared: SignIn, reason: str, details: Mapping[str, Any]) -> Verdict:
+    """The verdict when no answer came; `reason` is that of `outbound.NoAnswer`."""
+    if reason != "own_certificate":
+        return Verdict(Outcome.NO_ANSWER, brand, reason, details)
+    if declared.mutual_tls:
+        return Verdict(Outcome.REFUSED, brand, reason, details)
+    return Verdict(Outcome.NO_ANSWER, brand, "broken", details)  # it wants a certificate that none was declared for
+
+
+@sensitive_variables()
+def _quotable_details(answer: outbound.Answer, secret: Mapping[str, str]) -> dict[str, Any]:
+    """What an answer says about itself: status, error code, request id and the seconds to wait."""
+    details: dict[str, Any] = {"http_status": answer.status}
+    error = _error_code(_json_object(answer))
+    if _is_quotable(error, secret):
+        details["error"] = error
+    request_ids = (answer.headers.get(name, "") for name in _REQUEST_ID_HEADERS)
+    request_id = next((found for found in request_ids if _is_quotable(found, secret)), "")
+    if request_id:
+        details["request_id"] = request_id
+    wait = answer.headers.get("retry-after", "")
+    if wait.isdecimal():
+        details["retry_after"] = min(int(wait[:9]), _LONGEST_WAIT_SECONDS)
+    return details
+
+
+@sensitive_variables()
+def _is_quotable(text: str, secret: Mapping[str, str]) -> bool:
+    """Whether a text has the form of a code and repeats nothing secret."""
+    return bool(_QUOTABLE.fullmatch(text)) and not any(value in text for value in secret.values())
+
+
+@sensitive_variables()
+def _verdict_on_answer(brand: Brand, declared: SignIn, answer: outbound.Answer, details: Mapping[str, Any]) -> Verdict:
+    body = _json_object(answer)
+    if answer.status != 200:
+        outcome, code = _outcome_of_error(answer.status, _error_code(body))
+        return Verdict(outcome, brand, code, details)
     token = body.get("access_token")
     if not isinstance(token, str) or not _TOKEN.fullmatch(token):
         return Verdict(Outcome.NO_ANSWER, brand, "broken", details)
-    # Without a scope in the answer all that was asked for is granted (RFC 6749 section 5.1).
+    # An answer without a scope grants all that the request asked for (RFC 6749 section 5.1).
     granted = body.get("scope")
-    if isinstance(granted, str) and set(how.scopes) - set(granted.split()):
+    if isinstance(granted, str) and set(declared.scopes) - set(granted.split()):
         return Verdict(Outcome.SCOPES_MISSING, brand, "scopes", details)
-    return Verdict(Outcome.WORKS, brand, "works", details, SecretToken(token), _life(body.get("expires_in")))
+    return Verdict(
+        Outcome.WORKS, brand, "works", details, SecretToken(token), _positive_seconds(body.get("expires_in"))
+    )
 
 
-def _life(seconds: object) -> int | None:
-    """A token's life; None for what is no such number. Some servers send it as text."""
-    if isinstance(seconds, str) and seconds.isdecimal():
-        seconds = int(seconds[:9])
-    if isinstance(seconds, int | float) and not isinstance(seconds, bool) and 0 < seconds < 10**9:
-        return int(seconds)
-    return None
-
-
-def _refusal(status: int, body: Mapping[str, Any]) -> tuple[Outcome, str]:
-    """Outcome and reason code of an answer that is not 200."""
-    error = body.get("error")
+def _outcome_of_error(status: int, error: str) -> tuple[Outcome, str]:
+    """Outcome and reason code of an answer other than 200; `error` is the code in its body."""
     if status in (400, 401, 403) and error in _SCOPE_ERRORS:
         return Outcome.SCOPES_MISSING, "scopes"
-    if status in (400, 401, 403) and isinstance(error, str) and error and error not in _TROUBLE_ERRORS:
+    if status in (400, 401, 403) and error and error not in _TROUBLE_ERRORS:
         return Outcome.REFUSED, "not_approved" if error in ("unauthorized_client", "access_denied") else "refused"
     if status == 401:
         return Outcome.REFUSED, "refused"
@@ -167,8 +231,8 @@ def _refusal(status: int, body: Mapping[str, Any]) -> tuple[Outcome, str]:
     return Outcome.NO_ANSWER, "broken"
 
 
-def _json(answer: outbound.Answer) -> Mapping[str, Any]:
-    """The answer's object; an empty one for anything that is not JSON or no object."""
+def _json_object(answer: outbound.Answer) -> Mapping[str, Any]:
+    """The body as an object, empty for anything else."""
     try:
         body = json.loads(answer.body)
     except (ValueError, RecursionError):
@@ -176,42 +240,16 @@ def _json(answer: outbound.Answer) -> Mapping[str, Any]:
     return body if isinstance(body, dict) else {}
 
 
-def _quote(details: dict[str, Any], name: str, text: object, secret: Mapping[str, str]) -> None:
-    """Keep a code of the OEM, unless it has another form or repeats something secret."""
-    if isinstance(text, str) and _CODE.fullmatch(text) and not any(value in text for value in secret.values()):
-        details.setdefault(name, text)
+def _error_code(body: Mapping[str, Any]) -> str:
+    """OAuth's error code; "" where a server sends none, or an object in its place."""
+    error = body.get("error")
+    return error if isinstance(error, str) else ""
 
 
-@sensitive_variables()
-def _trust(brand: Brand, how: SignIn, secret: Mapping[str, str]) -> ssl.SSLContext | None:
-    """What to trust and, for mutual TLS, what to show; None for what the machine trusts."""
-    if not how.mutual_tls:
-        return None
-    context = outbound.new_trust()
-    _show_certificate(context, brand, secret)
-    return context
-
-
-@sensitive_variables()
-def _show_certificate(context: ssl.SSLContext, brand: Brand, secret: Mapping[str, str]) -> None:
-    keys = {f.kind: f.key for f in brand.fields}
-    passphrase = secret.get(keys.get(Kind.PASSPHRASE, ""), "")
-    pem.load_into(context, secret[keys[Kind.PEM_CERTIFICATE]], secret[keys[Kind.PEM_KEY]], passphrase)
-
-
-@sensitive_variables()
-def demo_detour(brand: Brand, secret: Mapping[str, str]) -> outbound.Detour | None:
-    """The way to `manage.py demo_oem`, if FLEETCONTROL_DEMO_OEM names it: it plays every OEM of the catalogue.
-
-    settings.py refuses it outside a trial. Only the demo's own certificate authority is trusted on this way.
-    """
-    address = getattr(django_settings, "FLEETCONTROL_DEMO_OEM", "")
-    if not address:
-        return None
-    parts = urlsplit(address)
-    trust = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    with suppress(OSError):  # it makes its certificates when it starts; before, nobody is trusted
-        trust.load_verify_locations(django_settings.FLEETCONTROL_DEMO_OEM_CA)
-    if brand.sign_in and brand.sign_in.mutual_tls:
-        _show_certificate(trust, brand, secret)
-    return outbound.Detour(parts.hostname or "127.0.0.1", parts.port or 443, trust)
+def _positive_seconds(value: object) -> int | None:
+    """A number of seconds, which some servers send as text; None for anything else."""
+    if isinstance(value, str) and value.isdecimal():
+        value = int(value[:9])
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 10**9:
+        return int(value)
+    return None

@@ -1,6 +1,6 @@
 """What came of a sign-in, in words for people and without anything secret.
 
-Reasons are kept as codes, because who reads one later may read another language.
+Reasons are stored as codes, because a later reader may use another language.
 """
 
 from __future__ import annotations
@@ -53,12 +53,12 @@ REASONS: Mapping[str, StrOrPromise] = {
     "setting_missing": _("FleetControl cannot check this credential without “%(setting)s”."),
     "sealed": _("The stored secret cannot be opened. Replace it."),
 }
-# Those of CANNOT_CHECK: the OEM was not asked.
+# The codes of CANNOT_CHECK: FleetControl did not ask the OEM.
 NOT_ASKED = frozenset({"no_public_sign_in", "no_credential", "setting_missing", "sealed"})
 
 
 class SecretToken:
-    """An OEM's access token: shows nothing of itself, only `reveal` gives it."""
+    """An OEM's access token. It shows nothing of itself; only `reveal` returns it."""
 
     __slots__ = ("_value",)
 
@@ -69,7 +69,7 @@ class SecretToken:
         return "<SecretToken>"
 
     def __reduce__(self) -> str:
-        raise TypeError("A token is not pickled.")
+        raise TypeError("A token must not be pickled.")
 
     def reveal(self) -> str:
         return self._value
@@ -79,9 +79,9 @@ class SecretToken:
 class Verdict:
     """What came of a sign-in.
 
-    `code` is a key of REASONS. `details` may be shown: time (ISO 8601, UTC), host, http_status, error (OAuth's code),
-    request_id, milliseconds, retry_after (seconds), and demo if the demo OEM answered. `expires_in` is the token's life
-    in seconds, None if untold.
+    `code` is a key of REASONS. `details` may be shown to people: time (ISO 8601, UTC), host, http_status, error
+    (OAuth's code), request_id, milliseconds, retry_after (seconds), setting (the key of a missing value), and demo if
+    the demo OEM answered. `expires_in` is the token's lifetime in seconds, None if the OEM does not say.
     """
 
     outcome: Outcome
@@ -98,10 +98,10 @@ class Verdict:
 
 
 def explain(code: str, brand: Brand, details: Mapping[str, Any]) -> str:
-    """The sentence of a kept reason code, in the reader's language; "" for none."""
+    """The sentence for a stored reason code, in the reader's language; "" for an unknown code."""
     sentence = REASONS.get(code)
     if sentence is None:
         return ""
     missing = details.get("setting", "")
-    label = next((f.label for f in brand.fields if f.key == missing), missing)
+    label = next((field.label for field in brand.fields if field.key == missing), missing)
     return str(sentence) % {"brand": brand.name, "setting": label}

@@ -19,7 +19,7 @@ from django.contrib.auth.hashers import make_password
 from django.db import transaction
 
 from credentials.models import SILENT_TIMES, VERDICT_FIELDS, Credential
-from credentials.oem.sign_in import Outcome, Verdict
+from credentials.oem.verdict import Outcome, Verdict
 from fleetcontrol.audit.models import Actor, AuditEvent
 from fleetcontrol.people.accounts import new_person
 from fleetcontrol.people.models import Fleet, Membership, Role, User

@@ -8,7 +8,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils import translation
 
 from credentials import brands
-from credentials.brands import Brand, Role, find
+from credentials.brands import Brand, StoredAs, find
 from credentials.brands import file as brand_file
 from tests.credentials.test_brands import refusals
 
@@ -33,9 +33,9 @@ client = "basic"
 def test_an_operators_file_adds_a_brand(tmp_path: Path) -> None:
     brand = read(tmp_path, OWN)["BOLIDE"]
     assert brand.tile == "BO"
-    assert [(f.key, f.role) for f in brand.fields] == [
-        ("account", Role.IDENTIFIER),
-        ("api_key", Role.SECRET),
+    assert [(f.key, f.stored_as) for f in brand.fields] == [
+        ("account", StoredAs.IDENTIFIER),
+        ("api_key", StoredAs.SECRET),
     ]
     with translation.override("de"):
         assert str(brand.fields[0].label) == "Konto"
@@ -78,6 +78,18 @@ def test_an_operators_file_may_add_a_sign_in_to_a_brand_that_has_none(tmp_path: 
         ('[NIU]\nname = "Mine"', "brand NIU, key name: is built in and cannot be changed"),
         ('[TESLA]\nsign_in.url = "https://x"', "brand TESLA, key sign_in: is built in"),
         ("[NIU", "is not TOML"),
+        (
+            OWN.replace("client =", "clinet ="),
+            "sign_in.clinet: is not known; the keys here are audience, body, client, grant, mutual_tls, scopes, url.",
+        ),
+        (OWN.replace('name = "Bolide"\n', ""), "brand BOLIDE, key name: must be a text that is not empty"),
+        (OWN.replace('client = "basic"', 'client = "header"'), "key sign_in.client: must be one of body, basic."),
+        (OWN.replace('client = "basic"', 'scopes = "read"'), "key sign_in.scopes: must be a list of texts"),
+        (OWN.replace('client = "basic"', "scopes = [1]"), "key sign_in.scopes: must be a list of texts"),
+        (OWN.replace('client = "basic"', "mutual_tls = 1"), "key sign_in.mutual_tls: must be true or false"),
+        (OWN.replace('"abcd-1234"', "7"), "key fields.api_key.example: must be a text"),
+        (OWN.replace('example = "abcd-1234"', "max_length = true"), "max_length: must be a number from 1 to 20000"),
+        (OWN.replace('.label.en = "Serial"', ' = "Serial"'), "brand BOLIDE, key unit_id: must be a table"),
     ],
 )
 def test_a_mistake_in_an_operators_file_names_file_brand_and_key(tmp_path: Path, text: str, sentence: str) -> None:

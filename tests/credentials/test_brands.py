@@ -112,7 +112,7 @@ def test_all_problems_are_told_at_once_in_the_readers_language() -> None:
 def test_a_choice_is_taken_in_any_case() -> None:
     cleaned = find("TESLA").clean({"client_id": "a", "client_secret": "b", "region": "eu"})
     assert cleaned.settings == {"region": "EU"}
-    assert str(find("TESLA").field("region").shown("EU")) == "Europe"
+    assert str(find("TESLA").field("region").in_words("EU")) == "Europe"
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,6 @@
 """Replacing a secret without an outage, and going back to the former one."""
 
 from datetime import date, timedelta
-from importlib import import_module
 
 import pytest
 from django.core.exceptions import ValidationError
@@ -133,8 +132,7 @@ def test_a_brand_that_was_taken_out_of_the_catalogue_is_shown_and_not_replaced(
 ) -> None:
     factory.a_vehicle(fleet, credential)
     left = {brand_id: brand for brand_id, brand in brands.catalogue().items() if brand_id != "TESLA"}
-    # By its name: the attribute `catalogue` of the package is the function.
-    monkeypatch.setattr(import_module("credentials.brands.catalogue"), "catalogue", lambda: left)
+    monkeypatch.setattr(brands, "catalogue", lambda: left)
     for page in (
         f"/f/{fleet.slug}/credentials/",
         f"/f/{fleet.slug}/credentials/{credential.pk}/",

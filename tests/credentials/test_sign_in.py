@@ -15,7 +15,8 @@ from pytest_django.fixtures import Settings
 from credentials.brands import file as brand_file
 from credentials.brands import find
 from credentials.oem.demo import DemoOem
-from credentials.oem.sign_in import REASONS, Outcome, Verdict, sign_in
+from credentials.oem.sign_in import sign_in
+from credentials.oem.verdict import REASONS, Outcome, Verdict
 from fleetcontrol import outbound
 from tests.support.certificates import a_certificate
 from tests.support.oem import play
@@ -96,6 +97,14 @@ def test_what_the_oem_does_becomes_a_verdict_without_the_secret(
     assert verdict.token is None
     assert secret not in repr(verdict) + verdict.reason
     assert verdict.details["host"] == "auth.tesla.com"
+
+
+def test_an_error_that_is_an_object_and_no_code_is_an_unreadable_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    answer = outbound.Answer(400, {}, b'{"error": {"code": 400, "message": "invalid_client"}}')
+    monkeypatch.setattr(outbound, "post", lambda *args, **kwargs: answer)
+    verdict = ask("TESLA")
+    assert (verdict.outcome, verdict.code) == (Outcome.NO_ANSWER, "broken")
+    assert "error" not in verdict.details
 
 
 @pytest.mark.parametrize("word", ["slow", "drip"])

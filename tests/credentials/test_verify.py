@@ -4,7 +4,7 @@ import pytest
 
 from credentials.models import SecretRefused, Status
 from credentials.oem.demo import DemoOem
-from credentials.oem.sign_in import Outcome
+from credentials.oem.verdict import Outcome
 from fleetcontrol.audit.models import Actor, AuditEvent
 from fleetcontrol.people.models import Fleet
 from tests.support import factory

@@ -10,7 +10,7 @@ from pytest_django.fixtures import Settings
 
 from credentials import brands
 from credentials.oem.demo import DemoOem
-from credentials.oem.sign_in import Outcome
+from credentials.oem.verdict import Outcome
 from fleetcontrol import outbound
 from tests.credentials.test_sign_in import ask
 

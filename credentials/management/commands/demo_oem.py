@@ -1,4 +1,4 @@
-"""`manage.py demo_oem`: play the OEMs on this machine, to try checks without an account anywhere."""
+"""`manage.py demo_oem`: play the OEMs on this machine, so that checks can be tried without an account."""
 
 import time
 from typing import Any
@@ -19,7 +19,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         names = ("another.example",) if options["wrong_certificate"] else ()
-        oem = DemoOem(settings.VAR_DIR / "demo_oem", options["port"], names, tell=self.stdout.write)
+        oem = DemoOem(settings.VAR_DIR / "demo_oem", options["port"], names, log=self.stdout.write)
         try:
             oem.start()
         except OSError as error:
@@ -28,8 +28,8 @@ class Command(BaseCommand):
             ) from None
         self.stdout.write(f"The demo OEM listens. Start FleetControl with FLEETCONTROL_DEMO_OEM={oem.address}")
         self.stdout.write("Any secret works, except those that start with one of these words:")
-        for word, what in BEHAVIOURS.items():
-            self.stdout.write(f"  {word:12}{what}")
+        for word, behaviour in BEHAVIOURS.items():
+            self.stdout.write(f"  {word:12}{behaviour}")
         try:
             while True:
                 time.sleep(3600)
