@@ -123,7 +123,7 @@ class ApiClient(models.Model):
             ends_on=ends_on,
         )
         secret = client._new_secret()
-        rules.check(client, client._errors())
+        rules.require_valid(client, client._errors())
         with rules.worded(client):
             client.save(force_insert=True)
             AuditEvent.record(
@@ -145,7 +145,7 @@ class ApiClient(models.Model):
             client = self._locked()
             before = (client.permissions, client.ends_on)
             client.permissions, client.ends_on = _ordered(permissions), ends_on
-            rules.check(client, client._errors() if ends_on != before[1] else None)
+            rules.require_valid(client, client._errors() if ends_on != before[1] else None)
             changes = {
                 field: [str(old) if isinstance(old, date) else old, str(new) if isinstance(new, date) else new]
                 for field, old, new in zip(

@@ -35,6 +35,17 @@ class Actor:
     flow_id: str = ""
     address: str | None = None
 
+    @property
+    def event_fields(self) -> dict[str, str | None]:
+        """The fields that this actor gives to each of its audit events."""
+        return {
+            "actor_kind": self.kind,
+            "actor_id": self.id,
+            "actor_label": self.label[:254],
+            "flow_id": self.flow_id,
+            "address": self.address,
+        }
+
     @classmethod
     def of(cls, user: models.Model, *, flow_id: str = "", address: str | None = None) -> Actor:
         """A person."""
@@ -132,16 +143,12 @@ class AuditEvent(models.Model):
         target = Target.of(target)
         return cls(
             fleet_id=fleet.pk if fleet else None,
-            actor_kind=actor.kind,
-            actor_id=actor.id,
-            actor_label=actor.label[:254],
             action=action,
             target_kind=target.kind,
             target_id=target.id[:40],
             target_label=target.label[:254],
             changes=dict(changes or {}),
-            flow_id=actor.flow_id,
-            address=actor.address,
+            **actor.event_fields,
         )
 
     @classmethod
@@ -161,6 +168,36 @@ class AuditEvent(models.Model):
     @classmethod
     def record_many(cls, events: Iterable[AuditEvent]) -> None:
         cls._default_manager.bulk_create(events, batch_size=1000)
+
+    @classmethod
+    def insert_sql(cls, action: str, target_kind: str, *, id: str, label: str, changes: str, rows: str) -> str:
+        """The statement that writes an event for each row of a query, for verbs that change many rows in SQL.
+
+        `rows` is the FROM clause with what follows it; `id`, `label` and `changes` are expressions over these rows.
+        All of them are SQL of this project. The parameters are those of `sql_params`.
+        """
+        values = {
+            "fleet_id": "%(fleet_id)s",
+            "time": "%(time)s",
+            "actor_kind": "%(actor_kind)s",
+            "actor_id": "%(actor_id)s",
+            "actor_label": "%(actor_label)s",
+            "action": f"'{action}'",
+            "target_kind": f"'{target_kind}'",
+            "target_id": id,
+            "target_label": label,
+            "changes": changes,
+            "flow_id": "%(flow_id)s",
+            "address": "%(address)s::inet",
+        }
+        columns = [str(field.column) for field in cls._meta.concrete_fields if not field.primary_key]
+        expressions = [values[column] for column in columns]
+        return f"INSERT INTO {cls._meta.db_table} ({', '.join(columns)}) SELECT {', '.join(expressions)} {rows}"
+
+    @staticmethod
+    def sql_params(fleet_id: int, actor: Actor) -> dict[str, Any]:
+        """The parameters of `insert_sql`: the fleet, the time, which is now, and what the actor gives."""
+        return {"fleet_id": fleet_id, "time": timezone.now(), **actor.event_fields}
 
 
 class Pseudonym(models.Model):

@@ -37,11 +37,11 @@ from fleetcontrol.api.problems import (
     VALIDATION_ERROR,
     ProblemError,
 )
-from fleetcontrol.imports import columns as bulk_columns
 from fleetcontrol.imports.api_schema import EXAMPLE, READER, ImportOut, ImportPage, ImportQuery, shown
+from fleetcontrol.imports.columns import UnknownColumn, match_columns, parse_pairs
 from fleetcontrol.imports.importer import Importer, OnDuplicate, OnError, importers
 from fleetcontrol.imports.models import LARGEST_UPLOAD, ImportRun, NotNow, Stage
-from fleetcontrol.imports.work import go_on
+from fleetcontrol.imports.work import check_or_write
 
 IMPORTS = 60  # of one client in a minute
 
@@ -150,12 +150,12 @@ def upload(request: ApiRequest, importer: type[Importer], query: ImportQuery, da
     """Keep the file, and check or write it. Raises ProblemError for what is no table or a column that is not there."""
     try:
         table = tabular.read(BytesIO(data))
-        columns, constants = bulk_columns.pairs("map", query.map), bulk_columns.pairs("set", query.set)
-        bulk_columns.match(importer.fields, table.header, columns, constants)
+        columns, constants = parse_pairs("map", query.map), parse_pairs("set", query.set)
+        match_columns(importer.fields, table.header, columns, constants)
         next(iter(table))
     except tabular.TabularProblem as problem:
         raise ProblemError(VALIDATION_ERROR, errors=[("body", problem.reason)]) from None
-    except bulk_columns.UnknownColumn as error:
+    except UnknownColumn as error:
         raise ProblemError(VALIDATION_ERROR, errors=[("map", str(error))]) from None
     name = query.file_name or f"{importer.kind}s.{table.format}"
     run = ImportRun.upload(
@@ -171,7 +171,7 @@ def upload(request: ApiRequest, importer: type[Importer], query: ImportQuery, da
 def start(request: ApiRequest, run: ImportRun, stage: Stage, on_error: OnError) -> None:
     """Raises ProblemError when somebody was quicker."""
     try:
-        go_on(run, stage, actor=request.actor, on_error=on_error)
+        check_or_write(run, stage, actor=request.actor, on_error=on_error)
     except NotNow:
         raise ProblemError(CONFLICTING_RESOURCE, _("This import went on meanwhile. Read its stage.")) from None
 

@@ -24,6 +24,7 @@ from fleetcontrol.audit.models import Actor, AuditEvent
 from fleetcontrol.people.accounts import new_person
 from fleetcontrol.people.models import Fleet, Membership, Role, User
 from vehicles.models import OperationStatus, Vehicle
+from vehicles.vin import check_digit
 
 PEOPLE = {"Alice": Role.ADMINISTRATOR, "Bob": Role.MANAGER, "Vera": Role.VIEWER}
 DOMAIN = "demo.example"
@@ -181,17 +182,10 @@ def _unit(brand: str, number: int) -> str:
     return ""
 
 
-_LETTERS_AND_DIGITS = "ABCDEFGHJKLMNPRSTUVWXYZ0123456789"
-_VALUES = [1, 2, 3, 4, 5, 6, 7, 8, 1, 2, 3, 4, 5, 7, 9, 2, 3, 4, 5, 6, 7, 8, 9, *range(10)]
-_VALUE = dict(zip(_LETTERS_AND_DIGITS, _VALUES, strict=True))
-_WEIGHTS = (8, 7, 6, 5, 4, 3, 2, 10, 0, 9, 8, 7, 6, 5, 4, 3, 2)
-
-
 def vin(start: str, year: int, number: int) -> str:
     """A VIN from its first eight characters, with its model year (2010 to 2030) and its check digit (ISO 3779)."""
     without = f"{start}0{'ABCDEFGHJKLMNPRSTVWXY'[year - 2010]}N{number:06}"
-    rest = sum(_VALUE[letter] * weight for letter, weight in zip(without, _WEIGHTS, strict=True)) % 11
-    return f"{start}{'0123456789X'[rest]}{without[9:]}"
+    return f"{start}{check_digit(without)}{without[9:]}"
 
 
 def _certificate(days: int) -> dict[str, str]:

@@ -35,7 +35,7 @@ def during(oem: DemoOem) -> Iterator[Callable[[Callable[[], object]], None]]:
         if waiting:
             on_own_connection(waiting.pop())
 
-    oem.tell = tell
+    oem.log = tell
     yield waiting.append
     assert not waiting, "the OEM was never asked"
 
