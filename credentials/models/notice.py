@@ -89,7 +89,7 @@ class NoticeEmailQuerySet(models.QuerySet["NoticeEmail"]):
 
 
 class NoticeEmail(models.Model):
-    """A notice on its way to one person by email. `refusals` counts the mail server's refusals of this person's mail."""
+    """A notice on its way to one person by email. `refusals` counts how often the mail server refused it."""
 
     notice = models.ForeignKey(
         Notice, models.CASCADE, related_name="emails", db_index=False

@@ -22,6 +22,7 @@ from credentials.models import (
 )
 from credentials.oem.verdict import Outcome, Verdict
 from credentials.views.credentials import credential_or_404, deleted_meanwhile_is_404
+from fleetcontrol.pages.once import kept
 from fleetcontrol.people.access import FleetRequest, fleet_view
 from fleetcontrol.people.models import Role
 
@@ -41,7 +42,11 @@ def verify(request: FleetRequest, id: str) -> HttpResponse:
 @deleted_meanwhile_is_404
 def rotate(request: FleetRequest, id: str) -> HttpResponse:
     credential = credential_or_404(request, id)
-    form = RotateForm(credential.oem, request.POST if request.method == "POST" else None)
+    if request.POST.get("why") == "leaked":
+        # A leak is known from now on, whatever becomes of the new secret.
+        credential.report_leak(actor=request.actor, expected_version=version_on_page(request))
+    start = ({"why": "leaked"} if credential.leaked_at else {}) | kept(request)
+    form = RotateForm(credential.oem, request.POST if request.method == "POST" else None, initial=start)
     if form.is_valid():
         try:
             secret = credential.rotate(
