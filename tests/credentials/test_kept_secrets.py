@@ -3,7 +3,6 @@
 import logging
 import re
 from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -157,7 +156,7 @@ def test_all_secrets_of_a_brand_are_kept_and_each_can_be_typed_anew(
 ) -> None:
     (tmp_path / "brands.toml").write_text(WITH_SIGN_IN, encoding="utf-8")
     found = brand_file.read(tmp_path / "brands.toml", brands.catalogue())
-    monkeypatch.setattr(import_module("credentials.brands.catalogue"), "catalogue", lambda: found)
+    monkeypatch.setattr(brands, "catalogue", lambda: found)
     page = at("add", fleet, brand="STELLANTIS")
     certificate, key = a_certificate()
     typed = stellantis(certificate, key) | {"name": "Stellantis"}

@@ -1,4 +1,4 @@
-"""python -m tests.support.reminder_process DATABASE MAILERS: sends what is due, for tests that kill it. Both are JSON."""
+"""python -m tests.support.reminder_process DATABASE MAILERS (both JSON): send what is due, for tests that kill it."""
 
 import json
 import os
