@@ -21,10 +21,10 @@ from fleetcontrol.audit.models import Actor
 from fleetcontrol.imports.columns import UnknownColumn, match_columns, parse_pairs, unused_columns
 from fleetcontrol.imports.importer import Importer, OnDuplicate, OnError, Options
 from fleetcontrol.imports.load import Finding, Listener, Report, bulk_import
+from fleetcontrol.people.command import WRONG_USAGE, fleet_or_error
 from fleetcontrol.people.models import Fleet
 
-WRONG_USAGE = 2
-REFUSED = 1
+REFUSED = 1  # exit code
 
 
 class ImportCommand(BaseCommand):
@@ -62,7 +62,7 @@ class ImportCommand(BaseCommand):
         parser.add_argument("--json", action="store_true", help=_("print the summary as one JSON object"))
 
     def handle(self, *_args: Any, **options: Any) -> None:
-        fleet = fleet_of(options["fleet"])
+        fleet = fleet_or_error(options["fleet"])
         with self._open_file(options["file"]) as file, self._open_report(options["report"]) as report:
             listener = ConsoleListener(file, report, sys.stderr if options["json"] else self.stdout)
             try:
@@ -140,7 +140,7 @@ class ExportCommand(BaseCommand):
         raise NotImplementedError
 
     def handle(self, *_args: Any, **options: Any) -> None:
-        header, rows = self.rows(fleet_of(options["fleet"]))
+        header, rows = self.rows(fleet_or_error(options["fleet"]))
         lines: Iterator[str]
         if options["format"] == "jsonl":
             lines = (json.dumps(dict(zip(header, row, strict=True)), ensure_ascii=False) + "\n" for row in rows)
@@ -155,16 +155,6 @@ class ExportCommand(BaseCommand):
                 file.writelines(lines)
         except OSError as error:
             raise CommandError(f"{options['file']}: {error.strerror}", returncode=WRONG_USAGE) from None
-
-
-def fleet_of(slug: str) -> Fleet:
-    """The fleet of this short name. Raises CommandError that names those there are."""
-    try:
-        return Fleet.objects.get(slug=slug)
-    except Fleet.DoesNotExist:
-        known = ", ".join(Fleet.objects.order_by("slug").values_list("slug", flat=True)[:10]) or "–"
-        sentence = _("There is no fleet “%(slug)s”. The fleets are: %(known)s.") % {"slug": slug, "known": known}
-        raise CommandError(sentence, returncode=WRONG_USAGE) from None
 
 
 class ConsoleListener(Listener):
