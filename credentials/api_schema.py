@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from ninja import Schema
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, SecretStr
 
 from credentials.brands import Brand, StoredAs, catalogue
 from credentials.models import Credential, Status
@@ -40,6 +40,7 @@ BRAND = {
     "unit_id_from_vin": False,
     "signs_in": False,
 }
+REPORTED = {"refused_token": "eyJhbGciOi…"}
 LENT = {
     "access_token": "eyJhbGciOi…", "token_type": "bearer", "expires_in": 287, "expires_at": "2026-10-17T14:35:00Z",
 }  # fmt: skip
@@ -120,6 +121,18 @@ class VerdictOut(Schema):
     reason: str = Field(description="One or two sentences for people.")
     status: Status
     checked_at: str | None = Field(json_schema_extra={"format": "date-time"})
+
+
+class LoanIn(JsonBody):
+    """What a program may say when it asks for a token."""
+
+    refused_token: SecretStr | None = Field(
+        None,
+        max_length=16_384,
+        description="A token that the manufacturer took no longer. If it is the one that FleetControl keeps, it is "
+        "replaced, at most once a minute.",
+        json_schema_extra={"writeOnly": True},
+    )
 
 
 class LoanOut(Schema):
