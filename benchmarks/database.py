@@ -1,4 +1,4 @@
-"""A database of its own for a benchmark: made empty, thrown away afterwards, so that no audit trail keeps its rows."""
+"""A database for one benchmark, empty at first and dropped afterwards, so that no audit trail keeps its rows."""
 
 import os
 import subprocess
@@ -19,7 +19,7 @@ __all__ = ["connection", "copy", "empty", "own_database", "own_peak", "peak_of",
 
 @contextmanager
 def own_database() -> Iterator[None]:
-    """Every query inside goes to a new database that is dropped at the end."""
+    """Send every query to a new database, and drop it at the end."""
     before = connection.settings_dict["NAME"]
     connection.creation.create_test_db(verbosity=0, autoclobber=True, serialize=False)
     try:
@@ -29,7 +29,7 @@ def own_database() -> Iterator[None]:
 
 
 def empty(*tables: str) -> None:
-    """Take all rows out of tables and settle what is left to do for them, so that runs start alike."""
+    """Empty the tables and write a checkpoint, so that all runs start alike."""
     with connection.cursor() as cursor:
         for table in tables:
             if table == "audit_auditevent":
@@ -39,7 +39,7 @@ def empty(*tables: str) -> None:
 
 
 def rows_of(table: str, condition: str = "true") -> tuple[list[str], list[tuple[object, ...]]]:
-    """The columns of a table that can be written, and its rows as COPY takes them."""
+    """The writable columns of a table, and its rows as COPY takes them."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT attname::text FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped"
@@ -52,14 +52,14 @@ def rows_of(table: str, condition: str = "true") -> tuple[list[str], list[tuple[
 
 
 def copy(table: str, columns: list[str], rows: list[tuple[object, ...]]) -> None:
-    """Rows with psycopg's COPY and nothing else, into a table with its constraints and indexes."""
+    """Write rows with psycopg's COPY and nothing else, into a table with its constraints and indexes."""
     with connection.cursor() as cursor, cursor.copy(f"COPY {table} ({', '.join(columns)}) FROM STDIN") as target:
         for row in rows:
             target.write_row(row)
 
 
 def peak_of(module: str, *arguments: str) -> int:
-    """Peak memory in bytes of `python -m module arguments` in a process of its own, on this benchmark's database."""
+    """The peak memory in bytes of `python -m module arguments`, a process of its own on this benchmark's database."""
     child = subprocess.run(
         [sys.executable, "-m", module, connection.settings_dict["NAME"], *arguments],
         check=True, capture_output=True, text=True,
@@ -68,6 +68,6 @@ def peak_of(module: str, *arguments: str) -> int:
 
 
 def own_peak() -> int:
-    """Peak memory of this process in bytes; not from getrusage, whose figure a child takes over from its parent."""
+    """The peak memory of this process in bytes. Not getrusage: a child inherits its parent's figure."""
     status = Path("/proc/self/status").read_text(encoding="ascii")
     return int(status.partition("VmHWM:")[2].split()[0]) * 1024

@@ -1,10 +1,10 @@
-"""Files to import, made row by row so that making them takes no memory."""
+"""Files to import, written row by row so that their size takes no memory."""
 
 import csv
 from pathlib import Path
 
-_VALUES = dict(zip("ABCDEFGHJKLMNPRSTUVWXYZ", map(int, "12345678123457923456789"), strict=True))
-_WEIGHTS = (8, 7, 6, 5, 4, 3, 2, 10, 0, 9, 8, 7, 6, 5, 4, 3, 2)
+from vehicles.vin import check_digit
+
 HEADER = (
     "name", "telematics_brand", "credential", "vin", "license_plate", "make", "model", "fuel_type", "year",
     "vehicle_type",
@@ -13,7 +13,7 @@ CREDENTIALS = 20
 
 
 def vehicles(path: Path, rows: int, *, start: int = 0) -> None:
-    """A CSV of plausible vehicles that differ from one another and use CREDENTIALS credentials."""
+    """Write a CSV of plausible vehicles that all differ and share CREDENTIALS credentials."""
     with path.open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
         table.writerow(HEADER)
@@ -28,7 +28,7 @@ def vehicles(path: Path, rows: int, *, start: int = 0) -> None:
 
 
 def credentials(path: Path, rows: int) -> None:
-    """A CSV of credentials of three brands, each with a secret of its own."""
+    """Write a CSV of credentials of three brands, each with a secret of its own."""
     with path.open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
         table.writerow(["name", "brand", "client_id", "client_secret", "note"])
@@ -38,7 +38,6 @@ def credentials(path: Path, rows: int) -> None:
 
 
 def vin(number: int) -> str:
-    """A VIN with a right check digit (ISO 3779, 49 CFR 565.15)."""
+    """A VIN with the right check digit."""
     text = f"W1V447{number // 10**7 % 10}XX{'N'}{number % 10**7:07}"
-    total = sum(weight * (int(c) if c.isdigit() else _VALUES[c]) for weight, c in zip(_WEIGHTS, text, strict=True))
-    return f"{text[:8]}{'0123456789X'[total % 11]}{text[9:]}"
+    return f"{text[:8]}{check_digit(text)}{text[9:]}"

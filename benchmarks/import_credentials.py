@@ -1,8 +1,8 @@
 """python -m benchmarks.import_credentials [ROWS]: the import of credentials against Fernet alone and COPY alone.
 
-Fernet alone is the library's `encrypt` on texts as long as the sealed ones, on one core. COPY alone writes the very
-rows that the import writes, made and sealed before: credentials, secrets and audit events, with their constraints,
-indexes and commit. The import reads, cleans, takes fingerprints, seals and writes them.
+Fernet alone calls the library's `encrypt` on texts as long as the sealed ones, on one core. COPY alone writes the same
+rows as the import, prepared and sealed before: credentials, secrets and audit events, with their constraints, indexes
+and commit. The import reads, cleans, fingerprints, seals and writes them.
 """
 
 import statistics
@@ -22,7 +22,7 @@ from credentials.models import CredentialSecret
 from fleetcontrol import tabular
 from fleetcontrol.audit.models import Actor
 from fleetcontrol.db.ids import new_id
-from fleetcontrol.imports import columns as bulk_columns
+from fleetcontrol.imports.columns import match_columns
 from fleetcontrol.imports.importer import Options
 from fleetcontrol.imports.load import bulk_import
 from fleetcontrol.people.models import Fleet
@@ -40,13 +40,13 @@ def run(path: Path, fleet: Fleet) -> None:
     """Import a file as the command does."""
     with path.open("rb") as file:
         table = tabular.read(file)
-        columns = bulk_columns.match(CredentialImporter.fields, table.header)
+        columns = match_columns(CredentialImporter.fields, table.header)
         report = bulk_import(CredentialImporter(fleet, ACTOR, Options(), columns.given), table, columns)
     assert not report.errors, report
 
 
 def encrypt(rows: int) -> None:
-    """As many texts as there are rows, each as long as a sealed secret's."""
+    """Encrypt a text for each row, as long as the text of a sealed secret."""
     fernet = Fernet(Fernet.generate_key())
     start = CredentialSecret.owner(new_id(), 1)
     for number in range(rows):
@@ -54,7 +54,7 @@ def encrypt(rows: int) -> None:
 
 
 def copy_all(same: list[tuple[str, list[str], list[tuple[object, ...]]]]) -> None:
-    """What PostgreSQL takes for the rows alone, finished and sealed, with their constraints and indexes."""
+    """Write only the finished, sealed rows, with their constraints and indexes."""
     with transaction.atomic():
         for table, columns, rows in same:
             copy(table, columns, rows)

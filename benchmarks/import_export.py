@@ -1,4 +1,4 @@
-"""The same vehicles through django-import-export with `use_bulk`, set up for speed as its documentation advises."""
+"""Import the same vehicles with django-import-export and `use_bulk`, set up for speed as its documentation advises."""
 
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from vehicles.models import Vehicle
 
 
 class VehicleResource(resources.ModelResource):  # type: ignore[misc]  # the library has no types
-    """A resource with validation and a look-up of what is there, as an import that is to be checked needs."""
+    """A resource that looks up credentials and existing vehicles, as a checked import needs."""
 
     credential = fields.Field("credential", "credential", widgets.ForeignKeyWidget(Credential, "name"))
 
@@ -33,26 +33,26 @@ class VehicleResource(resources.ModelResource):  # type: ignore[misc]  # the lib
         self.fleet = fleet
 
     def before_save_instance(self, instance: Any, row: Any, **kwargs: Any) -> None:
-        """What the file does not say."""
+        """Set what the file does not say."""
         instance.fleet = self.fleet
         instance.telematics_kind = "shared"
         instance.telematics_unit_id = instance.vin
 
 
 class CheckedResource(VehicleResource):
-    """With the model's own validation of every row, which FleetControl's import includes."""
+    """The resource with the model's own validation of every row, which FleetControl's import includes."""
 
     class Meta(VehicleResource.Meta):
         clean_model_instances = True
 
     def import_instance(self, instance: Any, row: Any, **kwargs: Any) -> None:
-        """Validation follows this, and wants what the file does not say."""
+        """Set what the file does not say before validation, which follows."""
         super().import_instance(instance, row, **kwargs)
         self.before_save_instance(instance, row)
 
 
 def run(path: Path, fleet: Fleet, *, checked: bool) -> None:
-    """Import a file; raises on any error of it."""
+    """Import a file; raise on any error."""
     data = tablib.Dataset().load(path.read_text(), format="csv")
     resource = CheckedResource(fleet) if checked else VehicleResource(fleet)
     result = resource.import_data(data, raise_errors=True)

@@ -1,7 +1,7 @@
 """python -m benchmarks.import_vehicles [ROWS]: the import against raw COPY, django-import-export and itself.
 
-Every figure is measured in this run, on this machine, in a database of its own. Each pair is measured in turn, three
-times over, and the medians are compared; every measurement starts from an empty table and ends with its commit.
+Every figure is measured in this run, on this machine, in a database of its own. Each pair is measured alternately,
+three times, and the medians are compared. Every measurement starts with empty tables and ends with a commit.
 """
 
 import statistics
@@ -17,7 +17,7 @@ from benchmarks.import_export import run as run_import_export
 from credentials.models import Credential
 from fleetcontrol import tabular
 from fleetcontrol.audit.models import Actor
-from fleetcontrol.imports import columns as bulk_columns
+from fleetcontrol.imports.columns import match_columns
 from fleetcontrol.imports.importer import Options
 from fleetcontrol.imports.load import Report, bulk_import
 from fleetcontrol.people.models import Fleet
@@ -33,7 +33,7 @@ def run(path: Path, fleet: Fleet, *, dry_run: bool = False) -> Report:
     """Import a file as the command does."""
     with path.open("rb") as file:
         table = tabular.read(file)
-        columns = bulk_columns.match(VehicleImporter.fields, table.header)
+        columns = match_columns(VehicleImporter.fields, table.header)
         importer = VehicleImporter(fleet, ACTOR, Options(dry_run=dry_run), columns.given)
         report = bulk_import(importer, table, columns)
     assert not report.errors, report
@@ -98,7 +98,7 @@ def compare_memory(fleet: Fleet, folder: Path) -> None:
 
 
 def measure_memory(database: str, path: str, fleet: str) -> None:
-    """The child's part: import one file and print the peak memory."""
+    """Run as the child process: import one file and print the peak memory."""
     connection.settings_dict["NAME"] = database
     run(Path(path), Fleet.objects.get(pk=fleet))
     print(own_peak())

@@ -1,9 +1,9 @@
-"""How long the pages take on the server with many vehicles, against a page that lists nothing.
+"""How long the server takes for the pages of a fleet with many vehicles, compared with a page that lists nothing.
 
     python -m benchmarks.pages [VEHICLES, else 1000000]
 
-In a database of its own. Each address is asked five times after a first one; the median counts. The vehicles use five
-credentials, but for 100 NIU scooters; 1,000 other credentials are unused.
+It runs in a database of its own. Each address is requested once and then five times more; the median of those counts.
+The vehicles use five credentials, except for 100 NIU scooters with their own; 1,000 other credentials are unused.
 """
 
 import sys
@@ -85,7 +85,7 @@ def main(vehicles: int) -> None:
 
 
 def administrator() -> Client:
-    """A browser that is signed in."""
+    """A client that is signed in as an administrator."""
     client = Client()
     client.force_login(User.objects.get(email="alice@example.com"))
     client.cookies[settings.SESSION_COOKIE_NAME] = cookie_of(client.cookies[settings.SESSION_COOKIE_NAME].value)
@@ -109,7 +109,7 @@ def fill(vehicles: int) -> tuple[Fleet, list[Credential]]:
 
 
 def measure(client: Client, address: str) -> tuple[float, int, float, float]:
-    """Milliseconds in all, number of queries, milliseconds in queries, and kilobytes of the answer."""
+    """Milliseconds in total, number of queries, milliseconds in queries, and kilobytes of the response."""
     assert client.get(address).status_code == 200, address
     times = []
     for _run in range(5):

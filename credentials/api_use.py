@@ -1,4 +1,4 @@
-"""The API that lets software use a credential: the OEM's token, and the secret for those who may have it."""
+"""The API for using a credential: get the OEM's token, or the secret itself with the permission for it."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from django.views.decorators.debug import sensitive_variables
 from ninja import Router
 
 from credentials.api import credential_at
-from credentials.api_schema import LENT, RELEASED, REPORTED, LoanIn, LoanOut, SecretOut
+from credentials.api_schema import LOAN_EXAMPLE, REPORT_EXAMPLE, SECRET_EXAMPLE, BrandId, LoanIn, LoanOut, SecretOut
 from credentials.models import Credential, ReportedTooSoon, SignInFailed, TooManyWait
-from fleetcontrol.api.operations import BODY_PROBLEMS, ApiRequest, answer, not_found, operation
+from fleetcontrol.api.operations import BODY_PROBLEMS, ApiRequest, Id, answer, not_found, operation
 from fleetcontrol.api.problems import (
     CONFLICTING_RESOURCE,
     INTERNAL_SERVER_ERROR,
@@ -29,7 +29,7 @@ from fleetcontrol.seal import SealError
 
 router = Router(tags=["Using credentials"])
 OEM_ACCESS, SECRETS = "oem-access", "credential-secrets"
-LOANS, RELEASES = 600, 60  # of one client in a minute
+LOANS, RELEASES = 600, 60  # that one client may ask for in a minute
 
 
 @router.post(
@@ -40,16 +40,16 @@ LOANS, RELEASES = 600, 60  # of one client in a minute
         "Get the manufacturer’s access token",
         {200: LoanOut},
         problems=[*BODY_PROBLEMS, RESOURCE_NOT_FOUND, CONFLICTING_RESOURCE, OEM_SIGN_IN_FAILED],
-        sends=REPORTED,
-        returns=LENT,
+        sends=REPORT_EXAMPLE,
+        returns=LOAN_EXAMPLE,
     ),
 )
-def lend_credential_token(request: ApiRequest, brand: str, id: str, body: LoanIn | None = None) -> HttpResponse:
-    """FleetControl signs in with the stored secret, which stays where it is, and hands on the token. Many may ask at
-    once: there is one sign-in for all of them, and its token is handed out until shortly before it ends.
+def lend_credential_token(request: ApiRequest, brand: BrandId, id: Id, body: LoanIn | None = None) -> HttpResponse:
+    """FleetControl signs in with the stored secret, which it does not release, and answers the token. Requests at the
+    same time share one sign-in, and its token is given out until shortly before it ends.
 
-    A token that the manufacturer took no longer can be reported as `refused_token`. However many programs report it,
-    there is one new sign-in, and at most one a minute: a report of the new token within that minute is answered 429.
+    Report a token that the manufacturer no longer accepts as `refused_token`. However many programs report it, there is
+    one new sign-in, and at most one a minute: a report of the new token within that minute is answered 429.
     """
     return lend(request, credential_at(request, brand, id), body)
 
@@ -58,11 +58,11 @@ def lend_credential_token(request: ApiRequest, brand: str, id: str, body: LoanIn
     "/telematics-brands/{brand}/credentials/{id}/secret",
     operation_id="release_credential_secret",
     **operation(
-        SECRETS, "Release the stored secret", {200: SecretOut}, problems=[RESOURCE_NOT_FOUND], returns=RELEASED
+        SECRETS, "Release the stored secret", {200: SecretOut}, problems=[RESOURCE_NOT_FOUND], returns=SECRET_EXAMPLE
     ),
 )
-def release_credential_secret(request: ApiRequest, brand: str, id: str) -> HttpResponse:
-    """For brands without a token to hand on. Each release stands in the audit history."""
+def release_credential_secret(request: ApiRequest, brand: BrandId, id: Id) -> HttpResponse:
+    """For brands whose sign-in gives no token. The audit history records each release."""
     return release(request, credential_at(request, brand, id))
 
 

@@ -15,11 +15,11 @@ class CredentialsConfig(AppConfig):
         from fleetcontrol.duties import register
         from fleetcontrol.imports import importer
         from fleetcontrol.pages import badges
-        from fleetcontrol.people.models import Fleet
+        from fleetcontrol.people import owned
 
         catalogue()  # a mistake in a brand file stops the start and not the first page that shows a brand
         register_check(checks.changed_brands, deploy=True)
-        Fleet.owned.append("credentials")
+        owned.register("credentials", label=_("OEM Credentials"))
         badges.register("credentials:index", count=lambda fleet: fleet.credentials.needing_attention().count())
         importer.register(CredentialImporter)
         register(duties.erase_former_secrets, duties.erase_oem_tokens, duties.check_credentials, duties.send_notices)
@@ -37,7 +37,7 @@ class CredentialsConfig(AppConfig):
                 "webhook.set_up": _("set up the webhook %(target)s"),
                 "webhook.remove": _("removed the webhook %(target)s"),
             },
-            telling={
+            value_fields={
                 "credential.rotate": "version",
                 "credential.revert": "version",
             },

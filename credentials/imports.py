@@ -1,17 +1,18 @@
-"""Credentials from a file: the brands' own fields as columns, their own cleaning, secrets sealed on the way in.
+"""Import credentials: the fields of all brands as columns, cleaned as their brand says, secrets sealed on the way in.
 
-A secret leaves this process sealed only: the temporary table never holds one in plain. Credentials that change go
-through the model's verbs one at a time, because replacing a secret is more than writing a column.
+A secret leaves this process only sealed: the temporary table never holds one in plain text. Credentials that change go
+through the model's verbs one by one, because replacing a secret is more than writing a column.
 """
 
+from __future__ import annotations
+
 import json
-from collections.abc import Mapping, Sequence
-from functools import lru_cache
-from typing import Any, ClassVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.core.exceptions import ValidationError
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext
 from django.views.decorators.debug import sensitive_variables
 
 from credentials import brands
@@ -19,11 +20,14 @@ from credentials import imports_sql as sql
 from credentials.models import Credential, CredentialSecret, fingerprints_of, shared_brand
 from fleetcontrol.audit.models import Actor
 from fleetcontrol.db.ids import Ids
-from fleetcontrol.imports.checks import AUDIT, NEW
+from fleetcontrol.imports.checks import IS_NEW
 from fleetcontrol.imports.columns import Field
-from fleetcontrol.imports.importer import Importer, Key, OnDuplicate, Options, Say
+from fleetcontrol.imports.importer import FieldCleaner, Importer, Key, Options, RowFindings
 from fleetcontrol.people.models import Fleet
 from fleetcontrol.seal import Sealed
+
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
 
 _OWN = (
     Field("name", _("Name"), "credential credentialname bezeichnung"),
@@ -32,14 +36,16 @@ _OWN = (
     Field("ends_on", _("Ends on"), "expires expireson validuntil endson gueltigbis ablaufdatum"),
 )
 _LONGEST = {one.name: one.max_length or 0 for one in Credential._meta.fields if one.name in ("name", "note")}
-_WORDS = {one.name: getattr(one, "violation_error_message", "") for one in Credential._meta.constraints}
-_BRANDS_KEPT = 1000
+# The sentence of each of the model's constraints.
+_SENTENCES = {one.name: getattr(one, "violation_error_message", "") for one in Credential._meta.constraints}
+_SPELLINGS_KEPT = 1000
 _REPLACED = "replaced"
 _NOTHING = brands.Cleaned()
+_field_cleaner = FieldCleaner(Credential, texts_kept=1024)
 
 
 def _fields() -> tuple[Field, ...]:
-    """Name, brand, note and end, and every field of every brand of the catalogue once."""
+    """The fields of every credential, and every field of every brand of the catalogue once."""
     own = {one.key for one in _OWN}
     found: dict[str, Field] = {}
     for brand in brands.catalogue().values():
@@ -50,14 +56,55 @@ def _fields() -> tuple[Field, ...]:
     return (*_OWN, *found.values())
 
 
-class CredentialImporter(Importer):
-    """See `Importer`."""
+class BrandColumn:
+    """Reads the column with the brand, of credentials as of vehicles. Looks up each spelling once.
 
+    `find` gives the brand of a text, or raises UnknownBrand or ValidationError with a sentence. `missing` is the
+    sentence for an empty cell, a finding only of new rows with `if_new`.
+    """
+
+    def __init__(
+        self, key: str, find: Callable[[str], brands.Brand], *, missing: StrOrPromise, if_new: bool = False
+    ) -> None:
+        self._key = key
+        self._find = find
+        self._missing = missing
+        self._if_new = if_new
+        self._found: dict[str, brands.Brand | str] = {}
+
+    def read(self, text: str, findings: RowFindings) -> brands.Brand | None:
+        """The brand of a cell; if there is none, add a finding."""
+        if not text:
+            findings.add(self._key, "", self._missing, if_new=self._if_new)
+            return None
+        brand = self._found.get(text)
+        if brand is None:
+            brand = self._look_up(text)
+            if len(self._found) < _SPELLINGS_KEPT:
+                self._found[text] = brand
+        if isinstance(brand, str):
+            findings.add(self._key, text, brand)
+            return None
+        return brand
+
+    def _look_up(self, text: str) -> brands.Brand | str:
+        """The brand, or the sentence that refuses it."""
+        try:
+            return self._find(text)
+        except brands.UnknownBrand as error:
+            return str(error)
+        except ValidationError as error:
+            return error.messages[0]
+
+
+class CredentialImporter(Importer):
     kind = "credential"
+    label = _("OEM Credentials")
+    hint = _("Client IDs and secrets as the manufacturers issued them.")
+    order = 2
+    command = "import_credentials"
     list_page = "credentials:index"
-    same_for_all = ("brand",)
     table = "credentials_credential"
-    staging = sql.STAGING
     fields = _fields()
     keys: ClassVar[Sequence[Key]] = (
         Key(
@@ -65,31 +112,32 @@ class CredentialImporter(Importer):
             ("lower(r.name)",),
             ("lower(v.name)",),
             _("This name stands on line %(first)s already."),
-            _WORDS["credential_name_unique_in_fleet"],
+            _SENTENCES["credential_name_unique_in_fleet"],
         ),
     )
+    row_query = sql.ROW_QUERY
+    same_for_all = ("brand",)
 
     def __init__(self, fleet: Fleet, actor: Actor, options: Options, given: frozenset[str]) -> None:
         super().__init__(fleet, actor, options, given)
         self._ids = Ids()
         own = {one.key for one in _OWN}
-        self._places = [(one.key, place) for place, one in enumerate(self.fields) if one.key in given - own]
+        self._brand_fields = [(one.key, position) for position, one in enumerate(self.fields) if one.key in given - own]
         self._secret_keys = {one.key for one in self.fields if one.is_secret}
-        self._brands: dict[str, brands.Brand | str] = {}
-        self._updates = options.on_duplicate is OnDuplicate.UPDATE
+        self._brands = BrandColumn("brand", shared_brand, missing=_("Enter the brand."))
 
     @sensitive_variables()
-    def stage(self, cells: Sequence[str], say: Say) -> Sequence[str]:
+    def clean_row(self, cells: Sequence[str], findings: RowFindings) -> Sequence[str]:
         name, brand_text, note, ends_on = map(str.strip, cells[: len(_OWN)])
         if len(name) > _LONGEST["name"]:
-            _checked("name", name, say)
+            _field_cleaner.clean("name", name, findings)
         if len(note) > _LONGEST["note"]:
-            _checked("note", note, say)
+            _field_cleaner.clean("note", note, findings)
         if not name:
-            say("name", "", _WORDS["credential_name_not_empty"])
-        brand = self._brand(brand_text, say)
-        values = {key: cells[place] for key, place in self._places if cells[place].strip()}
-        cleaned = self._clean(brand, values, say) if brand else _NOTHING
+            findings.add("name", "", _SENTENCES["credential_name_not_empty"])
+        brand = self._brands.read(brand_text, findings)
+        values = {key: cells[position] for key, position in self._brand_fields if cells[position].strip()}
+        cleaned = self._clean_by_brand(brand, values, findings) if brand else _NOTHING
         credential_id = self._ids.next()
         sealed = fingerprints = ""
         if cleaned.secret:
@@ -102,7 +150,7 @@ class CredentialImporter(Importer):
             cleaned.identifier,
             json.dumps(dict(cleaned.settings)) if cleaned.settings else "",
             note,
-            _checked("ends_on", ends_on, say) if ends_on else "",
+            _field_cleaner.clean("ends_on", ends_on, findings) if ends_on else "",
             sealed,
             fingerprints,
             cleaned.ends_on.isoformat() if cleaned.ends_on else "",
@@ -110,7 +158,7 @@ class CredentialImporter(Importer):
         )
 
     def look_up(self, cursor: Any) -> None:
-        """A credential refers to nothing but its brand, which `stage` knows."""
+        """Do nothing: a credential refers only to its brand, which `clean_row` has looked up."""
 
     def check_updates(self, cursor: Any) -> None:
         words = str(_("This cannot be changed. A different value is a different credential."))
@@ -118,7 +166,7 @@ class CredentialImporter(Importer):
         cursor.execute(sql.FIXED, {"cause": words, "identifiers": json.dumps(fields)})
 
     def changes(self, cursor: Any, most: int) -> list[list[Any]]:
-        if not self._updates:
+        if not self.is_update:
             return []
         found = []
         cursor.execute(sql.CHANGES, {"most": most})
@@ -136,96 +184,67 @@ class CredentialImporter(Importer):
     def choices(cls, fleet: Fleet, key: str) -> list[tuple[str, str]]:
         return [(one.id, one.name) for one in brands.catalogue().values() if one.kind == "shared"]
 
+    @classmethod
+    def label_of(cls, key: str) -> str:
+        return gettext("Secret") if key == "secret" else super().label_of(key)
+
     def insert(self, cursor: Any, pages: Mapping[str, Any]) -> int:
         params = {**self.params, **pages}
-        cursor.execute(sql.INSERT.format(new=NEW), params)
+        cursor.execute(sql.INSERT.format(is_new=IS_NEW), params)
         written: int = cursor.rowcount
-        cursor.execute(sql.INSERT_SECRETS.format(new=NEW), params)
-        cursor.execute(sql.INSERT_EVENTS.format(**AUDIT, new=NEW), params)
+        cursor.execute(sql.INSERT_SECRETS.format(is_new=IS_NEW), params)
+        cursor.execute(sql.insert_events(), params)
         return written
 
     @sensitive_variables()
     def update(self, cursor: Any) -> int:
         cursor.execute(sql.DIFFERENT)
         changed = 0
-        for made_for, target, note, new_end, ends_on, token in cursor.fetchall():
+        for new_id, target, note, new_end, ends_on, token in cursor.fetchall():
             changes = {key: value for key, value in (("note", note), ("ends_on", new_end)) if value is not None}
             if not changes and token is None:
                 continue
             changed += 1
             credential = Credential.objects.get(pk=target)
             if token is not None:
-                values = json.loads(Sealed(bytes(token)).open(CredentialSecret.owner(made_for, 1)))
+                values = json.loads(Sealed(bytes(token)).open(CredentialSecret.owner(new_id, 1)))
                 credential.rotate(actor=self.actor, values=values, ends_on=ends_on)
                 changes.pop("ends_on", None)
             if changes:
                 credential.change(actor=self.actor, **changes)
         return changed
 
-    def _brand(self, text: str, say: Say) -> brands.Brand | None:
-        if not text:
-            say("brand", "", _("Enter the brand."))
-            return None
-        brand = self._brands.get(text)
-        if brand is None:
-            try:
-                brand = shared_brand(text)
-            except ValidationError as error:
-                brand = error.messages[0]
-            if len(self._brands) < _BRANDS_KEPT:
-                self._brands[text] = brand
-        if isinstance(brand, str):
-            say("brand", text, brand)
-            return None
-        return brand
-
     @sensitive_variables()
-    def _clean(self, brand: brands.Brand, values: Mapping[str, str], say: Say) -> brands.Cleaned:
-        """The brand's own cleaning. In an update a row may leave out the identifier, or all of the secret."""
+    def _clean_by_brand(self, brand: brands.Brand, values: Mapping[str, str], findings: RowFindings) -> brands.Cleaned:
+        """Clean the values as their brand says. An update may leave out the identifier, or the whole secret."""
         try:
             cleaned = brand.clean(values)
         except ValidationError as error:
-            partly = self._updates and any(one.key in values for one in brand.secret_fields)
+            has_secret = any(one.key in values for one in brand.secret_fields)
             for key, errors in error.error_dict.items():
-                is_needed = partly and key in {one.key for one in brand.secret_fields}
+                is_part_of_secret = has_secret and key in {one.key for one in brand.secret_fields}
                 value = "" if key in self._secret_keys else values.get(key, "")
-                if_new = self._updates and key not in values and not is_needed
-                say(key, value, errors[0].messages[0], if_new=if_new)
-            return self._given(brand, values)
-        for words in cleaned.notes:
-            say(brand.secret_fields[0].key, "", str(words), note=True)
+                if_new = self.is_update and key not in values and not is_part_of_secret
+                findings.add(key, value, errors[0].messages[0], if_new=if_new)
+            return self._clean_incomplete(brand, values)
+        for note in cleaned.notes:
+            findings.add(brand.secret_fields[0].key, "", str(note), note=True)
         return cleaned
 
     @sensitive_variables()
-    def _given(self, brand: brands.Brand, values: Mapping[str, str]) -> brands.Cleaned:
-        """What an incomplete row does say, for an update; what is wrong with it was said."""
-        if not self._updates:
-            return brands.Cleaned()
-        kept: dict[str, dict[brands.StoredAs, str]] = {}
+    def _clean_incomplete(self, brand: brands.Brand, values: Mapping[str, str]) -> brands.Cleaned:
+        """Clean what an incomplete row has, for an update. Its mistakes are among the findings already."""
+        if not self.is_update:
+            return _NOTHING
+        cleaned: dict[brands.StoredAs, dict[str, str]] = {place: {} for place in brands.StoredAs}
         for one in brand.fields:
             if one.key in values:
                 try:
-                    kept[one.key] = {one.stored_as: one.clean(values[one.key])}
+                    cleaned[one.stored_as][one.key] = one.clean(values[one.key])
                 except ValidationError:
-                    return brands.Cleaned()
-        stored_as = brands.StoredAs
+                    return _NOTHING
         return brands.Cleaned(
-            identifier=next((by[stored_as.IDENTIFIER] for by in kept.values() if stored_as.IDENTIFIER in by), ""),
-            settings={key: by[stored_as.SETTING] for key, by in kept.items() if stored_as.SETTING in by},
-            secret={key: by[stored_as.SECRET] for key, by in kept.items() if stored_as.SECRET in by},
+            identifier=next(iter(cleaned[brands.StoredAs.IDENTIFIER].values()), ""),
+            settings=cleaned[brands.StoredAs.SETTING],
+            secret=cleaned[brands.StoredAs.SECRET],
         )
-
-
-def _checked(key: str, text: str, say: Say) -> str:
-    """The text if the model's field takes it, else "" and the field's own words."""
-    try:
-        return _clean_own(key, text)
-    except ValidationError as error:
-        say(key, text, error.messages[0])
-        return ""
-
-
-@lru_cache(maxsize=1024)
-def _clean_own(key: str, text: str) -> str:
-    field: Any = Credential._meta.get_field(key)
-    return str(field.clean(text, None))

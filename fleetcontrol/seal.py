@@ -17,6 +17,9 @@ from django.utils.translation import gettext_lazy as _
 from fernet_fields.hkdf import derive_fernet_key
 
 _SEPARATOR = "\x00"
+_CANNOT_BE_OPENED = _(
+    "This secret cannot be opened with the keys in FERNET_KEYS. Add the key it was sealed with, or replace the secret."
+)
 
 
 class SealError(Exception):
@@ -24,7 +27,7 @@ class SealError(Exception):
 
 
 class Sealed:
-    """A ciphertext. It shows nothing of itself; only `open` decrypts it."""
+    """A ciphertext. It shows nothing of itself; only `open` and `open_bytes` decrypt it."""
 
     __slots__ = ("token",)
 
@@ -42,18 +45,20 @@ class Sealed:
         Raises SealError when no key of FERNET_KEYS opens it, or when it was sealed for another owner.
         """
         try:
-            plain = fernet().decrypt(self.token).decode()
-        except (InvalidToken, UnicodeDecodeError):
-            raise SealError(
-                _(
-                    "This secret cannot be opened with the keys in FERNET_KEYS. "
-                    "Add the key it was sealed with, or replace the secret."
-                )
-            ) from None
-        found, _separator, text = plain.partition(_SEPARATOR)
-        if not hmac.compare_digest(found.encode(), owner.encode()):
+            return self.open_bytes(owner).decode()
+        except UnicodeDecodeError:
+            raise SealError(_CANNOT_BE_OPENED) from None
+
+    def open_bytes(self, owner: str) -> bytes:
+        """The bytes that were sealed for this owner. Raises SealError as `open` does."""
+        try:
+            plain = fernet().decrypt(self.token)
+        except InvalidToken:
+            raise SealError(_CANNOT_BE_OPENED) from None
+        found, _separator, data = plain.partition(_SEPARATOR.encode())
+        if not hmac.compare_digest(found, owner.encode()):
             raise SealError(_("This secret was sealed for something else and was copied here. Replace the secret."))
-        return text
+        return data
 
     def can_be_opened(self) -> bool:
         """Whether one of the keys in FERNET_KEYS opens it, whoever the owner is."""
@@ -66,7 +71,12 @@ class Sealed:
 
 def seal(text: str, owner: str) -> Sealed:
     """Encrypt a text for one owner, such as "vehicle:01F62857KMPG2NE2GK1W2N3QYS"."""
-    return Sealed(fernet().encrypt(f"{owner}{_SEPARATOR}{text}".encode()))
+    return seal_bytes(text.encode(), owner)
+
+
+def seal_bytes(data: bytes, owner: str) -> Sealed:
+    """Encrypt bytes for one owner, such as a piece of a file."""
+    return Sealed(fernet().encrypt(f"{owner}{_SEPARATOR}".encode() + data))
 
 
 def fernet(*, newest_only: bool = False) -> MultiFernet:

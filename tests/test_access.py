@@ -109,7 +109,7 @@ def addresses(fleet: Fleet, vera: User, bob: User, alice: User, charlie: User) -
     credential = factory.a_credential(fleet)
     vehicle = factory.a_vehicle(fleet, credential)
     run = ImportRun.objects.create(fleet=fleet, kind="vehicle", size=0, stage="cancelled")
-    run.keep("refused", [b"name"])
+    run.store("refused", [b"name"])
     client, _secret = ApiClient.add(fleet=fleet, actor=factory.TEST, name="ERP", permissions=["vehicles"])
     invitation = Invitation.objects.create(fleet=fleet, email="new@example.com", role=V)
     return {

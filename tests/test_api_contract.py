@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from credentials.api_schema import SHOWN
+from credentials.api_schema import CREDENTIAL_EXAMPLE
 from credentials.models import Credential
 from credentials.oem.demo import DemoOem
 from fleetcontrol.audit.models import AuditEvent
@@ -18,7 +18,7 @@ from fleetcontrol.people.models import Fleet
 from tests.api import Api
 from tests.factory import a_credential, a_fleet, a_vehicle
 from tests.schemathesis_hooks import MOVE_TO, OF_SCOOTERS
-from vehicles.api_schema import EXAMPLE_SHOWN
+from vehicles.api_schema import VEHICLE_EXAMPLE
 from vehicles.models import Vehicle
 
 CONFIG = Path(__file__).with_name("schemathesis.toml")
@@ -73,8 +73,8 @@ def furnished(fleet: Fleet, monkeypatch: pytest.MonkeyPatch | None = None) -> Ap
     With `monkeypatch` their ids are those of the description's examples, so that the examples find something.
     """
     if monkeypatch is not None:
-        monkeypatch.setattr(Credential._meta.get_field("id"), "_get_default", lambda: SHOWN["id"])
-        monkeypatch.setattr(Vehicle._meta.get_field("id"), "_get_default", lambda: EXAMPLE_SHOWN["id"])
+        monkeypatch.setattr(Credential._meta.get_field("id"), "_get_default", lambda: CREDENTIAL_EXAMPLE["id"])
+        monkeypatch.setattr(Vehicle._meta.get_field("id"), "_get_default", lambda: VEHICLE_EXAMPLE["id"])
     url = "https://id.mercedes-benz.com/token"
     credential = a_credential(fleet, values={"client_secret": "right-1", "token_url": url})
     if monkeypatch is not None:

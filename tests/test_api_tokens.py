@@ -6,10 +6,12 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.test import Client
+from django.forms.models import model_to_dict
+from django.test import Client, RequestFactory
 from django.utils import timezone
 
 from fleetcontrol.api.models import ApiClient, Tally
+from fleetcontrol.api.oauth import authenticate
 from fleetcontrol.audit.models import AuditEvent
 from fleetcontrol.people.models import Fleet
 from tests.api import Api, kind, post_form, token
@@ -190,3 +192,10 @@ def test_requests_are_limited_for_each_client(fleet: Fleet, settings: Any) -> No
     assert 0 < int(refused["X-Rate-Limit-Reset"]) - time.time() <= 61
     assert 0 < int(refused["Retry-After"]) <= 61
     assert other.get("/vehicles").status_code == 200
+
+
+def test_the_caller_has_the_whole_fleet(api: Api, rf: RequestFactory) -> None:
+    api.client.fleet.change(actor=TEST, require_second_factor=True)
+    request = rf.get("/vehicles", headers={"Authorization": f"Bearer {api.sign_in()}"})
+    assert model_to_dict(authenticate(request).fleet) == model_to_dict(Fleet.objects.get(pk=api.client.fleet_id))
+    assert authenticate(request).fleet.require_second_factor

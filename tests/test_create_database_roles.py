@@ -12,8 +12,9 @@ from django.urls import reverse
 from psycopg.errors import InsufficientPrivilege
 
 from credentials.models import Credential
-from fleetcontrol.audit.chain import seal_events
+from fleetcontrol.audit.chain import extend_chain
 from fleetcontrol.audit.models import AuditEvent
+from fleetcontrol.management.commands.create_database_roles import RIGHTS, tables
 from fleetcontrol.people.models import Fleet, Membership, Role, User
 from tests import factory
 from tests.conftest import signed_in
@@ -36,7 +37,7 @@ def role(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 def alice(role: str) -> User:
     fleet = factory.a_fleet()
     factory.a_credential(fleet, name="BMW Germany")
-    seal_events()
+    extend_chain()
     return factory.a_member(fleet, Role.ADMINISTRATOR, name="Alice")
 
 
@@ -120,6 +121,14 @@ def test_a_dry_run_prints_the_sql_and_changes_nothing(db: None) -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM pg_roles WHERE rolname = 'nobody_yet'")
         assert cursor.fetchone() == (0,)
+
+
+def test_every_table_with_fewer_rights_exists(db: None) -> None:
+    assert RIGHTS.keys() <= set(connection.introspection.table_names())
+
+
+def test_every_table_is_granted(db: None) -> None:
+    assert tables() == set(connection.introspection.table_names())
 
 
 def test_running_it_again_is_fine(role: str) -> None:

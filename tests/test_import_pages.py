@@ -131,6 +131,17 @@ def test_a_file_that_is_no_table_is_refused_with_a_reason(
     assert not ImportRun.objects.exists()
 
 
+@pytest.mark.parametrize("size", [32 * 2**20 + 1, 33 * 2**20])
+@pytest.mark.parametrize(("kind", "command"), [("vehicle", "import_vehicles"), ("credential", "import_credentials")])
+def test_a_file_that_is_too_large_is_referred_to_the_command_of_its_noun(
+    as_bob: Client, fleet: Fleet, kind: str, command: str, size: int
+) -> None:
+    file = SimpleUploadedFile("rows.csv", b"x" * size)
+    answer = as_bob.post(f"/f/{fleet.slug}/imports/add/", {"kind": kind, "file": file})
+    assert answer.status_code == 422
+    assert f"The command {command} takes larger ones." in answer.content.decode()
+
+
 def test_two_columns_cannot_fill_one_field(as_bob: Client, fleet: Fleet) -> None:
     page = upload(as_bob, fleet, TEXT)
     answer = as_bob.post(page, chosen(as_bob, page, column_4="name"))
@@ -156,7 +167,7 @@ def test_a_large_file_waits_for_the_worker_and_tells_how_far_it_is(
     html = as_bob.get(address).content.decode()
     assert "Waiting for its turn." in html and "an import is running" in html
     run = ImportRun.objects.get()
-    import_work.work(run.pk, run.attempt, "en")
+    import_work.attempt_now(run.pk, run.attempt, "en")
     assert "an import is running" not in as_bob.get(f"/f/{fleet.slug}/vehicles/").content.decode()
     moved = as_bob.get(address, headers={"HX-Request": "true"})
     assert moved["HX-Redirect"].endswith("/check/")
@@ -167,7 +178,7 @@ def test_an_attempt_that_was_cancelled_or_repeated_writes_nothing(as_bob: Client
     run = ImportRun.objects.get()
     attempt = run.start(Stage.WRITING, actor=TEST)
     run.cancel()
-    import_work.work(run.pk, attempt, "en")
+    import_work.attempt_now(run.pk, attempt, "en")
     assert not Vehicle.objects.exists()
 
 
@@ -224,7 +235,7 @@ def test_the_real_register_by_page(as_bob: Client, fleet: Fleet, form: str) -> N
     address = check(as_bob, page, column_0="name", same_telematics_brand="MERCEDES_BENZ", same_credential="Berlin")
     run = ImportRun.objects.get()
     if run.is_running:
-        import_work.work(run.pk, run.attempt, "en")
+        import_work.attempt_now(run.pk, run.attempt, "en")
     html = as_bob.get(address, follow=True).content.decode()
     assert "3,998 new, 2 need fixing." in html
     assert "A VIN has 17 characters, this one has 16." in html
@@ -234,18 +245,18 @@ def test_the_real_register_by_page(as_bob: Client, fleet: Fleet, form: str) -> N
 def test_the_background_task_tells_how_far_it_is_and_stops_when_cancelled(as_bob: Client, fleet: Fleet) -> None:
     check(as_bob, upload(as_bob, fleet, TEXT), same_telematics_brand="CLOUDBOXX")
     run = ImportRun.objects.get()
-    import_work.in_background.func(run.pk, run.start(Stage.WRITING, actor=TEST), "en")
+    import_work.attempt_in_background.func(run.pk, run.start(Stage.WRITING, actor=TEST), "en")
     run.refresh_from_db()
     assert (run.stage, run.written) == (Stage.DONE, 2)
     assert run.beat_at is not None
     cancelled = ImportRun.objects.create(fleet=fleet, kind="vehicle", size=0, stage=Stage.CANCELLED)
-    told = import_work._Told()
-    thread = threading.Thread(target=import_work._tell, args=(cancelled.pk, 0, told))
+    progress = import_work.Progress()
+    thread = threading.Thread(target=progress.save_every_second, args=(cancelled.pk, 0))
     thread.start()
-    told.ended.set()
+    progress.ended.set()
     thread.join()
     with pytest.raises(import_work._Cancelled):
-        import_work._Listener(told).progress("read", 1, 2)
+        import_work.GroupingListener(progress).progress("read", 1, 2)
 
 
 def test_the_template_imports_its_own_columns(as_bob: Client, fleet: Fleet) -> None:

@@ -38,7 +38,7 @@ def during(oem: DemoOem) -> Iterator[Callable[[Callable[[], object]], None]]:
         if waiting:
             alone(waiting.pop())
 
-    oem.tell = tell
+    oem.log = tell
     yield waiting.append
     assert not waiting, "the OEM was never asked"
 

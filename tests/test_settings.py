@@ -4,11 +4,12 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.project import PROJECT, SETTINGS, UNSET
+from tests.project import PROJECT, SETTINGS, UNSET, a_folder
 
 WHOLE = {
     "DATABASE_URL": "postgres://fleetcontrol@db.example.com/fleetcontrol",
@@ -18,11 +19,36 @@ WHOLE = {
 }
 
 
+NOT_COPIED = shutil.ignore_patterns(".*", "var", "tests", "__pycache__")
+# Makes the database of a trial as it was before the first release, when every table belonged to the app "fleetcontrol".
+MAKE_OLD_DATABASE = """
+from pathlib import Path
+import psycopg
+from fleetcontrol.postgres import server
+socket = server.ensure(Path("var/postgres").absolute(), durable=False)
+with psycopg.connect(server.address(socket, server.NAME)) as connection:
+    connection.execute("CREATE TABLE django_migrations (id serial, app text, name text, applied timestamptz)")
+    for app in ("contenttypes", "auth", "fleetcontrol", "account", "credentials", "vehicles"):
+        connection.execute("INSERT INTO django_migrations (app, name) VALUES (%s, '0001_initial')", [app])
+"""
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the project, in which nobody has made keys."""
-    ignored = shutil.ignore_patterns(".*", "var", "tests", "static", "__pycache__")
-    return Path(shutil.copytree(PROJECT, tmp_path_factory.mktemp("project"), ignore=ignored, dirs_exist_ok=True))
+    return Path(shutil.copytree(PROJECT, tmp_path_factory.mktemp("project"), ignore=NOT_COPIED, dirs_exist_ok=True))
+
+
+@pytest.fixture
+def trial() -> Iterator[Path]:
+    """A copy of the project, without a database."""
+    with a_folder() as folder:
+        yield Path(shutil.copytree(PROJECT, folder, ignore=NOT_COPIED, dirs_exist_ok=True))
+
+
+def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """What Python does in this folder on a machine where nobody has set anything."""
+    return subprocess.run([sys.executable, *arguments], cwd=folder, env=UNSET, capture_output=True, text=True)
 
 
 def start(folder: Path, variables: dict[str, str]) -> str:
@@ -64,6 +90,32 @@ def test_a_value_may_lie_in_a_file(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "key").write_text("from-a-file\n")
     said = start(folder, WHOLE | {"FERNET_KEYS": "", "FERNET_KEYS_FILE": str(tmp_path / "key")})
     assert "FERNET_KEYS = ['from-a-file']" in said
+
+
+@pytest.mark.parametrize(
+    "arguments", [("-c", "import fleetcontrol.settings"), ("manage.py", "check")], ids=["settings", "check"]
+)
+def test_settings_and_checks_start_no_database(trial: Path, arguments: tuple[str, ...]) -> None:
+    assert run(trial, *arguments).returncode == 0
+    assert [path.name for path in (trial / "var").iterdir()] == ["keys"]
+
+
+def test_the_database_of_an_old_trial_is_one_sentence(trial: Path) -> None:
+    run(trial, "-c", MAKE_OLD_DATABASE).check_returncode()
+    for command in ("migrate", "quickstart"):
+        answer = run(trial, "manage.py", command)
+        assert answer.returncode == 1
+        assert answer.stderr.startswith("This database was made by a FleetControl before its first release")
+        assert answer.stderr.count("\n") == 1
+
+
+def test_an_embedded_database_that_cannot_be_used_is_one_sentence(trial: Path) -> None:
+    (trial / "var").mkdir()
+    (trial / "var" / "postgres").write_text("a file in the place of the folder")
+    answer = run(trial, "manage.py", "migrate")
+    assert answer.returncode == 1
+    assert answer.stderr.startswith("The embedded PostgreSQL cannot be used")
+    assert answer.stderr.count("\n") == 1
 
 
 def test_the_readme_lists_every_setting() -> None:

@@ -11,7 +11,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection, transaction
 from django.utils import timezone
 
-from fleetcontrol.audit.chain import SealingDelayed, retire, seal_events
+from fleetcontrol.audit.chain import WritersStillActive, extend_chain, retire_events
 from fleetcontrol.audit.models import AuditEvent, AuditSeal, Pseudonym
 from fleetcontrol.people.models import Fleet
 from tests import factory
@@ -24,10 +24,10 @@ def trail(fleet: Fleet) -> list[AuditEvent]:
     """A sealed trail of two fleets; the events of the first one."""
     factory.a_credential(fleet, name="BMW Germany")
     factory.a_fleet(name="Other")
-    seal_events()
+    extend_chain()
     for _number in range(3):
         factory.a_vehicle(fleet)
-    seal_events()
+    extend_chain()
     return list(AuditEvent.objects.filter(fleet_id=fleet.pk).order_by("id"))
 
 
@@ -149,10 +149,10 @@ def test_one_fleet_can_be_verified_by_itself(trail: list[AuditEvent]) -> None:
 
 
 def test_retired_events_go_and_the_rest_stays_provable(trail: list[AuditEvent], fleet: Fleet) -> None:
-    assert retire(timezone.now()) > 0
+    assert retire_events(timezone.now()) > 0
     assert list(AuditEvent.objects.values_list("action", flat=True).distinct()) == ["audit.retire"]
     factory.a_vehicle(fleet)
-    seal_events()
+    extend_chain()
     assert "retired" in proof()
 
 
@@ -166,9 +166,9 @@ def test_a_pseudonym_takes_the_place_of_a_name_and_the_chain_holds(trail: list[A
 
 
 def test_sealing_takes_each_event_once(trail: list[AuditEvent], fleet: Fleet) -> None:
-    assert seal_events() == 0
+    assert extend_chain() == 0
     factory.a_vehicle(fleet)
-    assert seal_events() == 1
+    assert extend_chain() == 1
 
 
 def test_tend_seals_and_retires(fleet: Fleet, settings: Any) -> None:
@@ -199,9 +199,9 @@ def test_sealing_waits_for_a_transaction_that_holds_a_lower_id() -> None:
     thread.start()
     written.wait(10)
     factory.a_vehicle(fleet, name="Quick")
-    with pytest.raises(SealingDelayed):
-        seal_events(patience=0.2)
+    with pytest.raises(WritersStillActive):
+        extend_chain(patience=0.2)
     finish.set()
     thread.join()
-    assert seal_events() == AuditEvent.objects.count()
+    assert extend_chain() == AuditEvent.objects.count()
     assert "whole" in proof()

@@ -52,8 +52,8 @@ def test_a_row_is_the_one_that_save_writes(
 ) -> None:
     if model is Vehicle:
         values = values | {"unit_password": seal("x", "y")}
-    one = model(fleet=fleet, **values)
-    other = model(fleet=fleet, **values | {name: f"{values[name]}2" for name in different})
+    one = model(fleet_id=fleet.pk, **values)
+    other = model(fleet_id=fleet.pk, **values | {name: f"{values[name]}2" for name in different})
     insert(one)
     other.save(force_insert=True)
     assert stored(one, without=different) == stored(other, without=different)

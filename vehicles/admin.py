@@ -1,4 +1,4 @@
-"""Vehicles in the Django admin: the credential by search among those of the fleet and brand."""
+"""Vehicles in the Django admin. Their credential is chosen by search among those of the fleet and brand."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from credentials import brands
-from fleetcontrol.pages.admin_site import VerbAdmin, VerbForm
+from fleetcontrol.pages.admin_site import VerbAdmin, VerbModelForm
 from fleetcontrol.pages.forms import Text
 from fleetcontrol.pages.widgets import SecretInput
 from fleetcontrol.people.admin import FleetFilter, first_step
@@ -22,14 +22,16 @@ from fleetcontrol.people.models import Fleet
 from vehicles.forms import CredentialField
 from vehicles.models import Vehicle
 
-MASTER_DATA = (
+FIELDS_OF_EVERY_BRAND = (
     "name", "license_plate", "operation_status", "make", "model", "year", "fuel_type", "transmission", "vehicle_type",
     "custom_name", "tags", "custom_fields",
 )  # fmt: skip
 FACTS = ("fleet", "brand_name", "created_at", "created_by", "changed_at", "changed_by")
 
 
-class VehicleForm(VerbForm):
+class VehicleForm(VerbModelForm):
+    """The admin's form of a vehicle; that of the pages is `vehicles.forms.VehicleForm`."""
+
     fleet: ClassVar[Fleet]
     brand: ClassVar[brands.Brand]
     name = Text(
@@ -40,7 +42,7 @@ class VehicleForm(VerbForm):
 
     class Meta:
         model = Vehicle
-        fields = ("telematics_unit_id", "vin", *MASTER_DATA)
+        fields = ("telematics_unit_id", "vin", *FIELDS_OF_EVERY_BRAND)
 
     def clean_custom_fields(self) -> Any:
         return self.cleaned_data["custom_fields"] or {}
@@ -56,7 +58,7 @@ class VehicleForm(VerbForm):
 
 
 class CredentialPicker(AutocompleteSelect):
-    """Offers the credentials of one fleet and brand; CredentialAdmin.get_search_results reads what this adds."""
+    """Offers the credentials of one fleet and brand. CredentialAdmin.get_search_results reads the added parameters."""
 
     def __init__(self, fleet: Fleet, brand: str, site: admin.AdminSite) -> None:
         super().__init__(Vehicle._meta.get_field("credential"), site)
@@ -67,6 +69,8 @@ class CredentialPicker(AutocompleteSelect):
 
 
 class BrandFilter(admin.SimpleListFilter):
+    """Filters vehicles by their telematics brand; credentials have a filter of their own."""
+
     title = gettext_lazy("brand")
     parameter_name = "brand"
 
@@ -126,7 +130,10 @@ class VehicleAdmin(VerbAdmin):
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         brand = obj.oem if obj else brands.find(request.GET["brand"])
         reach = {"shared": ("credential",), "individual": ("password",)}.get(brand.kind, ())
-        parts = [(brand.name, {"fields": ("telematics_unit_id", "vin", *reach)}), (None, {"fields": MASTER_DATA})]
+        parts = [
+            (brand.name, {"fields": ("telematics_unit_id", "vin", *reach)}),
+            (None, {"fields": FIELDS_OF_EVERY_BRAND}),
+        ]
         return [*parts, (_("Facts"), {"fields": FACTS})] if obj else parts
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:

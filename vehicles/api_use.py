@@ -1,4 +1,4 @@
-"""The API that lets software reach a vehicle: the OEM's token, and the secret for those who may have it."""
+"""The API for reaching a vehicle: get the OEM's token, or the secret itself with the permission for it."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from django.http import HttpResponse
 from django.utils.translation import gettext as _
 from ninja import Router
 
-from credentials.api_schema import LENT, RELEASED, REPORTED, LoanIn, LoanOut, SecretOut
+from credentials.api_schema import LOAN_EXAMPLE, REPORT_EXAMPLE, SECRET_EXAMPLE, LoanIn, LoanOut, SecretOut
 from credentials.api_use import OEM_ACCESS, RELEASES, SECRETS, lend, release
-from fleetcontrol.api.operations import BODY_PROBLEMS, ApiRequest, answer, operation
+from fleetcontrol.api.operations import BODY_PROBLEMS, ApiRequest, Id, answer, operation
 from fleetcontrol.api.problems import (
     CONFLICTING_RESOURCE,
     INTERNAL_SERVER_ERROR,
@@ -30,12 +30,12 @@ router = Router(tags=["Using credentials"])
         "Get the manufacturer’s access token for a vehicle",
         {200: LoanOut},
         problems=[*BODY_PROBLEMS, RESOURCE_NOT_FOUND, CONFLICTING_RESOURCE, OEM_SIGN_IN_FAILED],
-        sends=REPORTED,
-        returns=LENT,
+        sends=REPORT_EXAMPLE,
+        returns=LOAN_EXAMPLE,
     ),
 )
-def lend_vehicle_token(request: ApiRequest, id: str, body: LoanIn | None = None) -> HttpResponse:
-    """The token of the credential that the vehicle uses."""
+def lend_vehicle_token(request: ApiRequest, id: Id, body: LoanIn | None = None) -> HttpResponse:
+    """The answer is the token of the credential that the vehicle uses."""
     vehicle = vehicle_at(request, id)
     if vehicle.credential is None:
         words = _("%(vehicle)s is not reached through a credential, so there is nothing to sign in with.")
@@ -51,11 +51,11 @@ def lend_vehicle_token(request: ApiRequest, id: str, body: LoanIn | None = None)
         "Release the secret that a vehicle is reached with",
         {200: SecretOut},
         problems=[RESOURCE_NOT_FOUND, CONFLICTING_RESOURCE],
-        returns=RELEASED,
+        returns=SECRET_EXAMPLE,
     ),
 )
-def release_vehicle_secret(request: ApiRequest, id: str) -> HttpResponse:
-    """The password of the vehicle’s unit, or the secret of its credential. Each release stands in the audit history."""
+def release_vehicle_secret(request: ApiRequest, id: Id) -> HttpResponse:
+    """The password of the vehicle’s unit, or the secret of its credential. The audit history records each release."""
     vehicle = vehicle_at(request, id)
     if vehicle.credential is not None:
         return release(request, vehicle.credential, {"vehicle": [None, vehicle.name]})

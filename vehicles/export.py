@@ -1,4 +1,4 @@
-"""The list of vehicles as CSV: what search and filters show, with the columns that an import knows, streamed."""
+"""Export vehicles: stream what search and filters show as CSV, with the columns that an import takes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from django.http import StreamingHttpResponse
 from fleetcontrol.pages.download import download
 from fleetcontrol.people.access import FleetRequest, fleet_view
 from fleetcontrol.people.models import Role
-from vehicles.listing import found
+from vehicles.listing import filtered
 from vehicles.models import Vehicle, VehicleQuerySet
 
 HEADER = (
@@ -24,11 +24,11 @@ _PLAIN = [name for name in HEADER if name not in ("credential", "tags", "custom_
 
 @fleet_view(Role.VIEWER)
 def export(request: FleetRequest) -> StreamingHttpResponse:
-    return download(request, f"vehicles-{request.fleet.slug}", HEADER, rows(found(request.fleet, request.GET)))
+    return download(request, f"vehicles-{request.fleet.slug}", HEADER, rows(filtered(request.fleet, request.GET)))
 
 
 def rows(vehicles: VehicleQuerySet) -> Iterator[list[str]]:
-    """One row a vehicle, under HEADER. Importing it again changes nothing."""
+    """One row for each vehicle, in the order of HEADER. Importing it again changes nothing."""
     for vehicle in (
         vehicles.using(settings.EXPORT_DATABASE)
         .order_by("name")
@@ -41,8 +41,8 @@ def rows(vehicles: VehicleQuerySet) -> Iterator[list[str]]:
 def _row(vehicle: Vehicle) -> list[str]:
     cells = {name: str(getattr(vehicle, name)) for name in _PLAIN}
     cells["credential"] = vehicle.credential.name if vehicle.credential else ""
-    is_plain = not any("," in tag or tag.startswith("[") for tag in vehicle.tags)
-    cells["tags"] = ", ".join(vehicle.tags) if is_plain else json.dumps(vehicle.tags, ensure_ascii=False)
+    fits_between_commas = not any("," in tag or tag.startswith("[") for tag in vehicle.tags)
+    cells["tags"] = ", ".join(vehicle.tags) if fits_between_commas else json.dumps(vehicle.tags, ensure_ascii=False)
     cells["custom_fields"] = json.dumps(vehicle.custom_fields, ensure_ascii=False) if vehicle.custom_fields else ""
     cells["year"] = str(vehicle.year or "")
     return [cells[name] for name in HEADER]

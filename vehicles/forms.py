@@ -1,4 +1,4 @@
-"""The forms of vehicles: what the telematics brand needs, and the master data. Every rule is the verb's."""
+"""The forms of vehicles: what the telematics brand needs, and the master data. The verbs of Vehicle hold every rule."""
 
 from __future__ import annotations
 
@@ -19,12 +19,11 @@ MASTER_DATA = ("make", "model", "year", "fuel_type", "transmission", "vehicle_ty
 
 
 class CredentialField(forms.ModelChoiceField[Credential]):
-    """One of the credentials of a fleet and brand. Whether one is needed, the verb says."""
+    """One of the credentials of a fleet and brand. The verb decides whether one is needed."""
 
     def __init__(self, fleet: Fleet, brand: str, **kwargs: Any) -> None:
-        kept = Credential.objects.filter(fleet=fleet, brand=brand).order_by("name")
         super().__init__(
-            kept,
+            Credential.objects.filter(fleet=fleet, brand=brand).order_by("name"),
             label=_("Credential"),
             empty_label=_("Choose a credential"),
             error_messages={"invalid_choice": _("Choose one of this fleet’s credentials of the brand.")},
@@ -32,13 +31,13 @@ class CredentialField(forms.ModelChoiceField[Credential]):
         )
 
     def to_python(self, value: Any) -> Any:
-        """The credential. What is no id never reaches the database, which takes no NUL character."""
+        """The credential. Refuse what is no ID before it reaches the database, which takes no NUL character."""
         if isinstance(value, str) and value and not value.isalnum():
             raise ValidationError(self.error_messages["invalid_choice"], code="invalid_choice")
         return super().to_python(value)
 
     def validate(self, value: Any) -> None:
-        """Nothing: one rule has one place."""
+        """Validate nothing: the verb holds the rule."""
 
 
 class TagsField(Text):
@@ -56,7 +55,7 @@ class TagsField(Text):
 
 
 class CustomFieldsField(Text):
-    """The fleet's own fields, one a line as "name: value"."""
+    """The fleet's own fields, one on each line as "name: value"."""
 
     widget = forms.Textarea(attrs={"rows": 3})
 
@@ -64,24 +63,27 @@ class CustomFieldsField(Text):
         return "\n".join(f"{name}: {one}" for name, one in value.items()) if isinstance(value, dict) else value
 
     def has_changed(self, initial: Any, data: Any) -> bool:
-        """Compared as shown, so that a value that is no text, set through the API, stays when nobody touched it."""
+        """Compare what the form shows, so that an untouched value that is no text, set through the API, stays."""
         shown = self.prepare_value(initial or {})
         return bool(shown.split() != (data or "").split())
 
     def clean(self, value: Any) -> Any:
-        found = {}
+        values = {}
         for line in super().clean(value).splitlines():
             name, colon, one = line.partition(":")
             if line.strip() and not (colon and name.strip()):
                 words = _("Write each field on its own line, such as “Cost centre: 4711”, and not “%(line)s”.")
                 raise ValidationError(words, params={"line": line.strip()[:40]})
             if line.strip():
-                found[name.strip()] = one.strip()
-        return found
+                values[name.strip()] = one.strip()
+        return values
 
 
 class VehicleForm(VerbForm):
-    """A vehicle's fields: those of its brand first. `of_brand` and `of_vehicle` are the two groups on the page."""
+    """A vehicle's fields on a page, in the groups `of_brand`, `of_vehicle` and `of_model`.
+
+    The Django admin has a form of its own, `vehicles.admin.VehicleForm`.
+    """
 
     name = Text(label=_("Name"), required=False, help_text=_("Left empty, it becomes the licence plate, else the VIN."))
     license_plate = Text(label=_("Licence plate"), required=False)
@@ -105,9 +107,11 @@ class VehicleForm(VerbForm):
 
     def __init__(self, fleet: Fleet, brand: Brand, *args: Any, vehicle: Vehicle | None = None, **kwargs: Any) -> None:
         if vehicle is not None:
-            kept = {name: getattr(vehicle, name) for name in self.base_fields}
-            reached = {"credential": vehicle.credential_id, "telematics_unit_id": vehicle.telematics_unit_id}
-            kwargs["initial"] = kept | reached
+            kwargs["initial"] = {
+                **{name: getattr(vehicle, name) for name in self.base_fields},
+                "credential": vehicle.credential_id,
+                "telematics_unit_id": vehicle.telematics_unit_id,
+            }
         super().__init__(*args, **kwargs)
         self.vehicle = vehicle
         if brand.kind == "shared":
@@ -132,14 +136,14 @@ class VehicleForm(VerbForm):
 
     @property
     def values(self) -> dict[str, Any]:
-        """What was typed, for Vehicle.add or Vehicle.change; of a vehicle that exists only what is different."""
+        """The typed values, for Vehicle.add or Vehicle.change; of an existing vehicle only those that differ."""
         typed = dict(self.cleaned_data)
         if self.vehicle is None:
             return typed
         return {name: value for name, value in typed.items() if name in self.changed_data or name == "password"}
 
     def take(self, error: ValidationError) -> None:
-        """A unit that is named by the vehicle's VIN has its errors there."""
+        """Show errors of the unit ID at the VIN, if the brand names its units by VIN."""
         errors = error.error_dict
         if "telematics_unit_id" not in self.fields and "telematics_unit_id" in errors:
             missing = errors.pop("telematics_unit_id")
@@ -163,7 +167,7 @@ class VehicleForm(VerbForm):
 
 
 class MoveForm(VerbForm):
-    """Another credential for one vehicle or for many of one brand."""
+    """The credential to which one vehicle moves, or many of one brand."""
 
     def __init__(self, fleet: Fleet, brand: str, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

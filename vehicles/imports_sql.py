@@ -1,11 +1,12 @@
-"""The statements that write imported vehicles; tests hold what they write equal to what the model's verbs write."""
+"""The SQL of imported vehicles. Tests hold what it writes equal to what the verbs of the model write."""
 
 from collections.abc import Collection
 
-from fleetcontrol.imports.checks import AUDIT, NEW
+from fleetcontrol.audit.models import AuditEvent
+from fleetcontrol.imports.checks import IS_NEW
 
-# Texts without their limits: a row that is too long somewhere is still looked at for what else is wrong.
-STAGING = """
+# The temporary table limits no text, so that a row with a text that is too long is checked for other mistakes too.
+ROW_QUERY = """
 SELECT id, name::text, false AS name_is_derived, telematics_brand, telematics_kind, telematics_unit_id::text,
     false AS unit_is_derived, ''::text AS credential, unit_password, unit_password_fingerprint, vin,
     license_plate::text, make::text, model::text, custom_name::text, fuel_type::text, year, transmission::text,
@@ -17,15 +18,16 @@ PLAIN = (
     "transmission", "vehicle_type", "tags", "operation_status",
 )  # fmt: skip
 
-# Names are looked up as the credentials' own unique rule compares them; a name goes before an id.
+# Compare names as the unique constraint of credentials does. A name outranks an ID.
 REFERENCES = """
 DROP TABLE IF EXISTS pg_temp.import_credential;
 CREATE TEMPORARY TABLE import_credential ON COMMIT DROP AS
 SELECT ref.credential, coalesce(named.id, meant.id) AS id, coalesce(named.name, meant.name) AS name,
     coalesce(named.brand, meant.brand) AS brand
 FROM (SELECT DISTINCT credential FROM import_row WHERE credential IS NOT NULL) ref
-LEFT JOIN credentials_credential named ON named.fleet_id = %(fleet)s AND lower(named.name) = lower(ref.credential)
-LEFT JOIN credentials_credential meant ON meant.fleet_id = %(fleet)s AND meant.id = ref.credential AND named.id IS NULL
+LEFT JOIN credentials_credential named ON named.fleet_id = %(fleet_id)s AND lower(named.name) = lower(ref.credential)
+LEFT JOIN credentials_credential meant
+    ON meant.fleet_id = %(fleet_id)s AND meant.id = ref.credential AND named.id IS NULL
 """
 MISSING_REFERENCES = """
 INSERT INTO import_finding (line, field, value, cause, params)
@@ -41,19 +43,19 @@ WHERE c.brand <> r.telematics_brand AND r.telematics_kind = 'shared'
 CHANGED_BRANDS = """
 INSERT INTO import_finding (line, field, value, cause, params)
 SELECT r.line, 'telematics_brand', r.telematics_brand, %(cause)s, jsonb_build_object('brand', v.telematics_brand)
-FROM import_out o JOIN import_row r USING (line) JOIN vehicles_vehicle v ON v.id = o.target
+FROM import_verdict o JOIN import_row r USING (line) JOIN vehicles_vehicle v ON v.id = o.target
 WHERE r.telematics_brand <> v.telematics_brand
 """
 WRONG_BRANDS_OF_UPDATES = """
 INSERT INTO import_finding (line, field, value, cause)
 SELECT r.line, 'credential', r.credential, %(cause)s
-FROM import_out o JOIN import_row r USING (line) JOIN vehicles_vehicle v ON v.id = o.target
+FROM import_verdict o JOIN import_row r USING (line) JOIN vehicles_vehicle v ON v.id = o.target
 JOIN import_credential c USING (credential)
 WHERE c.brand <> v.telematics_brand AND r.telematics_brand IS NULL
 """
 NEW_PASSWORDS = """
 SELECT r.line, r.id, o.target, r.unit_password
-FROM import_out o JOIN import_row r USING (line) JOIN vehicles_vehicle v ON v.id = o.target
+FROM import_verdict o JOIN import_row r USING (line) JOIN vehicles_vehicle v ON v.id = o.target
 WHERE o.verdict = 'update' AND r.unit_password_fingerprint <> v.unit_password_fingerprint
 """
 INSERT = """
@@ -62,24 +64,18 @@ INSERT INTO vehicles_vehicle (
     unit_password_fingerprint, vin, license_plate, make, model, custom_name, fuel_type, year, transmission,
     vehicle_type, custom_fields, tags, operation_status, created_at, created_by, changed_at, changed_by
 )
-SELECT r.id, %(fleet)s, r.name, r.telematics_brand, r.telematics_kind, r.telematics_unit_id, c.id, r.unit_password,
+SELECT r.id, %(fleet_id)s, r.name, r.telematics_brand, r.telematics_kind, r.telematics_unit_id, c.id, r.unit_password,
     coalesce(r.unit_password_fingerprint, ''), coalesce(r.vin, ''), coalesce(r.license_plate, ''),
     coalesce(r.make, ''), coalesce(r.model, ''), coalesce(r.custom_name, ''), coalesce(r.fuel_type, ''), r.year,
     coalesce(r.transmission, ''), coalesce(r.vehicle_type, ''), coalesce(r.custom_fields, '{{}}'),
     coalesce(r.tags, '{{}}'), coalesce(r.operation_status, 'OPERATING'), %(time)s, %(actor_label)s, %(time)s,
     %(actor_label)s
 FROM import_row r LEFT JOIN import_credential c USING (credential)
-WHERE {new}
-"""
-INSERT_EVENTS = """
-INSERT INTO audit_auditevent ({audit_columns})
-SELECT {audit_values}, 'vehicle.add', 'vehicle', r.id, r.name, {facts}
-FROM import_row r LEFT JOIN import_credential c USING (credential)
-WHERE {new}
+WHERE {is_new}
 """
 CHANGING = """
     SELECT r.*, v.id AS target, c.id AS credential_id, changed.changes, coalesce(r.name, v.name) AS label
-    FROM import_out o JOIN import_row r USING (line) JOIN vehicles_vehicle v ON v.id = o.target
+    FROM import_verdict o JOIN import_row r USING (line) JOIN vehicles_vehicle v ON v.id = o.target
     LEFT JOIN import_credential c ON c.credential = r.credential
     LEFT JOIN credentials_credential former ON former.id = v.credential_id,
     LATERAL (
@@ -93,23 +89,27 @@ WITH changing AS MATERIALIZED ({changing} FOR UPDATE OF v), changed AS (
     UPDATE vehicles_vehicle v SET {sets}, changed_at = %(time)s, changed_by = %(actor_label)s
     FROM changing r WHERE v.id = r.target
 )
-INSERT INTO audit_auditevent ({audit_columns})
-SELECT {audit_values}, 'vehicle.change', 'vehicle', target, label, changes FROM changing
+{insert_events}
 """
-
-
 CHANGES = """
 SELECT line, label, changes::text FROM ({changing}) changing ORDER BY line LIMIT %(most)s
 """
 
 
 def insert_events(given: Collection[str]) -> str:
-    """The statement that writes the audit events of new vehicles."""
-    return INSERT_EVENTS.format(**AUDIT, facts=_facts(given), new=NEW)
+    """The statement that writes the audit events of new vehicles. `given` are the fields that the file has."""
+    return AuditEvent.insert_sql(
+        "vehicle.add",
+        "vehicle",
+        id="r.id",
+        label="r.name",
+        changes=_facts(given),
+        rows=f"FROM import_row r LEFT JOIN import_credential c USING (credential) WHERE {IS_NEW}",
+    )
 
 
 def _facts(given: Collection[str]) -> str:
-    """SQL for what an audit event tells of a new vehicle: each field that has a value as [null, value]."""
+    """SQL for the changes in a new vehicle's audit event: each field that has a value, as [null, value]."""
     fields = {field: f"r.{field}" for field in PLAIN if field in given}
     fields |= {"name": "r.name", "telematics_unit_id": "r.telematics_unit_id", "credential": "c.name"}
     fields["operation_status"] = "coalesce(r.operation_status, 'OPERATING')"
@@ -119,31 +119,34 @@ def _facts(given: Collection[str]) -> str:
     ]
     text = f"jsonb_strip_nulls(jsonb_build_object({', '.join(pairs)}))"
     if "custom_fields" in given:
-        # Apart from the others, because nulls inside of it are to stay.
+        # Outside of jsonb_strip_nulls, because nulls inside custom fields must stay.
         own = "jsonb_build_object('custom_fields', jsonb_build_array(NULL, r.custom_fields))"
         text += f" || CASE WHEN r.custom_fields IS NOT NULL THEN {own} ELSE '{{}}' END"
     return text
 
 
 def changes(given: Collection[str]) -> str:
-    """The rows that change something: line, name and changes as the audit event will have them."""
+    """The query for rows that change something: line, name, and the changes as the audit event will have them."""
     pairs = ", ".join(_pairs(given))
     return CHANGES.format(changing=CHANGING.format(pairs=pairs))
 
 
 def update(given: Collection[str]) -> str:
-    """The statement that changes what the file has, and only that."""
+    """The statement that changes the fields that the file has, and only these, with audit events."""
     sets = [f"{field} = coalesce({value}, v.{field})" for field, value in _new(given).items()]
     sets += [
         f"{field} = coalesce(r.{field}, v.{field})"
         for field in ("credential_id", "unit_password", "unit_password_fingerprint")
     ]
     changing = CHANGING.format(pairs=", ".join(_pairs(given)))
-    return UPDATE.format(**AUDIT, changing=changing, sets=", ".join(sets))
+    events = AuditEvent.insert_sql(
+        "vehicle.change", "vehicle", id="target", label="label", changes="changes", rows="FROM changing"
+    )
+    return UPDATE.format(changing=changing, sets=", ".join(sets), insert_events=events)
 
 
 def _new(given: Collection[str]) -> dict[str, str]:
-    """Each field the file has and the SQL of its value there; a derived name or unit does not count."""
+    """Each field that the file has, with the SQL of its new value. A derived name or unit ID is no new value."""
     own = {
         "name": "CASE WHEN NOT coalesce(r.name_is_derived, false) THEN r.name END",
         "telematics_unit_id": "CASE WHEN NOT coalesce(r.unit_is_derived, false) THEN r.telematics_unit_id END",
@@ -152,6 +155,7 @@ def _new(given: Collection[str]) -> dict[str, str]:
 
 
 def _pairs(given: Collection[str]) -> list[str]:
+    """SQL for each field that an update may change: its name, its old and new value, whether they differ."""
     pairs = [
         f"('{field}', to_jsonb(v.{field}), to_jsonb({value}), "
         f"({value}) IS NOT NULL AND ({value}) IS DISTINCT FROM v.{field})"

@@ -1,4 +1,4 @@
-"""Vehicles and how each is reached: through a shared credential, a unit password, or neither."""
+"""Vehicles, and how each is reached: through a shared credential, with the password of its unit, or without either."""
 
 from __future__ import annotations
 
@@ -23,15 +23,79 @@ from fleetcontrol.db.ids import new_id
 from fleetcontrol.db.writing import insert
 from fleetcontrol.people.models import Fleet
 from fleetcontrol.seal import SealedTextField, fingerprint, seal
-from vehicles import reach
 from vehicles import vin as vins
 
 NO_NUL = [ProhibitNullCharactersValidator()]
-ASK = {"blank": _("Enter the ID of the telematics unit.")}
+CHANGEABLE = (
+    "name", "telematics_unit_id", "credential", "vin", "license_plate", "make", "model", "custom_name", "fuel_type",
+    "year", "transmission", "vehicle_type", "custom_fields", "tags", "operation_status",
+)  # fmt: skip
 
 
-# One statement: what is moved is what is locked, and each vehicle gets its event. A vehicle of another fleet or brand
-# breaks vehicle_credential_of_same_fleet_and_brand, so it cannot slip through.
+class OperationStatus(models.TextChoices):
+    OPERATING = "OPERATING", _("Operating")
+    GARAGE = "GARAGE", _("In the garage")
+
+
+# What a brand's vehicles need to be reached; brands of the kind "none" need nothing.
+_NEEDED_FIELD = {"shared": "credential", "individual": "password"}
+_REACH_SENTENCES = {
+    ("credential", True): _("%(brand)s vehicles need a credential of their brand."),
+    ("credential", False): _("%(brand)s vehicles take no credential. Leave it empty."),
+    ("password", True): _("%(brand)s vehicles need the password of their unit."),
+    ("password", False): _("%(brand)s vehicles take no password. Leave it empty."),
+}
+
+
+def reach_errors(brand: brands.Brand, kind: str, *, credential: bool, password: bool) -> rules.Errors:
+    """Which of credential and password is missing or superfluous, by field, in sentences that name the brand.
+
+    `kind` is the brand's kind at the time the vehicle was added; `credential` and `password` are whether it has them.
+    """
+    needed = _NEEDED_FIELD.get(kind)
+    return {
+        field: [
+            ValidationError(_REACH_SENTENCES[field, field == needed], params={"brand": brand.name}, code="required")
+        ]
+        for field, is_there in (("credential", credential), ("password", password))
+        if is_there != (field == needed)
+    }
+
+
+CHUNK = 3
+
+
+class Chunks(models.Func):
+    """A text cut into pieces of three characters, for an index that finds any part of the text.
+
+    PostgreSQL's own trigrams need an extension. These pieces do not overlap, which makes a third of the entries and
+    keeps adding a vehicle cheap. Any part of at least five characters holds one whole piece, wherever it starts.
+    """
+
+    template = r"string_to_array(regexp_replace(%(expressions)s, '(...)', '\1 ', 'g'), ' ')"
+    output_field = ArrayField(models.TextField())
+
+
+def search_uses_index(text: str) -> bool:
+    """Whether a search for the text is fast among a million vehicles; otherwise it scans all vehicles of the fleet."""
+    return len(_without_separators(text)) >= 2 * CHUNK - 1
+
+
+def _without_separators(text: str) -> str:
+    """A text as `Vehicle.search` holds it."""
+    return text.lower().replace(" ", "").replace("-", "").replace("\x00", "")
+
+
+class Rejected(Exception):
+    """None of many vehicles was added; `errors` maps the position of each wrong one to its ValidationError."""
+
+    def __init__(self, errors: Mapping[int, ValidationError]) -> None:
+        self.errors = errors
+        super().__init__(f"{len(errors)} vehicles are wrong")
+
+
+# One statement locks, moves and audits the same set of vehicles. A vehicle of another fleet or brand breaks
+# vehicle_credential_of_same_fleet_and_brand, so none of them can be moved by mistake.
 _MOVE = """
 WITH moving AS (
     SELECT vehicle.id, vehicle.name, former.name AS former
@@ -40,98 +104,64 @@ WITH moving AS (
     ORDER BY vehicle.id FOR UPDATE OF vehicle
 ), moved AS (
     UPDATE vehicles_vehicle vehicle
-    SET credential_id = %(credential)s, changed_at = statement_timestamp(), changed_by = %(label)s
+    SET credential_id = %(credential)s, changed_at = %(time)s, changed_by = %(actor_label)s
     FROM moving WHERE vehicle.id = moving.id
     RETURNING vehicle.id, vehicle.name, moving.former
 )
-INSERT INTO audit_auditevent (
-    fleet_id, time, actor_kind, actor_id, actor_label, action, target_kind, target_id, target_label, changes, flow_id,
-    address
-)
-SELECT %(fleet)s, statement_timestamp(), %(kind)s, %(actor)s, %(label)s, 'vehicle.move', 'vehicle', id, name,
-    jsonb_build_object('credential', jsonb_build_array(former, %(name)s::text)), %(flow_id)s, %(address)s::inet
-FROM moved
+{insert_events}
 """
-CHUNK = 3
-
-
-class OperationStatus(models.TextChoices):
-    OPERATING = "OPERATING", _("Operating")
-    GARAGE = "GARAGE", _("In the garage")
-
-
-class Chunks(models.Func):
-    """A text cut into pieces of three characters, for an index that finds any part of it.
-
-    PostgreSQL's own trigrams need an extension. These pieces do not overlap, which makes a third of the entries, so
-    that adding a vehicle stays cheap; a text of five characters holds at least one whole piece, wherever it lies.
-    """
-
-    template = r"string_to_array(regexp_replace(%(expressions)s, '(...)', '\1 ', 'g'), ' ')"
-    output_field = ArrayField(models.TextField())
-
-
-def essence(text: str) -> str:
-    """What of a text is searched for."""
-    return text.lower().replace(" ", "").replace("-", "").replace("\x00", "")
-
-
-def has_whole_chunk(text: str) -> bool:
-    """Whether a search for the text is quick in a million vehicles; else each of the fleet's vehicles is looked at."""
-    return len(essence(text)) >= 2 * CHUNK - 1
-
-
-class Rejected(Exception):
-    """Of many vehicles none was added; `errors` maps the place of a wrong one to its ValidationError."""
-
-    def __init__(self, errors: Mapping[int, ValidationError]) -> None:
-        self.errors = errors
-        super().__init__(f"{len(errors)} vehicles are wrong")
 
 
 class VehicleQuerySet(models.QuerySet["Vehicle"]):
     def search(self, text: str) -> Self:
-        """Vehicles with the text in any part of name, licence plate, VIN or unit id, without regard to case, spaces
-        and hyphens.
+        """Vehicles that have the text anywhere in their name, licence plate, VIN or unit ID.
+
+        Case, spaces and hyphens do not matter.
         """
-        wanted = essence(text)
-        if not has_whole_chunk(text):
+        wanted = _without_separators(text)
+        if not search_uses_index(text):
             return self.filter(search__contains=wanted) if wanted else self
-        hit = models.Q()
-        for start in range(CHUNK):
-            whole = range(start, len(wanted) - CHUNK + 1, CHUNK)
-            hit |= models.Q(chunks__contains=[wanted[at : at + CHUNK] for at in whole])
-        return self.alias(chunks=Chunks("search")).filter(hit, search__contains=wanted)
+        candidates = models.Q()
+        for offset in range(CHUNK):
+            starts = range(offset, len(wanted) - CHUNK + 1, CHUNK)
+            candidates |= models.Q(chunks__contains=[wanted[start : start + CHUNK] for start in starts])
+        return self.alias(chunks=Chunks("search")).filter(candidates, search__contains=wanted)
 
     def holding(self, value: str, fleet_id: int) -> Self:
         """Vehicles of the fleet whose unit has this password."""
         return self.filter(fleet=fleet_id, unit_password_fingerprint=fingerprint(value, f"fleet:{fleet_id}"))
 
     def move(self, credential: Credential, *, actor: Actor) -> int:
-        """Move these vehicles to another credential of their fleet and brand, all or none; returns how many moved.
+        """Move these vehicles to another credential of their fleet and brand, all or none; return how many moved.
 
-        One statement, with one audit event a vehicle; those that use the credential already stay untouched. Raises
-        ValidationError when a vehicle is of another fleet or brand, and when the credential was deleted meanwhile.
+        One statement writes it all, with an audit event for each vehicle. Vehicles that already use the credential
+        stay untouched. Raises ValidationError when a vehicle is of another fleet or brand, and when somebody deleted
+        the credential meanwhile.
         """
         stranger = self.exclude(fleet=credential.fleet_id, telematics_brand=credential.brand).order_by().first()
         if stranger is not None:
             words = _("%(credential)s cannot be used by %(vehicle)s: its fleet or brand is another.")
             raise ValidationError({"credential": words % {"credential": credential, "vehicle": stranger}})
         chosen, params = self.order_by().values("pk").query.sql_with_params()
-        values: dict[str, Any] = {
+        # Named parameters, because those of the audit event are named.
+        chosen = chosen % tuple(f"%(p{number})s" for number in range(len(params)))
+        events = AuditEvent.insert_sql(
+            "vehicle.move",
+            "vehicle",
+            id="id",
+            label="name",
+            changes="jsonb_build_object('credential', jsonb_build_array(former, %(name)s::text))",
+            rows="FROM moved",
+        )
+        values = {
+            **AuditEvent.sql_params(credential.fleet_id, actor),
+            **{f"p{number}": value for number, value in enumerate(params)},
             "credential": credential.pk,
             "name": credential.name,
-            "fleet": credential.fleet_id,
-            "kind": actor.kind,
-            "actor": actor.id,
-            "label": actor.label,
-            "flow_id": actor.flow_id,
-            "address": actor.address,
-        } | {f"p{number}": value for number, value in enumerate(params)}
-        named = chosen % tuple(f"%(p{number})s" for number in range(len(params)))
+        }
         try:
             with transaction.atomic(), connection.cursor() as cursor:
-                cursor.execute(_MOVE.format(chosen=named), values)
+                cursor.execute(_MOVE.format(chosen=chosen, insert_events=events), values)
                 moved: int = cursor.rowcount
         except IntegrityError:
             if Credential.objects.filter(pk=credential.pk).exists():
@@ -141,7 +171,7 @@ class VehicleQuerySet(models.QuerySet["Vehicle"]):
         return moved
 
     def add_many(self, *, fleet: Fleet, actor: Actor, many: Sequence[Mapping[str, Any]]) -> list[Vehicle]:
-        """Add vehicles, all or none, in two statements; each is what `Vehicle.draft` takes. Raises Rejected."""
+        """Add vehicles, all or none, in two statements; `many` holds what `Vehicle.draft` takes. Raises Rejected."""
         drafts: list[Vehicle] = []
         errors: dict[int, ValidationError] = {}
         for number, values in enumerate(many):
@@ -162,7 +192,7 @@ class VehicleQuerySet(models.QuerySet["Vehicle"]):
         return drafts
 
     def _obstacles(self, drafts: Sequence[Vehicle]) -> dict[int, ValidationError]:
-        """What the database has against each, tried one by one and taken back."""
+        """What the database refuses in each draft: insert them one by one and roll back."""
         errors: dict[int, ValidationError] = {}
         with transaction.atomic():
             for number, vehicle in enumerate(drafts):
@@ -177,9 +207,10 @@ class VehicleQuerySet(models.QuerySet["Vehicle"]):
 
 
 class Vehicle(models.Model):
-    """A vehicle of a fleet with its telematics unit. Whether it needs a credential is its brand's kind:
+    """A vehicle of a fleet with its telematics unit. The kind of its brand decides how it is reached:
 
-    shared: a credential of the same fleet and brand; individual: a password of its own unit; none: neither.
+    shared: through a credential of the same fleet and brand; individual: with the password of its own unit; none:
+    without either.
     """
 
     id = models.CharField(primary_key=True, max_length=26, default=new_id, editable=False, db_collation="C")
@@ -187,7 +218,12 @@ class Vehicle(models.Model):
     name = models.CharField(_("name"), max_length=100, validators=NO_NUL)
     telematics_brand = models.CharField(_("telematics brand"), max_length=40)
     telematics_kind = models.CharField(max_length=10, editable=False)
-    telematics_unit_id = models.CharField(_("telematics unit ID"), max_length=64, validators=NO_NUL, error_messages=ASK)
+    telematics_unit_id = models.CharField(
+        _("telematics unit ID"),
+        max_length=64,
+        validators=NO_NUL,
+        error_messages={"blank": _("Enter the ID of the telematics unit.")},
+    )
     credential = models.ForeignKey(
         Credential,
         models.PROTECT,
@@ -298,7 +334,7 @@ class Vehicle(models.Model):
         indexes = [
             models.Index(fields=["credential", "name"], name="vehicle_by_credential"),
             models.Index(fields=["fleet", "id"], name="vehicle_by_fleet"),
-            # Small, because equal entries share one place: counts of a whole fleet come out of it alone.
+            # Equal entries share one place, so this index is small; it alone answers the counts of a whole fleet.
             models.Index(fields=["fleet", "telematics_brand", "credential"], name="vehicle_counts"),
             GinIndex(Chunks("search"), name="vehicle_search"),
         ]
@@ -313,7 +349,7 @@ class Vehicle(models.Model):
 
     @classmethod
     def add(cls, *, fleet: Fleet, actor: Actor, **values: Any) -> Vehicle:
-        """A new vehicle, see `draft`. Raises ValidationError by field."""
+        """Save a new vehicle; see `draft` for its values. Raises ValidationError by field."""
         vehicle = cls.draft(fleet=fleet, actor=actor, **values)
         with rules.worded(vehicle):
             insert(vehicle)
@@ -331,8 +367,9 @@ class Vehicle(models.Model):
         password: str = "",
         **values: Any,
     ) -> Vehicle:
-        """A vehicle that is not saved. `values` are its fields by name; an empty name becomes the plate, else the VIN,
-        else the unit's id. Raises ValidationError by field.
+        """A vehicle that is not yet saved. Raises ValidationError by field.
+
+        `values` are its fields by name. An empty name becomes the licence plate, else the VIN, else the unit's ID.
         """
         try:
             brand = brands.find(telematics_brand)
@@ -340,21 +377,21 @@ class Vehicle(models.Model):
             raise ValidationError({"telematics_brand": str(error)}) from None
         vehicle = cls(fleet=fleet, telematics_brand=brand.id, telematics_kind=brand.kind, credential=credential)
         vehicle.created_by = vehicle.changed_by = actor.label
-        vehicle._fill(values, password)
+        vehicle._set_values(values, password)
         return vehicle
 
     def facts(self) -> dict[str, list[Any]]:
-        """What an audit event tells of a new vehicle."""
-        return {field: [None, value] for field in CHANGEABLE if (value := self._plain(field))}
+        """What the audit event of a new vehicle holds: each field with a value as [None, value]."""
+        return {field: [None, value] for field in CHANGEABLE if (value := self._audited_value(field))}
 
     def change(self, *, actor: Actor, password: str = "", **values: Any) -> None:
         """Change master data, name, tags, status, credential or unit password. Raises ValidationError by field."""
         with transaction.atomic():
             vehicle = self._locked()
-            before = {field: vehicle._plain(field) for field in CHANGEABLE}
-            vehicle._fill(values, password)
+            before = {field: vehicle._audited_value(field) for field in CHANGEABLE}
+            vehicle._set_values(values, password)
             changes: dict[str, Any] = {
-                field: [old, new] for field, old in before.items() if old != (new := vehicle._plain(field))
+                field: [old, new] for field, old in before.items() if old != (new := vehicle._audited_value(field))
             }
             if password:
                 changes["password"] = ["replaced", "replaced"]
@@ -366,7 +403,7 @@ class Vehicle(models.Model):
         self.refresh_from_db()
 
     def move(self, credential: Credential, *, actor: Actor) -> None:
-        """Reach the vehicle through another credential of its fleet and brand. Raises ValidationError otherwise."""
+        """Use another credential. Raises ValidationError unless it is of the vehicle's fleet and brand."""
         Vehicle.objects.filter(pk=self.pk).move(credential, actor=actor)
         self.refresh_from_db()
 
@@ -374,13 +411,13 @@ class Vehicle(models.Model):
         """Delete the vehicle."""
         with transaction.atomic():
             vehicle = self._locked()
-            facts = {field: [value, None] for field in CHANGEABLE if (value := vehicle._plain(field))}
+            facts = {field: [value, None] for field in CHANGEABLE if (value := vehicle._audited_value(field))}
             AuditEvent.record(vehicle.fleet, actor, "vehicle.remove", vehicle, facts)
             vehicle.delete()
 
     @sensitive_variables()
     def release(self, *, actor: Actor) -> str:
-        """The unit password in plain text, with an audit event; "" where there is none. Raises SealError."""
+        """The unit password in plain text, "" if there is none; writes an audit event. Raises SealError."""
         password = self.open_password()
         if password:
             AuditEvent.record(self.fleet, actor, "vehicle.release", self)
@@ -392,11 +429,11 @@ class Vehicle(models.Model):
         return f"vehicle:{self.pk}"
 
     def open_password(self) -> str:
-        """The unit password in plain text, for a release only. Raises SealError."""
+        """The unit password in plain text. Only a release may ask for it. Raises SealError."""
         return self.unit_password.open(self.seal_owner) if self.unit_password else ""
 
-    def _fill(self, values: Mapping[str, Any], password: str) -> None:
-        """Take the values and the unit's password over, tidied. Raises ValidationError with all that is wrong."""
+    def _set_values(self, values: Mapping[str, Any], password: str) -> None:
+        """Clean and set the values and the unit's password. Raises ValidationError with everything that is wrong."""
         errors: rules.Errors = {}
         for field, value in values.items():
             if field not in CHANGEABLE:
@@ -415,25 +452,19 @@ class Vehicle(models.Model):
             self.unit_password = seal(password, self.seal_owner)
             self.unit_password_fingerprint = fingerprint(password, f"fleet:{self.fleet_id}")
         has = {"credential": self.credential_id is not None, "password": self.unit_password is not None}
-        errors = reach.errors(self.oem, self.telematics_kind, **has) | errors
+        errors = reach_errors(self.oem, self.telematics_kind, **has) | errors
         try:
-            rules.check(self, errors, exclude=["unit_password", "fleet", "credential"])
+            rules.require_valid(self, errors, exclude=["unit_password", "fleet", "credential"])
         except ValidationError as error:
-            if not self.name:  # it would be the unit's id, so that a missing unit is all there is to say
+            if not self.name:  # the unit's ID would be the name: a missing unit is the only mistake
                 error.error_dict.pop("name")
-            if "password" in error.error_dict:  # the rule about both is broken too, and is told at the credential
+            if "password" in error.error_dict:  # the constraint on both is broken too, and belongs to the credential
                 error.error_dict.pop("credential", None)
             raise
 
     def _locked(self) -> Vehicle:
         return Vehicle.objects.select_for_update(of=("self",)).select_related("credential", "fleet").get(pk=self.pk)
 
-    def _plain(self, field: str) -> Any:
+    def _audited_value(self, field: str) -> Any:
         value = getattr(self, field)
         return str(value) if isinstance(value, Credential) else value
-
-
-CHANGEABLE = (
-    "name", "telematics_unit_id", "credential", "vin", "license_plate", "make", "model", "custom_name", "fuel_type",
-    "year", "transmission", "vehicle_type", "custom_fields", "tags", "operation_status",
-)  # fmt: skip

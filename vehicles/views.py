@@ -1,4 +1,4 @@
-"""The pages of vehicles. Pages that take a unit's password are kept by no cache and in no error report."""
+"""The pages of vehicles. No cache keeps a page that takes a unit's password, and no error report shows the password."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from django.views.decorators.http import require_safe
 
 from credentials import brands
 from fleetcontrol.audit.models import AuditEvent
-from fleetcontrol.pages.once import kept
+from fleetcontrol.pages.kept_input import kept_input
 from fleetcontrol.people.access import FleetRequest, fleet_view
 from fleetcontrol.people.models import Role
 from vehicles import vin as vins
@@ -42,12 +42,12 @@ def choose_brand(request: FleetRequest) -> HttpResponse:
 @never_cache
 @fleet_view(Role.MANAGER)
 def add(request: FleetRequest, brand: str) -> HttpResponse:
-    oem = known_brand(brand)
+    oem = brand_or_404(brand)
     form = VehicleForm(
         request.fleet,
         oem,
         request.POST if request.method == "POST" else None,
-        initial={"credential": request.GET.get("credential")} | kept(request),
+        initial={"credential": request.GET.get("credential")} | kept_input(request),
     )
     if form.is_valid():
         try:
@@ -55,7 +55,7 @@ def add(request: FleetRequest, brand: str) -> HttpResponse:
         except ValidationError as error:
             form.take(error)
         else:
-            saved(request, vehicle)
+            confirm_saved(request, vehicle)
             return redirect("vehicles:detail", fleet=request.fleet.slug, id=vehicle.pk)
     context = {"form": form, "brand": oem, "lacks_credential": lacks_credential(request, oem)}
     return render(request, "vehicles/add.html", context, status=422 if form.errors else 200)
@@ -64,7 +64,7 @@ def add(request: FleetRequest, brand: str) -> HttpResponse:
 @fleet_view(Role.VIEWER)
 @require_safe
 def detail(request: FleetRequest, id: str) -> HttpResponse:
-    vehicle = find(request, id)
+    vehicle = get_vehicle(request, id)
     facts = [(Vehicle._meta.get_field(name), getattr(vehicle, name)) for name in MASTER_DATA]
     events = AuditEvent.objects.filter(target_kind="vehicle", target_id=vehicle.pk).order_by("-id")
     context = {
@@ -79,7 +79,7 @@ def detail(request: FleetRequest, id: str) -> HttpResponse:
 @never_cache
 @fleet_view(Role.MANAGER)
 def change(request: FleetRequest, id: str) -> HttpResponse:
-    vehicle = find(request, id)
+    vehicle = get_vehicle(request, id)
     data = request.POST if request.method == "POST" else None
     form = VehicleForm(request.fleet, vehicle.oem, data, vehicle=vehicle)
     if form.is_valid():
@@ -88,7 +88,7 @@ def change(request: FleetRequest, id: str) -> HttpResponse:
         except ValidationError as error:
             form.take(error)
         else:
-            saved(request, vehicle)
+            confirm_saved(request, vehicle)
             return redirect("vehicles:detail", fleet=request.fleet.slug, id=vehicle.pk)
     context = {"form": form, "vehicle": vehicle, "brand": vehicle.oem}
     return render(request, "vehicles/change.html", context, status=422 if form.errors else 200)
@@ -96,7 +96,7 @@ def change(request: FleetRequest, id: str) -> HttpResponse:
 
 @fleet_view(Role.MANAGER)
 def move(request: FleetRequest, id: str) -> HttpResponse:
-    vehicle = find(request, id)
+    vehicle = get_vehicle(request, id)
     data = request.POST if request.method == "POST" else None
     form = MoveForm(request.fleet, vehicle.telematics_brand, data, initial={"credential": vehicle.credential_id})
     if form.is_valid():
@@ -114,12 +114,12 @@ def move(request: FleetRequest, id: str) -> HttpResponse:
 
 @fleet_view(Role.MANAGER)
 def move_many(request: FleetRequest) -> HttpResponse:
-    """The vehicles chosen in the list, to one credential of their brand."""
+    """Move the vehicles chosen in the list to one credential of their brand."""
     ids = [one for one in request.GET.getlist("vehicle")[:CHOSEN_AT_MOST] if one.isalnum()]
     chosen = request.fleet.vehicles.filter(pk__in=ids)
     found = list(chosen.select_related("credential").order_by("name"))
-    kinds = {vehicle.telematics_brand for vehicle in found}
-    brand = kinds.pop() if len(kinds) == 1 else ""
+    brands_found = {vehicle.telematics_brand for vehicle in found}
+    brand = brands_found.pop() if len(brands_found) == 1 else ""
     form = MoveForm(request.fleet, brand, request.POST if request.method == "POST" else None)
     if brand and form.is_valid():
         credential = form.cleaned_data["credential"]
@@ -137,7 +137,7 @@ def move_many(request: FleetRequest) -> HttpResponse:
 
 @fleet_view(Role.MANAGER)
 def remove(request: FleetRequest, id: str) -> HttpResponse:
-    vehicle = find(request, id)
+    vehicle = get_vehicle(request, id)
     if request.method == "POST":
         vehicle.remove(actor=request.actor)
         messages.success(request, _("%(name)s removed.") % {"name": vehicle})
@@ -145,13 +145,13 @@ def remove(request: FleetRequest, id: str) -> HttpResponse:
     return render(request, "vehicles/remove.html", {"vehicle": vehicle})
 
 
-def find(request: FleetRequest, id: str) -> Vehicle:
-    """The fleet's vehicle of this id. Raises Http404."""
+def get_vehicle(request: FleetRequest, id: str) -> Vehicle:
+    """The fleet's vehicle with this ID. Raises Http404."""
     return get_object_or_404(request.fleet.vehicles.select_related("credential"), pk=id)
 
 
-def known_brand(text: str) -> brands.Brand:
-    """The brand of this id. Raises Http404 for others."""
+def brand_or_404(text: str) -> brands.Brand:
+    """The brand with this ID. Raises Http404 for others."""
     try:
         return brands.find(text)
     except brands.UnknownBrand:
@@ -159,12 +159,12 @@ def known_brand(text: str) -> brands.Brand:
 
 
 def lacks_credential(request: FleetRequest, brand: brands.Brand) -> bool:
-    """Whether a credential of the brand must be added before a vehicle can be."""
+    """Whether a credential of the brand must be added before a vehicle of it."""
     return brand.kind == "shared" and not request.fleet.credentials.filter(brand=brand.id).exists()
 
 
-def saved(request: FleetRequest, vehicle: Vehicle) -> None:
-    """Say that the vehicle is saved, and whether its VIN looks like a slip."""
+def confirm_saved(request: FleetRequest, vehicle: Vehicle) -> None:
+    """Tell the person that the vehicle is saved, and whether its VIN looks mistyped."""
     messages.success(request, _("%(name)s saved.") % {"name": vehicle})
     if vehicle.vin and vins.check_digit_is_wrong(vehicle.vin):
         words = _("The check digit of the VIN %(vin)s does not fit. Compare it with the vehicle’s papers.")

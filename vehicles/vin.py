@@ -8,33 +8,34 @@ from vininfo import Vin
 from vininfo.exceptions import ValidationError as NotAVin
 
 PATTERN = "^[A-HJ-NPR-Z0-9]{17}$"
-# Letters as the numbers they count as, and what each of the 17 places weighs.
-_TRANSLITERATED = bytes.maketrans(
+WORDS = _("A VIN has 17 characters: digits and capital letters without I, O and Q.")
+FORM = RegexValidator(PATTERN, WORDS)
+# The value of each letter and the weight of each of the 17 positions (49 CFR 565.15); the check digit itself weighs 0.
+_VALUES = bytes.maketrans(
     b"0123456789ABCDEFGHJKLMNPRSTUVWXYZ", bytes([*range(10), *map(int, "12345678123457923456789")])
 )
 _WEIGHTS = (8, 7, 6, 5, 4, 3, 2, 10, 0, 9, 8, 7, 6, 5, 4, 3, 2)
-WORDS = _("A VIN has 17 characters: digits and capital letters without I, O and Q.")
-FORM = RegexValidator(PATTERN, WORDS)
 
 
 def clean(text: str) -> str:
-    """A VIN as it is kept: capital letters, without the spaces and hyphens people type into it."""
+    """A VIN as it is stored: in capital letters, without the spaces and hyphens that people type into it."""
     return text.upper().replace(" ", "").replace("-", "")
 
 
+def check_digit(vin: str) -> str:
+    """The check digit that a VIN of 17 characters needs in its ninth position, whatever stands there now."""
+    values = vin.encode("ascii", "replace").translate(_VALUES)
+    return "0123456789X"[sum(map(mul, values, _WEIGHTS)) % 11]
+
+
 def check_digit_is_wrong(vin: str) -> bool:
-    """Whether the ninth character is not the check digit of the others. European VINs need none, so it is a note."""
-    if _is_right(vin):
+    """Whether the check digit does not fit the rest of the VIN. European VINs need none, so this is a note at most."""
+    # The library looks up the manufacturer before it calculates, so only VINs that look wrong are worth asking about.
+    if len(vin) == 17 and vin[8] == check_digit(vin):
         return False
     try:
         number = Vin(vin)
     except NotAVin:
         return False
-    follows_the_rule = getattr(number.assembler, "uses_sae_checkdigit", True)
-    return follows_the_rule and not number.verify_checksum(check_year=False)
-
-
-def _is_right(vin: str) -> bool:
-    """The rule of 49 CFR 565.15 alone. The library looks at the maker first and takes longer: it is asked if wrong."""
-    digits = vin.encode("ascii", "replace").translate(_TRANSLITERATED)
-    return len(digits) == 17 and sum(map(mul, digits, _WEIGHTS)) % 11 == "0123456789X".find(vin[8])
+    manufacturer_uses_it = getattr(number.assembler, "uses_sae_checkdigit", True)
+    return manufacturer_uses_it and not number.verify_checksum(check_year=False)

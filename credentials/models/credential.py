@@ -338,7 +338,7 @@ class Credential(models.Model):
         credential = cls(fleet=fleet, brand=oem.id, name=name.strip(), note=note.strip(), ends_on=ends_on)
         credential.created_by = credential.changed_by = actor.label
         cleaned, errors = credential._fill(values, ends_on)
-        rules.check(credential, errors)
+        rules.require_valid(credential, errors)
         if verify_first:
             if broken := rules.broken(credential):
                 raise ValidationError(dict(broken))

@@ -23,7 +23,7 @@ from credentials.listing import Listing
 from credentials.models import Credential, CredentialInUse, CredentialSecret, SecretRefused, Status
 from credentials.oem.verdict import Outcome, Verdict
 from fleetcontrol.audit.models import AuditEvent
-from fleetcontrol.pages.once import kept
+from fleetcontrol.pages.kept_input import kept_input
 from fleetcontrol.pages.paging import page_of
 from fleetcontrol.people.access import FleetRequest, fleet_view
 from fleetcontrol.people.models import Role
@@ -78,7 +78,7 @@ def choose_brand(request: FleetRequest) -> HttpResponse:
 @fleet_view(Role.MANAGER)
 def add(request: FleetRequest, brand: str) -> HttpResponse:
     oem = shared_brand_or_404(brand)
-    start = {"name": oem.name} | kept(request)
+    start = {"name": oem.name} | kept_input(request)
     form = AddForm(oem, request.POST if request.method == "POST" else None, initial=start)
     if form.is_valid():
         details = {field: form.cleaned_data[field] for field in ("name", "note", "ends_on")}
@@ -123,7 +123,7 @@ def detail(request: FleetRequest, id: str) -> HttpResponse:
 @deleted_meanwhile_is_404
 def change(request: FleetRequest, id: str) -> HttpResponse:
     credential = credential_or_404(request, id)
-    start = {"note": credential.note, "ends_on": credential.ends_on} | kept(request)
+    start = {"note": credential.note, "ends_on": credential.ends_on} | kept_input(request)
     form = ChangeForm(credential, request.POST if request.method == "POST" else None, initial=start)
     if form.is_valid():
         try:

@@ -1,7 +1,7 @@
-"""The rules that the database holds, worded kindly: a named constraint becomes an error at the field it is about.
+"""The constraints of the database in words: a broken constraint becomes an error at the field that it is about.
 
-A model names in `field_of_rule` the field for each of its constraints; the sentence is the constraint's own
-`violation_error_message`. The same words come out of a check before saving and of a race that only the database saw.
+A model's `field_of_rule` names the field of each constraint; the sentence is the constraint's own
+`violation_error_message`. So validation before saving, and a race that only the database sees, end in the same words.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from django.db import IntegrityError, models, transaction
 type Errors = dict[str, list[ValidationError]]
 
 
-def check(instance: models.Model, errors: Errors | None = None, *, exclude: Collection[str] = ()) -> None:
-    """Raises ValidationError by field when a field is wrong, together with the errors found so far.
+def require_valid(instance: models.Model, errors: Errors | None = None, *, exclude: Collection[str] = ()) -> None:
+    """Raise ValidationError by field if a field is invalid or `errors` were found already.
 
-    The constraints are asked only then, so that one answer holds everything: a good instance costs no query, the
-    database checks it when it is saved.
+    Only then are the constraints validated too, so that one answer holds everything. A valid instance costs no query:
+    the database checks its constraints when it is saved.
     """
     found = dict(errors or {})
     try:
@@ -32,7 +32,7 @@ def check(instance: models.Model, errors: Errors | None = None, *, exclude: Coll
 
 
 def broken(instance: models.Model, *, skip: Collection[str] = ()) -> Errors:
-    """The constraints that the instance would break, by field; those about the fields in `skip` are not asked."""
+    """The constraints that the instance would break, by field. Constraints on the fields in `skip` are not checked."""
     errors: Errors = {}
     for constraint in instance._meta.constraints:
         field = _field_of(type(instance), constraint.name)
@@ -47,7 +47,7 @@ def broken(instance: models.Model, *, skip: Collection[str] = ()) -> Errors:
 
 @contextmanager
 def worded(instance: models.Model) -> Iterator[None]:
-    """A transaction in which `instance` is saved; constraints that it breaks become a ValidationError by field."""
+    """A transaction in which to save `instance`; a constraint that it breaks becomes a ValidationError by field."""
     try:
         with transaction.atomic():
             yield
@@ -55,7 +55,7 @@ def worded(instance: models.Model) -> Iterator[None]:
         name = getattr(getattr(error.__cause__, "diag", None), "constraint_name", None)
         for constraint in instance._meta.constraints:
             if constraint.name == name:
-                # What stood in the way may be gone again: then the constraint that refused is all there is to say.
+                # The conflicting row may be gone by now: then only the constraint that refused is left to report.
                 refused = {_field_of(type(instance), name): [_worded(constraint)]}
                 raise ValidationError(refused | broken(instance)) from None
         raise
@@ -72,10 +72,10 @@ def _worded(constraint: models.BaseConstraint) -> ValidationError:
 
 
 class CompositeForeignKey(models.BaseConstraint):
-    """A foreign key over several columns, checked at once and not at the end of the transaction.
+    """A foreign key over several columns, checked by each statement and not at the end of the transaction.
 
-    `fields` and `to_fields` are field names in the same order; a NULL among the fields is allowed, as in MATCH SIMPLE.
-    Django has no such constraint of its own.
+    `fields` and `to_fields` are field names in the same order. A NULL in any of the fields satisfies the constraint, as
+    in MATCH SIMPLE. Django has no such constraint of its own.
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class CompositeForeignKey(models.BaseConstraint):
         )
 
     def constraint_sql(self, model: Any, schema_editor: Any) -> str:
-        """Nothing inside CREATE TABLE: the constraint is added behind it."""
+        """Nothing inside CREATE TABLE: a statement of its own adds the constraint afterwards."""
         schema_editor.deferred_sql.append(self.create_sql(model, schema_editor))
         return ""
 
@@ -112,7 +112,7 @@ class CompositeForeignKey(models.BaseConstraint):
         return f"ALTER TABLE {quote(model._meta.db_table)} DROP CONSTRAINT {quote(self.name)}"
 
     def validate(self, model: Any, instance: models.Model, exclude: Any = None, using: Any = None) -> None:
-        """Raises ValidationError unless all fields are set and a row is there, or one of them is empty."""
+        """Raise ValidationError if all fields are set and the row that they refer to does not exist."""
         values = [getattr(instance, model._meta.get_field(field).attname) for field in self.fields]
         if None in values:
             return
@@ -122,11 +122,7 @@ class CompositeForeignKey(models.BaseConstraint):
 
     def deconstruct(self) -> tuple[str, Sequence[Any], dict[str, Any]]:
         path, args, kwargs = super().deconstruct()
-        return (
-            path,
-            args,
-            {**kwargs, "fields": self.fields, "to": self.to, "to_fields": self.to_fields},
-        )
+        return path, args, {**kwargs, "fields": self.fields, "to": self.to, "to_fields": self.to_fields}
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, CompositeForeignKey) and self.deconstruct() == other.deconstruct()

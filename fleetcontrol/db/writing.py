@@ -1,6 +1,6 @@
-"""Writing one new row: as Django's `save(force_insert=True)`, with a statement that is made once for each model.
+"""Insert one new row, as Django's `save(force_insert=True)` does, with a statement that is compiled once per model.
 
-Making it each time costs the ORM more than the row costs the database.
+Compiling it for each row costs the ORM more time than the row costs the database.
 """
 
 from __future__ import annotations
@@ -11,43 +11,45 @@ from typing import Any
 from django.db import connection, models
 from psycopg import sql
 
-# Values of these go to the driver as they are; those of others are turned into what it takes, such as JSON.
-AS_THEY_ARE = {
+# The driver takes the values of these fields as they are; those of other fields need converting, for example to JSON.
+PLAIN_FIELDS = {
     models.BigIntegerField, models.CharField, models.DateField, models.DateTimeField, models.ForeignKey,
     models.GenericIPAddressField, models.PositiveSmallIntegerField,
 }  # fmt: skip
 
 
 def insert(instance: models.Model) -> None:
-    """Save a new instance and set its primary key where the database gives it. Raises IntegrityError.
+    """Save a new instance and set its primary key if the database generates it. Raises IntegrityError.
 
-    No signals are sent, and fields that would set themselves on saving (auto_now) are not. What the database generates
-    besides the key is read when it is asked for.
+    It sends no signals and does not fill fields that set themselves on saving (auto_now). Other values that the
+    database generates are fetched on first access.
     """
-    statement, plain, others, given = _statement(type(instance))
-    values = [getattr(instance, name) for name in plain]
-    values += [field.get_db_prep_save(getattr(instance, field.attname), connection) for field in others]
+    statement, plain_attributes, other_fields, is_key_generated = _statement(type(instance))
+    values = [getattr(instance, name) for name in plain_attributes]
+    values += [field.get_db_prep_save(getattr(instance, field.attname), connection) for field in other_fields]
     with connection.cursor() as cursor:
         cursor.execute(statement, values)
-        if given:
+        if is_key_generated:
             (instance.pk,) = cursor.fetchone()
     instance._state.adding, instance._state.db = False, connection.alias
 
 
 @cache
 def _statement(model: type[models.Model]) -> tuple[str, list[str], list[models.Field[Any, Any]], bool]:
-    """The INSERT of a model, what its values are: attributes, then fields; and whether the database gives the key."""
+    """The INSERT of a model; its values, as plain attributes and then other fields; is its key generated."""
     meta = model._meta
-    given = isinstance(meta.pk, models.AutoField)
-    fields = [field for field in meta.concrete_fields if not field.generated and not (given and field.primary_key)]
-    fields.sort(key=lambda field: type(field) not in AS_THEY_ARE)
-    plain = [field.attname for field in fields if type(field) in AS_THEY_ARE]
+    is_key_generated = isinstance(meta.pk, models.AutoField)
+    fields = [
+        field for field in meta.concrete_fields if not field.generated and not (is_key_generated and field.primary_key)
+    ]
+    fields.sort(key=lambda field: type(field) not in PLAIN_FIELDS)
+    plain_attributes = [field.attname for field in fields if type(field) in PLAIN_FIELDS]
     columns = [sql.Identifier(str(field.column)) for field in fields]
     statement = sql.SQL("INSERT INTO {} ({}) VALUES ({})").format(
         sql.Identifier(meta.db_table),
         sql.SQL(", ").join(columns),
         sql.SQL(", ").join([sql.Placeholder()] * len(columns)),
     )
-    if given:
+    if is_key_generated:
         statement += sql.SQL(" RETURNING {}").format(sql.Identifier(str(meta.pk.column)))
-    return statement.as_string(), plain, fields[len(plain) :], given
+    return statement.as_string(), plain_attributes, fields[len(plain_attributes) :], is_key_generated

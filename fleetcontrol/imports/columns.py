@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Field:
-    """A value a row may have. `names` are other headers it goes by, without case, spaces and marks."""
+    """A value that a row may have. `names` are other headers for it, without capitals, spaces and punctuation."""
 
     key: str
     label: StrOrPromise
@@ -26,76 +26,71 @@ class Field:
 
 @dataclass(frozen=True)
 class Columns:
-    """Which column of the file fills which field. `constants` fill a field with one value for all rows."""
+    """Which column of the file fills which field, by position. `constants` give a field one value for all rows."""
 
     header: Sequence[str]
-    columns: Mapping[str, int]
+    positions: Mapping[str, int]
     constants: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def given(self) -> frozenset[str]:
-        return frozenset(self.columns) | frozenset(self.constants)
+        """The fields that have a value from the file or for all rows."""
+        return frozenset(self.positions) | frozenset(self.constants)
 
     def picker(self, fields: Sequence[Field]) -> Callable[[list[str]], tuple[str, ...]]:
-        """A function from a row's cells to the fields' values, in their order."""
+        """A function that takes a row's cells and returns the values of the fields, in their order."""
         extra = ["", *self.constants.values()]
         width = len(self.header)
-        places = {key: width + 1 + number for number, key in enumerate(self.constants)} | dict(self.columns)
-        pick = itemgetter(*(places.get(one.key, width) for one in fields))
+        positions = {key: width + 1 + number for number, key in enumerate(self.constants)} | dict(self.positions)
+        pick = itemgetter(*(positions.get(one.key, width) for one in fields))
         return lambda cells: pick(cells + extra)
 
     def name_of(self, key: str) -> str:
-        """What a person calls the field: the column's header, or the field's own name. "=x" is header x."""
+        """What a person calls the field: the header of its column, else the field's key; "=x" is the header x."""
         if key.startswith("="):
             return key[1:]
-        return self.header[self.columns[key]] if key in self.columns else key
+        return self.header[self.positions[key]] if key in self.positions else key
 
 
 class UnknownColumn(ValueError):
-    """A field or column that was named does not exist; the message is a sentence that names those that do."""
+    """A field or column does not exist; the message is a sentence that names those that do."""
 
 
-def plain(text: str) -> str:
-    """A header without what people write differently: case, spaces, marks and umlauts."""
-    text = text.casefold().replace("ä", "ae").replace("ö", "oe").replace("ü", "ue")
-    return "".join(filter(str.isalnum, unicodedata.normalize("NFKD", text)))
-
-
-def match(
+def match_columns(
     fields: Sequence[Field],
     header: Sequence[str],
     chosen: Mapping[str, str] | None = None,
     constants: Mapping[str, str] | None = None,
 ) -> Columns:
-    """The columns for a header. `chosen` names a column for a field, "" for none; `constants` set a field's value.
+    """Match the columns of a file to fields by their headers.
 
-    A choice goes before the header's own names, and a column that was chosen for one field fills no other.
-    Raises UnknownColumn.
+    `chosen` names the column of a field, "" for none, and outranks the headers; a column chosen for one field fills no
+    other. `constants` give fields one value for all rows. Raises UnknownColumn.
     """
     chosen, constants = dict(chosen or {}), dict(constants or {})
-    keys = {plain(name): one.key for one in fields for name in (one.key, *one.names.split())}
+    keys = {_normalized(name): one.key for one in fields for name in (one.key, *one.names.split())}
     for key in (*chosen, *constants):
         if key not in {one.key for one in fields}:
             known = ", ".join(one.key for one in fields)
             raise UnknownColumn(
                 _("There is no field “%(key)s”. The fields are: %(known)s.") % {"key": key, "known": known}
             )
-    places: dict[str, int] = {}
+    positions: dict[str, int] = {}
     for key, column in chosen.items():
         if column:
-            places[key] = _place(header, column)
-    taken = set(places.values())
-    for place, name in enumerate(header):
-        key = keys.get(plain(name), "")
-        if key and key not in places and key not in chosen and place not in taken:
-            places[key] = place
+            positions[key] = _position_of(column, header)
+    taken = set(positions.values())
+    for position, name in enumerate(header):
+        key = keys.get(_normalized(name), "")
+        if key and key not in positions and key not in chosen and position not in taken:
+            positions[key] = position
     for key in constants:
-        places.pop(key, None)
-    return Columns(header, places, constants)
+        positions.pop(key, None)
+    return Columns(header, positions, constants)
 
 
-def pairs(name: str, texts: Sequence[str]) -> dict[str, str]:
-    """What "FIELD=TEXT" means, several times over. `name` is what a person calls the choice. Raises UnknownColumn."""
+def parse_pairs(name: str, texts: Sequence[str]) -> dict[str, str]:
+    """Parse texts of the form FIELD=TEXT. `name` is what people call the option. Raises UnknownColumn."""
     found = {}
     for text in texts:
         key, equals, value = text.partition("=")
@@ -105,17 +100,23 @@ def pairs(name: str, texts: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def unused(columns: Columns) -> list[str]:
+def unused_columns(columns: Columns) -> list[str]:
     """The named columns of the file that fill no field."""
-    used = set(columns.columns.values())
-    return [name for place, name in enumerate(columns.header) if name and place not in used]
+    used = set(columns.positions.values())
+    return [name for position, name in enumerate(columns.header) if name and position not in used]
 
 
-def _place(header: Sequence[str], column: str) -> int:
+def _normalized(text: str) -> str:
+    """A header without what people write differently: capitals, spaces, punctuation and umlauts."""
+    text = text.casefold().replace("ä", "ae").replace("ö", "oe").replace("ü", "ue")
+    return "".join(filter(str.isalnum, unicodedata.normalize("NFKD", text)))
+
+
+def _position_of(column: str, header: Sequence[str]) -> int:
     wanted = column.strip().casefold()
-    for place, name in enumerate(header):
+    for position, name in enumerate(header):
         if name.casefold() == wanted:
-            return place
+            return position
     known = ", ".join(filter(None, header))
     raise UnknownColumn(
         _("The file has no column “%(column)s”. Its columns are: %(known)s.") % {"column": column, "known": known}

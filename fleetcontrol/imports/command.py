@@ -1,4 +1,4 @@
-"""What the import and export commands share: flags, progress bar, how problems and the summary are told."""
+"""The import and export commands of every noun: flags, progress bar, the printed findings and the summary."""
 
 from __future__ import annotations
 
@@ -18,20 +18,19 @@ from tqdm import tqdm
 
 from fleetcontrol import tabular
 from fleetcontrol.audit.models import Actor
-from fleetcontrol.imports import columns as bulk_columns
+from fleetcontrol.imports.columns import UnknownColumn, match_columns, parse_pairs, unused_columns
 from fleetcontrol.imports.importer import Importer, OnDuplicate, OnError, Options
 from fleetcontrol.imports.load import Finding, Listener, Report, bulk_import
+from fleetcontrol.people.command import WRONG_USAGE, fleet_or_error
 from fleetcontrol.people.models import Fleet
 
-WRONG_USAGE = 2
-REFUSED = 1
+REFUSED = 1  # exit code
 
 
 class ImportCommand(BaseCommand):
     """Import one noun. Exit code 0: every row was taken; 1: a row or the file was refused; 2: wrong usage."""
 
     importer: ClassVar[type[Importer]]
-    name: ClassVar[str]
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         keys = ", ".join(one.key for one in self.importer.fields)
@@ -63,9 +62,9 @@ class ImportCommand(BaseCommand):
         parser.add_argument("--json", action="store_true", help=_("print the summary as one JSON object"))
 
     def handle(self, *_args: Any, **options: Any) -> None:
-        fleet = fleet_of(options["fleet"])
-        with self._file(options["file"]) as file, self._report(options["report"]) as report:
-            listener = _Teller(file, report, sys.stderr if options["json"] else self.stdout)
+        fleet = fleet_or_error(options["fleet"])
+        with self._open_file(options["file"]) as file, self._open_report(options["report"]) as report:
+            listener = ConsoleListener(file, report, sys.stderr if options["json"] else self.stdout)
             try:
                 summary = self._import(fleet, file, listener, options)
             except tabular.TabularProblem as problem:
@@ -73,25 +72,25 @@ class ImportCommand(BaseCommand):
                 summary = Report(errors=1)
             finally:
                 listener.close()
-        self._tell(summary, options)
+        self._print_summary(summary, options)
         if summary.errors:
             sys.exit(REFUSED)
 
-    def _import(self, fleet: Fleet, file: BinaryIO, listener: _Teller, options: dict[str, Any]) -> Report:
+    def _import(self, fleet: Fleet, file: BinaryIO, listener: ConsoleListener, options: dict[str, Any]) -> Report:
         table = tabular.read(file, format=options["format"])
         try:
-            chosen, constants = (bulk_columns.pairs(f"--{name}", options[name]) for name in ("map", "set"))
-            columns = bulk_columns.match(self.importer.fields, table.header, chosen, constants)
+            chosen, constants = (parse_pairs(f"--{name}", options[name]) for name in ("map", "set"))
+            columns = match_columns(self.importer.fields, table.header, chosen, constants)
             how = Options(options["on_error"], options["on_duplicate"], options["dry_run"])
-            importer = self.importer(fleet, Actor.command(self.name), how, columns.given)
-        except bulk_columns.UnknownColumn as error:
+            importer = self.importer(fleet, Actor.command(self.importer.command), how, columns.given)
+        except UnknownColumn as error:
             raise CommandError(str(error), returncode=WRONG_USAGE) from None
-        if ignored := bulk_columns.unused(columns):
-            listener.say(_("Not imported: %(columns)s") % {"columns": ", ".join(ignored)})
+        if ignored := unused_columns(columns):
+            listener.print_line(_("Not imported: %(columns)s") % {"columns": ", ".join(ignored)})
         return bulk_import(importer, table, columns, listener)
 
     @contextmanager
-    def _file(self, name: str) -> Iterator[BinaryIO]:
+    def _open_file(self, name: str) -> Iterator[BinaryIO]:
         if name == "-":
             yield sys.stdin.buffer
             return
@@ -102,7 +101,7 @@ class ImportCommand(BaseCommand):
             raise CommandError(f"{name}: {error.strerror}", returncode=WRONG_USAGE) from None
 
     @contextmanager
-    def _report(self, name: str | None) -> Iterator[TextIO | None]:
+    def _open_report(self, name: str | None) -> Iterator[TextIO | None]:
         if name is None:
             yield None
             return
@@ -112,7 +111,7 @@ class ImportCommand(BaseCommand):
         except OSError as error:
             raise CommandError(f"{name}: {error.strerror}", returncode=WRONG_USAGE) from None
 
-    def _tell(self, summary: Report, options: dict[str, Any]) -> None:
+    def _print_summary(self, summary: Report, options: dict[str, Any]) -> None:
         if options["json"]:
             self.stdout.write(json.dumps(asdict(summary)))
             return
@@ -128,7 +127,7 @@ class ImportCommand(BaseCommand):
 
 
 class ExportCommand(BaseCommand):
-    """Write one noun of a fleet to a file that the import command takes again, without secrets."""
+    """Write what a fleet has of one noun to a file that the import command takes again, without secrets."""
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("file", metavar="FILE", nargs="?", default="-", help=_("- or nothing: standard output"))
@@ -141,7 +140,7 @@ class ExportCommand(BaseCommand):
         raise NotImplementedError
 
     def handle(self, *_args: Any, **options: Any) -> None:
-        header, rows = self.rows(fleet_of(options["fleet"]))
+        header, rows = self.rows(fleet_or_error(options["fleet"]))
         lines: Iterator[str]
         if options["format"] == "jsonl":
             lines = (json.dumps(dict(zip(header, row, strict=True)), ensure_ascii=False) + "\n" for row in rows)
@@ -158,18 +157,8 @@ class ExportCommand(BaseCommand):
             raise CommandError(f"{options['file']}: {error.strerror}", returncode=WRONG_USAGE) from None
 
 
-def fleet_of(slug: str) -> Fleet:
-    """The fleet of this short name. Raises CommandError that names those there are."""
-    try:
-        return Fleet.objects.get(slug=slug)
-    except Fleet.DoesNotExist:
-        known = ", ".join(Fleet.objects.order_by("slug").values_list("slug", flat=True)[:10]) or "–"
-        sentence = _("There is no fleet “%(slug)s”. The fleets are: %(known)s.") % {"slug": slug, "known": known}
-        raise CommandError(sentence, returncode=WRONG_USAGE) from None
-
-
-class _Teller(Listener):
-    """Prints each finding, keeps the problems for the report, and draws a bar where someone watches."""
+class ConsoleListener(Listener):
+    """Prints each finding, writes the problems to the report, and draws a progress bar on a terminal."""
 
     def __init__(self, file: BinaryIO, report: TextIO | None, out: Any) -> None:
         self._out = out
@@ -178,10 +167,10 @@ class _Teller(Listener):
             self._csv.writerow(["line", "column", "value", "reason"])
         self._bar: tqdm[Any] | None = None
         self._step = ""
-        self._size = _size(file)
+        self._size = _size_of(file)
 
-    def say(self, sentence: str) -> None:
-        """Print a line without breaking the bar."""
+    def print_line(self, sentence: str) -> None:
+        """Print a line without breaking the progress bar."""
         if self._bar is not None:
             self._bar.clear()
         self._out.write(sentence.rstrip() + "\n")
@@ -199,7 +188,7 @@ class _Teller(Listener):
                     tabular.safe_cell(finding.reason),
                 ]
             )
-        self.say(words % {"line": finding.line, "column": finding.column, "reason": finding.reason})
+        self.print_line(words % {"line": finding.line, "column": finding.column, "reason": finding.reason})
 
     def progress(self, step: str, done: int, total: int) -> None:
         if step != self._step:
@@ -219,12 +208,12 @@ class _Teller(Listener):
             self._bar.update(done - self._bar.n)
 
     def close(self) -> None:
-        """Take the bar away."""
+        """Remove the progress bar."""
         if self._bar is not None:
             self._bar.close()
             self._bar = None
 
 
-def _size(file: BinaryIO) -> int:
+def _size_of(file: BinaryIO) -> int:
     name = getattr(file, "name", None)
     return Path(name).stat().st_size if isinstance(name, str) and Path(name).is_file() else 0

@@ -4,6 +4,6 @@ from fleetcontrol.imports.models import ImportRun
 
 
 def erase_left_imports() -> str:
-    """Erase files that nobody went on with."""
+    """Erase the files of imports that people left unfinished."""
     erased = ImportRun.erase_left_files()
     return f"{erased} erased" if erased else ""

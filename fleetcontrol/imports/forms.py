@@ -13,27 +13,16 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from fleetcontrol import tabular
-from fleetcontrol.imports import columns as bulk_columns
-from fleetcontrol.imports.importer import Importer, OnDuplicate
+from fleetcontrol.imports.columns import match_columns
+from fleetcontrol.imports.importer import Importer, OnDuplicate, importers
 from fleetcontrol.imports.models import LARGEST_UPLOAD
 from fleetcontrol.pages.widgets import ChoiceCards
 from fleetcontrol.people.models import Fleet
 
 
 class UploadForm(forms.Form):
-    """A file that is a table; `table` is it, opened."""
+    """A file that is a table, and the noun it holds. A valid form has the names of its columns as `header`."""
 
-    kind = forms.ChoiceField(
-        label=gettext_lazy("What does the file hold?"),
-        choices=[("vehicle", gettext_lazy("Vehicles")), ("credential", gettext_lazy("OEM Credentials"))],
-        initial="vehicle",
-        widget=ChoiceCards(
-            hints={
-                "vehicle": gettext_lazy("Names, VINs, plates and the credential each uses."),
-                "credential": gettext_lazy("Client IDs and secrets as the manufacturers issued them."),
-            }
-        ),
-    )
     file = forms.FileField(
         label=gettext_lazy("File"),
         widget=forms.ClearableFileInput(attrs={"accept": ".csv,.tsv,.txt,.xlsx,.jsonl,.ndjson"}),
@@ -43,10 +32,21 @@ class UploadForm(forms.Form):
         },
     )
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        nouns = importers().values()
+        self.fields["kind"] = forms.ChoiceField(
+            label=gettext_lazy("What does the file hold?"),
+            choices=[(noun.kind, noun.label) for noun in nouns],
+            initial=next(iter(importers())),
+            widget=ChoiceCards(hints={noun.kind: noun.hint for noun in nouns}),
+        )
+        self.order_fields(["kind", "file"])
+
     def clean_file(self) -> UploadedFile[bytes]:
         file: UploadedFile[bytes] = self.cleaned_data["file"]
         if (file.size or 0) > LARGEST_UPLOAD:
-            raise ValidationError(too_large())
+            raise ValidationError(self.too_large())
         try:
             table = tabular.read(file)  # type: ignore[arg-type]  # has the `read` of a binary file
             next(iter(table))
@@ -55,6 +55,13 @@ class UploadForm(forms.Form):
         self.header = table.header
         file.seek(0)
         return file
+
+    def too_large(self) -> str:
+        """The refusal of a file above the limit. It names the noun's command, which takes files of any size."""
+        nouns = importers()
+        noun = nouns.get(str(self["kind"].value())) or next(iter(nouns.values()))
+        words = _("The file must be smaller than %(size)s. The command %(command)s takes larger ones.")
+        return words % {"size": filesizeformat(LARGEST_UPLOAD), "command": noun.command}
 
 
 class ColumnsForm(forms.Form):
@@ -77,10 +84,10 @@ class ColumnsForm(forms.Form):
     ) -> None:
         super().__init__(*args, **kwargs)
         self.importer = importer
-        self.named = [(place, name) for place, name in enumerate(header) if name]
+        self.named_columns = [(position, name) for position, name in enumerate(header) if name]
         fields = [("", _("Ignore")), *((one.key, str(one.label)) for one in importer.fields)]
-        for place, name in self.named:
-            self.fields[f"column_{place}"] = forms.ChoiceField(label=name, choices=fields, required=False)
+        for position, name in self.named_columns:
+            self.fields[f"column_{position}"] = forms.ChoiceField(label=name, choices=fields, required=False)
         labels = {one.key: one.label for one in importer.fields}
         for key in importer.same_for_all:
             choices = [("", _("As the file says")), *importer.choices(fleet, key)]
@@ -88,25 +95,25 @@ class ColumnsForm(forms.Form):
 
     @property
     def columns(self) -> dict[str, str]:
-        """The file's column of each chosen field; "" for fields that no column fills, so that no name matches them."""
+        """The column of each field; "" for a field that no column fills, so that its header does not match either."""
         chosen = {one.key: "" for one in self.importer.fields}
-        for place, name in self.named:
-            if key := self.cleaned_data.get(f"column_{place}"):
+        for position, name in self.named_columns:
+            if key := self.cleaned_data.get(f"column_{position}"):
                 chosen[key] = name
         return chosen
 
     @property
     def constants(self) -> dict[str, str]:
-        """The values that hold for all rows."""
+        """The values that hold for all rows, by field."""
         return {key: value for key in self.importer.same_for_all if (value := self.cleaned_data.get(f"same_{key}"))}
 
     def clean(self) -> dict[str, Any]:
         seen: dict[str, str] = {}
-        for place, name in self.named:
-            key = self.cleaned_data.get(f"column_{place}")
+        for position, name in self.named_columns:
+            key = self.cleaned_data.get(f"column_{position}")
             if key and key in seen:
                 words = _("“%(column)s” fills this field already. Choose another, or ignore one of the two.")
-                self.add_error(f"column_{place}", words % {"column": seen[key]})
+                self.add_error(f"column_{position}", words % {"column": seen[key]})
             elif key:
                 seen[key] = name
         if not seen:
@@ -114,14 +121,7 @@ class ColumnsForm(forms.Form):
         return self.cleaned_data
 
 
-def matched(importer: type[Importer], header: Sequence[str], columns: Mapping[str, str]) -> dict[str, Any]:
-    """Initial values of a ColumnsForm: what was chosen before, else what the header's names tell."""
-    chosen = columns or None
-    found = bulk_columns.match(importer.fields, header, chosen).columns
-    return {f"column_{place}": key for key, place in found.items()}
-
-
-def too_large() -> str:
-    """What a file above the limit is answered, with the way that has no limit."""
-    words = _("The file must be smaller than %(size)s. The command import_vehicles takes larger ones.")
-    return words % {"size": filesizeformat(LARGEST_UPLOAD)}
+def initial_columns(importer: type[Importer], header: Sequence[str], columns: Mapping[str, str]) -> dict[str, Any]:
+    """Initial values of a ColumnsForm: the earlier choice, else the fields that the headers name."""
+    positions = match_columns(importer.fields, header, columns or None).positions
+    return {f"column_{position}": key for key, position in positions.items()}

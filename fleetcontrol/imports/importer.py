@@ -1,4 +1,4 @@
-"""What a noun tells the import about its rows: its fields, how cells are cleaned, the statements that write."""
+"""What a noun tells the import: its fields, how to clean cells, which values are unique, and the SQL that writes."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from types import MappingProxyType
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from django.utils import timezone
+from django.core.exceptions import ValidationError
+from django.db import models
 
-from fleetcontrol.audit.models import Actor
+from fleetcontrol.audit.models import Actor, AuditEvent
 from fleetcontrol.imports.columns import Field
 from fleetcontrol.people.models import Fleet
 
@@ -20,14 +21,14 @@ if TYPE_CHECKING:
 
 
 class OnError(StrEnum):
-    """What a wrong row does: `stop` refuses the file, `skip` refuses the row."""
+    """What a wrong row causes: `stop` refuses the whole file, `skip` refuses that row."""
 
     STOP = "stop"
     SKIP = "skip"
 
 
 class OnDuplicate(StrEnum):
-    """What a row does that stands for something the fleet has already: is wrong, is left out, changes it."""
+    """What happens to a row that the fleet has already: `fail` calls it wrong, `skip` omits it, `update` applies it."""
 
     FAIL = "fail"
     SKIP = "skip"
@@ -45,8 +46,9 @@ class Options:
 class Key:
     """A value that is unique in the file and in the fleet.
 
-    `values` are expressions over `r`, the row, equal where `stored`, the same over `v`, is equal. `derived` is true
-    where the row did not give the value itself but it was made from another that is unique too.
+    `values` are SQL expressions over `r`, the row; `stored` are the matching ones over `v`, what the fleet has.
+    `in_file` and `in_fleet` say that the value is taken. `derived` is an SQL condition: true where the file does not
+    give the value and it comes from another one that is unique too.
     """
 
     field: str
@@ -58,7 +60,7 @@ class Key:
 
     @property
     def parts(self) -> dict[str, str]:
-        """The pieces of SQL the statements above are made of; all of them are written in this project."""
+        """The pieces of SQL that the statements of `checks` are made of; all of them are written in this project."""
         return {
             "field": self.field,
             "derived": self.derived,
@@ -73,72 +75,97 @@ class Key:
 _importers: dict[str, type[Importer]] = {}
 
 
-def importers() -> Mapping[str, type[Importer]]:
-    """The importer of each noun by its kind, in the order of their registration."""
-    return MappingProxyType(_importers)
-
-
 def register(importer: type[Importer]) -> None:
     """Make a noun importable by command, page and API. An app calls this when it is ready."""
     _importers[importer.kind] = importer
 
 
-class Say:
-    """Takes what a row's cleaning finds. In an update, what only a new row needs is said with `if_new`."""
+def importers() -> Mapping[str, type[Importer]]:
+    """The importer of each noun by its kind, in the order in which pages offer them."""
+    return {one.kind: one for one in sorted(_importers.values(), key=lambda one: one.order)}
+
+
+class RowFindings:
+    """Collects the findings of one row. Pass `if_new=True` for a field that only a new row must have."""
 
     def __init__(self) -> None:
-        self.found: list[tuple[str, str, str, dict[str, str], bool, bool]] = []
+        self.collected: list[tuple[str, str, str, dict[str, str], bool, bool]] = []
 
-    def __call__(
+    def add(
         self, key: str, value: str, cause: StrOrPromise, *, note: bool = False, if_new: bool = False, **params: object
     ) -> None:
+        """Add a finding about a field. `cause` is the sentence, with placeholders for `params`."""
         texts = {name: str(text) for name, text in params.items()}
-        self.found.append((key, value[:100], str(cause), texts, note, if_new))
+        self.collected.append((key, value[:100], str(cause), texts, note, if_new))
+
+
+class FieldCleaner:
+    """Cleans cells with the fields of a model, each text once: files repeat the same few texts in many rows."""
+
+    def __init__(self, model: type[models.Model], *, texts_kept: int) -> None:
+        self._model = model
+        self._cleaned = lru_cache(maxsize=texts_kept)(self._clean_anew)
+
+    def clean(self, key: str, text: str, findings: RowFindings) -> str:
+        """The text as the field has it. If the field refuses it, add the field's own sentence and return ""."""
+        try:
+            return self._cleaned(key, text)
+        except ValidationError as error:
+            findings.add(key, text, error.messages[0])
+            return ""
+
+    def _clean_anew(self, key: str, text: str) -> str:
+        field: Any = self._model._meta.get_field(key)
+        return str(field.clean(text, None))
 
 
 class Importer(ABC):
-    """What one noun tells the engine about its rows."""
+    """What one noun tells the import about its rows. One instance imports one file."""
 
     kind: ClassVar[str]
+    label: ClassVar[StrOrPromise]
+    """What a file holds, such as "Vehicles"."""
+    hint: ClassVar[StrOrPromise]
+    """A sentence that explains the label where people choose."""
+    order: ClassVar[int]
+    """The noun's place among those that people choose from."""
+    command: ClassVar[str]
+    """The management command that imports a file of any size."""
     list_page: ClassVar[str]
+    """The URL name of the page that lists what was imported."""
     table: ClassVar[str]
     fields: ClassVar[Sequence[Field]]
     keys: ClassVar[Sequence[Key]]
-    staging: ClassVar[str]
-    """A query without rows whose columns are those that `stage` fills, in that order."""
+    several_targets: ClassVar[StrOrPromise] = ""
+    """What to say of a row whose keys belong to different rows of the fleet; needless for a single key."""
+    row_query: ClassVar[str]
+    """A query whose columns are those of the temporary table after its own two, in the order of `clean_row`."""
     same_for_all: ClassVar[Sequence[str]] = ()
-    """Fields that files often leave out because one value holds for all rows; pages ask for it."""
+    """Fields that files often leave out because one value holds for all rows; pages ask for that value."""
 
     def __init__(self, fleet: Fleet, actor: Actor, options: Options, given: frozenset[str]) -> None:
         self.fleet = fleet
         self.actor = actor
         self.options = options
         self.given = given
-        self.params: dict[str, Any] = {
-            "fleet": fleet.pk,
-            "time": timezone.now(),
-            "actor_kind": actor.kind,
-            "actor_id": actor.id,
-            "actor_label": actor.label[:254],
-            "flow_id": actor.flow_id,
-            "address": actor.address,
-        }
+        self.is_update = options.on_duplicate is OnDuplicate.UPDATE
+        self.params = AuditEvent.sql_params(fleet.pk, actor)
 
     @abstractmethod
-    def stage(self, cells: Sequence[str], say: Say) -> Sequence[str]:
-        """One row's cells, in the order of `fields`, cleaned for the temporary table; "" is nothing."""
+    def clean_row(self, cells: Sequence[str], findings: RowFindings) -> Sequence[str]:
+        """Clean a row's cells, which come in the order of `fields`, for the temporary table; "" becomes NULL."""
 
     @abstractmethod
     def look_up(self, cursor: Any) -> None:
-        """Find what rows refer to; what is not there goes into import_finding."""
+        """Find what the rows refer to; write what is missing to import_finding."""
 
     @abstractmethod
     def check_updates(self, cursor: Any) -> None:
-        """Find what cannot be changed of what import_out has as target; it goes into import_finding."""
+        """Write to import_finding what the rows that import_verdict marks for update must not change."""
 
     @abstractmethod
     def changes(self, cursor: Any, most: int) -> list[list[Any]]:
-        """The first rows that will change something, as [line, name, {field: [before, after]}]; secrets as words."""
+        """The first rows that will change something, as [line, name, {field: [before, after]}]; of secrets a word."""
 
     @classmethod
     @abstractmethod
@@ -148,12 +175,17 @@ class Importer(ABC):
     @classmethod
     @abstractmethod
     def choices(cls, fleet: Fleet, key: str) -> list[tuple[str, str]]:
-        """Values to offer for a field of `same_for_all`, each with its words; not more than a page can show."""
+        """The values to offer for a field of `same_for_all`, each with its label; no more than a page can show."""
+
+    @classmethod
+    def label_of(cls, key: str) -> str:
+        """What people call a field. The header of a column that is no field stays as it is."""
+        return next((str(one.label) for one in cls.fields if one.key == key), key)
 
     @abstractmethod
     def insert(self, cursor: Any, pages: Mapping[str, Any]) -> int:
-        """Write the new rows between two pages of import_row with their audit events; how many."""
+        """Write the new rows between two pages of import_row, with their audit events; return how many."""
 
     @abstractmethod
     def update(self, cursor: Any) -> int:
-        """Change what import_out marks for update, with audit events; how many differed."""
+        """Change what import_verdict marks for update, with audit events; return how many rows differed."""

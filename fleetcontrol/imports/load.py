@@ -1,16 +1,16 @@
-"""Many rows at once: COPY into a temporary table, find every problem in sets, write, in one transaction.
+"""Load a table: COPY its rows into a temporary table, find every problem in sets, write, all in one transaction.
 
-One road for page, command and API. What a row means is told by an `Importer` of its noun: how cells are
-cleaned, what else they refer to, which values must be unique, and the statements that write. Decisions:
+Page, command and API take this one road. The `Importer` of a noun knows what a row means: how its cells are cleaned,
+what they refer to, which values must be unique, and which statements write it. The decisions behind it:
 
-- A row is cleaned in Python, with the model's own rules, on its way into the temporary table; whatever takes
-  more than one row (duplicates, credentials, what the fleet has already) is asked of the database in sets.
-- When nothing was found so far and a duplicate would refuse the whole file anyway, the database's own
-  constraints look for duplicates while the rows are written: a good file is not checked twice. A broken
-  constraint takes back what was written and has all duplicates looked for and named.
-- One lock per fleet lets the imports of a fleet queue; other fleets do not wait. A writer that is no import
-  can still take a name in between: that breaks a constraint, and the checks run again.
-- Everything is one transaction: whatever ends the process, nothing of the file is there.
+- Python cleans each row, with the model's own rules, on its way into the temporary table. The database checks in sets
+  whatever takes more than one row: duplicates, references, what the fleet has already.
+- If no row is wrong so far and a duplicate would refuse the whole file anyway, the database's own constraints find
+  duplicates while the rows are written, so that a good file is not checked twice. A broken constraint rolls back what
+  was written; the next try then finds and names all duplicates.
+- A lock for each fleet makes the imports of one fleet queue; other fleets do not wait. A writer that is no import can
+  still take a name in between: that breaks a constraint, and the checks run again.
+- Everything is one transaction: whatever kills the process, nothing of the file is in the fleet.
 """
 
 from __future__ import annotations
@@ -18,28 +18,26 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.db import IntegrityError, connection, transaction
+from psycopg.errors import ForeignKeyViolation, UniqueViolation
 
-from fleetcontrol.imports import checks as bulk_checks
+from fleetcontrol.imports.checks import FINDINGS, Checks, create_import_row, page_ranges
 from fleetcontrol.imports.columns import Columns
-from fleetcontrol.imports.importer import Importer, OnDuplicate, OnError, Say
+from fleetcontrol.imports.importer import Importer, OnDuplicate, OnError, RowFindings
 from fleetcontrol.tabular import Table, TabularProblem
 
-if TYPE_CHECKING:
-    pass
-
-_ROWS_A_COPY = 500
-_PAGES_A_WRITE = 500
+_ROWS_PER_COPY = 500
+_PAGES_PER_WRITE = 500
 _TRIES = 5
-_LOCK = 0x464C4545  # "FLEE": with the fleet's number one of PostgreSQL's advisory locks
+_LOCK = 0x464C4545  # "FLEE": an advisory lock of PostgreSQL, together with the fleet's number
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 
 
 @dataclass(frozen=True)
 class Finding:
-    """Something about one row. A note does not keep the row out. `cause` is the reason without its details."""
+    """A problem of one row, or a note, which does not refuse the row. `cause` is the reason without its details."""
 
     line: int
     column: str
@@ -55,7 +53,7 @@ class Finding:
 
 @dataclass
 class Report:
-    """How many rows became what; in a dry run, would have. `errors` counts rows, `notes` counts notes."""
+    """What became of the rows, or in a dry run would have. `errors` counts wrong rows, `notes` counts notes."""
 
     new: int = 0
     updated: int = 0
@@ -70,12 +68,13 @@ class Report:
 
 
 class Listener:
-    """Who wants to know. `progress` gets the step (read, wait, check, write), how much is done and of how much
-    (bytes while reading, rows afterwards; 0 when unknown); raising from it takes everything back.
-    """
+    """Hears how an import goes. An exception from any of its methods rolls everything back."""
 
     def progress(self, step: str, done: int, total: int) -> None:
-        """Called a few times a second."""
+        """Called a few times a second with the step: read, wait, check or write.
+
+        `done` and `total` are bytes while reading and rows afterwards; a `total` of 0 is unknown.
+        """
 
     def finding(self, finding: Finding) -> None:
         """Called for every problem and note in the order of lines, before anything is committed."""
@@ -85,18 +84,20 @@ class Listener:
 
 
 def bulk_import(importer: Importer, table: Table, columns: Columns, listener: Listener | None = None) -> Report:
-    """Import a table. Raises TabularProblem for a file that cannot be read to its end; then nothing is written."""
-    run = _Run(importer, columns, listener or Listener())
+    """Import a table. Raises TabularProblem if the file cannot be read to its end; then nothing is written."""
+    load = _Load(importer, columns, listener or Listener())
     with transaction.atomic():
-        run.stage(table)
-        run.lock()
-        report = run.check_and_write()
+        load.copy_rows(table)
+        load.lock_fleet()
+        report = load.check_and_write()
         if importer.options.dry_run:
             transaction.set_rollback(True)
     return report
 
 
-class _Run:
+class _Load:
+    """One table on its way into the database."""
+
     def __init__(self, importer: Importer, columns: Columns, listener: Listener) -> None:
         self.importer = importer
         self.columns = columns
@@ -105,15 +106,15 @@ class _Run:
         self.has_findings = False
         self.has_errors = False
 
-    def stage(self, table: Table) -> None:
+    def copy_rows(self, table: Table) -> None:
         """Clean the rows and COPY them into import_row."""
         with connection.cursor() as cursor:
-            self.width = bulk_checks.create_rows(cursor, self.importer.staging)
+            width = create_import_row(cursor, self.importer.row_query)
             with cursor.copy("COPY import_row FROM STDIN WITH (NULL '')") as copy:
                 batch: list[str] = []
-                for batch_line in self._staged(table):
-                    batch.append(batch_line)
-                    if len(batch) == _ROWS_A_COPY:
+                for copy_line in self._copy_lines(table, width):
+                    batch.append(copy_line)
+                    if len(batch) == _ROWS_PER_COPY:
                         copy.write("".join(batch).encode())
                         self.rows += len(batch)
                         batch.clear()
@@ -121,8 +122,8 @@ class _Run:
                 copy.write("".join(batch).encode())
                 self.rows += len(batch)
 
-    def lock(self) -> None:
-        """Wait for the fleet's other imports."""
+    def lock_fleet(self) -> None:
+        """Wait for the other imports of the fleet."""
         with connection.cursor() as cursor:
             names = [_LOCK, self.importer.fleet.pk % 2**31]
             cursor.execute("SELECT pg_try_advisory_xact_lock(%s, %s)", names)
@@ -131,73 +132,74 @@ class _Run:
                 cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", names)
 
     def check_and_write(self) -> Report:
-        """All or nothing of one try; a constraint that another writer broke in between means another try."""
-        failing = self.importer.options.on_duplicate is OnDuplicate.FAIL
-        for left in reversed(range(_TRIES)):
+        """Write all or nothing. Try again if a constraint breaks: a duplicate, or a writer that came in between."""
+        duplicates_refuse = self.importer.options.on_duplicate is OnDuplicate.FAIL
+        for tries_left in reversed(range(_TRIES)):
+            is_first = tries_left == _TRIES - 1
             try:
                 with transaction.atomic():
-                    return self._try(look_for_duplicates=self.has_errors or not failing or left < _TRIES - 1)
+                    return self._try(find_duplicates=self.has_errors or not duplicates_refuse or not is_first)
             except IntegrityError as error:
                 code = getattr(error.__cause__, "sqlstate", "")
-                if code not in ("23505", "23503") or not left:
+                if code not in (UniqueViolation.sqlstate, ForeignKeyViolation.sqlstate) or not tries_left:
                     raise
         raise AssertionError("the last try returns or raises")
 
-    def _try(self, *, look_for_duplicates: bool) -> Report:
+    def _try(self, *, find_duplicates: bool) -> Report:
         options = self.importer.options
         self.listener.progress("check", 0, self.rows)
         with connection.cursor() as cursor:
-            # Foreign keys of many rows are checked faster after each statement than all at the end; and what they
-            # find belongs to this try, and to a dry run too.
+            # Foreign keys of many rows are checked faster after each statement than all at the end. What they find
+            # also belongs to this try, and to a dry run.
             cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
-            checks = bulk_checks.Checks(cursor, self.importer)
+            checks = Checks(cursor, self.importer)
             checks.start(with_findings=self.has_findings)
             self.importer.look_up(cursor)
-            if look_for_duplicates:
-                checks.in_the_file()
-                checks.in_the_fleet()
+            if find_duplicates:
+                checks.find_duplicates_in_file()
+                checks.find_duplicates_in_fleet()
             checks.decide()
-            report = Report(errors=checks.count("error"), skipped=checks.count("skip"), notes=checks.notes())
+            report = Report(errors=checks.count("error"), skipped=checks.count("skip"), notes=checks.count_notes())
             self.listener.checked(self.importer)
             if not report.errors or options.on_error is OnError.SKIP:
                 self._write(cursor, report)
-            self._tell(cursor)
+            self._pass_findings_on()
         return report
 
     def _write(self, cursor: Any, report: Report) -> None:
-        for pages in bulk_checks.pages(cursor, _PAGES_A_WRITE):
+        for pages in page_ranges(cursor, _PAGES_PER_WRITE):
             report.new += self.importer.insert(cursor, pages)
             self.listener.progress("write", report.new, self.rows - report.errors)
         if self.importer.options.on_duplicate is OnDuplicate.UPDATE:
             report.updated = self.importer.update(cursor)
             report.unchanged = self.rows - report.errors - report.skipped - report.new - report.updated
 
-    def _tell(self, cursor: Any) -> None:
+    def _pass_findings_on(self) -> None:
         with connection.chunked_cursor() as findings:
-            findings.execute(bulk_checks.FINDINGS)
+            findings.execute(FINDINGS)
             for line, key, value, cause, params, is_note in findings:
                 name = self.columns.name_of(key)
                 self.listener.finding(Finding(line, name, value or "", cause, json.loads(params), is_note))
 
-    def _staged(self, table: Table) -> Iterator[str]:
-        """Each row as a line of COPY's text form: its number, what was found, and the noun's columns."""
-        say = Say()
-        pick, stage = self.columns.picker(self.importer.fields), self.importer.stage
-        tabs = self.width - 1
-        keeps_secrets = any(one.is_secret and one.key in self.importer.given for one in self.importer.fields)
+    def _copy_lines(self, table: Table, width: int) -> Iterator[str]:
+        """Each row as a line in COPY's text format: its line number, its findings, and the noun's columns."""
+        findings = RowFindings()
+        pick, clean_row = self.columns.picker(self.importer.fields), self.importer.clean_row
+        tabs = width - 1
+        holds_secrets = any(one.is_secret and one.key in self.importer.given for one in self.importer.fields)
         for line, cells in table:
             if isinstance(cells, TabularProblem):
-                say(f"={cells.column}", "" if keeps_secrets else cells.value, cells.reason)
+                findings.add(f"={cells.column}", "" if holds_secrets else cells.value, cells.reason)
                 text = "\t" * tabs
             else:
-                staged = stage(pick(cells), say)
-                text = "\t".join(staged)
+                cleaned = clean_row(pick(cells), findings)
+                text = "\t".join(cleaned)
                 if text.count("\t") != tabs or "\\" in text or "\n" in text or "\r" in text:
-                    text = "\t".join([cell.translate(_ESCAPES) for cell in staged])
+                    text = "\t".join([cell.translate(_ESCAPES) for cell in cleaned])
             found = ""
-            if say.found:
-                found = json.dumps(say.found).translate(_ESCAPES)
+            if collected := findings.collected:
+                found = json.dumps(collected).translate(_ESCAPES)
                 self.has_findings = True
-                self.has_errors = self.has_errors or not all(is_note for *_rest, is_note, _if_new in say.found)
-                say.found.clear()
+                self.has_errors = self.has_errors or not all(is_note for *_rest, is_note, _if_new in collected)
+                collected.clear()
             yield f"{line}\t{found}\t{text}\n"

@@ -1,16 +1,17 @@
-"""An import in the browser: its file, sealed until it is done with, its steps, and what became of its rows.
+"""An import by page or API: its sealed file, its steps, and what became of its rows.
 
-The file is kept in the database, in sealed pieces, because web processes keep no state and a file may hold secrets.
-It is erased when the import is done, cancelled, or left alone for a day. What stays is the report; the refused rows
-can be fetched for a week, without their secrets.
+The database keeps the file in sealed pieces, because web processes keep no state and a file may hold secrets. The file
+is erased when the import is done, cancelled, or left alone for a day. The report stays; the refused rows can be
+fetched for a week, without their secrets.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import timedelta
 from io import BytesIO
-from typing import Any, BinaryIO, ClassVar
+from typing import BinaryIO, ClassVar
 
 from django.db import models, transaction
 from django.utils import timezone
@@ -19,17 +20,17 @@ from django.utils.translation import gettext_lazy as _
 from fleetcontrol.audit.models import Actor
 from fleetcontrol.db.ids import new_id
 from fleetcontrol.people.models import Fleet
-from fleetcontrol.seal import SealedTextField, seal
+from fleetcontrol.seal import SealedTextField, seal_bytes
 
 LARGEST_UPLOAD = 32 * 2**20
 STALLED_AFTER = timedelta(seconds=60)
 FILE_KEPT = timedelta(hours=24)
 REFUSED_ROWS_KEPT = timedelta(days=7)
-_PIECE = 2**18
+_PIECE_BYTES = 2**18
 
 
 class Stage(models.TextChoices):
-    """Where an import stands. What is queued or running is `checking` or `writing`."""
+    """Where an import stands. `checking` and `writing` include the time that it waits in the queue."""
 
     UPLOADED = "uploaded", _("Uploaded")
     CHECKING = "checking", _("Being checked")
@@ -45,12 +46,14 @@ ENDED = (Stage.DONE, Stage.CANCELLED)
 
 
 class NotNow(Exception):
-    """The import is at another step, because somebody took it there meanwhile; its page shows which."""
+    """Somebody took the import to another stage meanwhile; its page shows which."""
 
 
 class ImportRun(models.Model):
-    """One file on its way into a fleet. `kind` is the noun, `created_by` who sent the file, `actor` who had it checked
-    or imported last, as the audit trail keeps it.
+    """One file on its way into a fleet.
+
+    `kind` is the noun's. `created_by` sent the file; `actor` is who last had it checked or imported, with the fields of
+    an Actor.
     """
 
     id = models.CharField(primary_key=True, max_length=26, default=new_id, editable=False, db_collation="C")
@@ -92,11 +95,11 @@ class ImportRun(models.Model):
     def upload(
         cls, *, fleet: Fleet, actor: Actor, kind: str, name: str, chunks: Iterable[bytes], header: list[str]
     ) -> ImportRun:
-        """Keep an uploaded file, sealed."""
+        """Store an uploaded file, sealed."""
         run = cls(fleet_id=fleet.pk, kind=kind, file_name=name[:200], size=0, header=header, created_by=actor.label)
         with transaction.atomic():
             run.save(force_insert=True)
-            run.size = run.keep("file", chunks)
+            run.size = run.store("file", chunks)
             run.save(update_fields=["size"])
         return run
 
@@ -107,7 +110,7 @@ class ImportRun(models.Model):
 
     @property
     def import_actor(self) -> Actor:
-        """Who imports; every event of this import carries its id, so that the audit history can show just them."""
+        """Who imports. The flow id is the import's id, so that the audit history can show the events of this import."""
         return Actor(flow_id=self.pk, **self.actor)
 
     @property
@@ -116,7 +119,7 @@ class ImportRun(models.Model):
 
     @property
     def is_stalled(self) -> bool:
-        """Whether the process that worked on it is gone: one in the background tells of itself every second."""
+        """Whether the process that worked on it is gone: background work updates `beat_at` every second."""
         seen = self.beat_at or self.started_at
         if seen is None or not self.is_running or self.step == "queue":
             return False
@@ -128,7 +131,7 @@ class ImportRun(models.Model):
 
     @property
     def seconds(self) -> int:
-        """How long the last step took, at least one second."""
+        """How long the last step took in seconds, at least one."""
         ended, started = self.ended_at or timezone.now(), self.started_at or self.created_at
         return max(1, round((ended - started).total_seconds()))
 
@@ -141,14 +144,14 @@ class ImportRun(models.Model):
         return self.pieces.filter(part="refused").exists()
 
     def choose(self, *, columns: Mapping[str, str], constants: Mapping[str, str], on_duplicate: str) -> None:
-        """Say which column fills which field; what was checked before is forgotten. Raises NotNow."""
+        """Set which column fills which field, and discard an earlier check. Raises NotNow."""
         with self.locked(Stage.UPLOADED, Stage.CHECKED, Stage.FAILED) as run:
             run.columns, run.constants, run.on_duplicate = dict(columns), dict(constants), on_duplicate
             run.stage, run.report, run.findings, run.samples, run.failure = Stage.UPLOADED, {}, [], {}, ""
             run.save()
 
     def start(self, stage: Stage, *, actor: Actor, on_error: str = "skip") -> int:
-        """Go on to checking or writing; returns the number of this attempt. Raises NotNow."""
+        """Enter the stage of checking or writing; return the number of this attempt. Raises NotNow."""
         before = (Stage.UPLOADED, Stage.CHECKED, *((Stage.FAILED,) if stage is Stage.CHECKING else ()))
         with self.locked(*before, stage) as run:
             if run.stage == stage and not run.is_stalled:
@@ -161,49 +164,59 @@ class ImportRun(models.Model):
             return run.attempt
 
     def cancel(self) -> None:
-        """Stop, and erase the file. What runs notices within a second and takes back what it wrote. Raises NotNow."""
+        """Stop, and erase the file. Running work notices within a second and rolls back. Raises NotNow."""
         with self.locked(Stage.UPLOADED, Stage.CHECKING, Stage.CHECKED, Stage.WRITING, Stage.FAILED) as run:
             run.stage, run.ended_at = Stage.CANCELLED, timezone.now()
             run.save()
             run.pieces.all().delete()
 
-    def locked(self, *stages: str) -> _Locked:
-        """A transaction with this import locked, and only in one of these stages. Raises NotNow."""
-        return _Locked(self, stages)
+    @contextmanager
+    def locked(self, *stages: str) -> Iterator[ImportRun]:
+        """A transaction with this import's row locked, fresh from the database. Raises NotNow in any other stage.
 
-    def keep(self, part: str, chunks: Iterable[bytes]) -> int:
-        """Seal and store bytes in place of what the part held; returns how many."""
+        Afterwards this object is up to date too.
+        """
+        with transaction.atomic():
+            run = ImportRun.objects.select_for_update().filter(pk=self.pk, stage__in=stages).first()
+            if run is None:
+                raise NotNow
+            yield run
+        self.refresh_from_db()
+
+    def store(self, part: str, chunks: Iterable[bytes]) -> int:
+        """Seal and store bytes in place of what the part held; return how many."""
         self.pieces.filter(part=part).delete()
         size = 0
-        for number, piece in enumerate(_even(chunks)):
+        for number, piece in enumerate(_even_pieces(chunks)):
             size += len(piece)
-            sealed = seal(piece.decode("latin-1"), f"import:{self.pk}:{part}:{number}")
+            sealed = seal_bytes(piece, self._seal_owner(part, number))
             ImportPiece.objects.create(run=self, part=part, number=number, content=sealed)
         return size
 
     def open(self, part: str = "file") -> BinaryIO:
-        """The bytes of a part, in memory: the connection is not free for pieces while rows stream into it.
-
-        Raises SealError.
-        """
+        """The bytes of a part, in memory: while COPY uses the connection, it cannot fetch pieces. Raises SealError."""
         return BytesIO(b"".join(self.chunks(part)))
 
     def chunks(self, part: str) -> Iterator[bytes]:
-        """The same, piece by piece."""
+        """The bytes of a part, piece by piece. Raises SealError."""
         for number in range(self.pieces.filter(part=part).count()):
             piece = self.pieces.get(part=part, number=number)
             assert piece.content is not None  # noqa: S101 - the column takes no NULL
-            yield piece.content.open(f"import:{self.pk}:{part}:{number}").encode("latin-1")
+            yield piece.content.open_bytes(self._seal_owner(part, number))
 
     @classmethod
     def erase_left_files(cls) -> int:
-        """Erase files nobody went on with, and refused rows nobody fetched; returns of how many imports."""
+        """Erase files and refused rows that were kept long enough; return of how many imports."""
         now = timezone.now()
         old = models.Q(part="file", run__created_at__lt=now - FILE_KEPT) & ~models.Q(run__stage__in=RUNNING)
         left = ImportPiece.objects.filter(old | models.Q(run__created_at__lt=now - REFUSED_ROWS_KEPT))
         runs = left.values("run").distinct().count()
         left.delete()
         return runs
+
+    def _seal_owner(self, part: str, number: int) -> str:
+        """What a sealed piece is bound to."""
+        return f"import:{self.pk}:{part}:{number}"
 
 
 class ImportPiece(models.Model):
@@ -223,33 +236,13 @@ class ImportPiece(models.Model):
         return f"{self.part} {self.number}"
 
 
-class _Locked:
-    """See `ImportRun.locked`; afterwards the caller's own object is as the row is."""
-
-    def __init__(self, run: ImportRun, stages: tuple[str, ...]) -> None:
-        self._run = run
-        self._stages = stages
-        self._transaction = transaction.atomic()
-
-    def __enter__(self) -> ImportRun:
-        self._transaction.__enter__()
-        found = ImportRun.objects.select_for_update().filter(pk=self._run.pk, stage__in=self._stages).first()
-        if found is None:
-            self._transaction.__exit__(NotNow, NotNow(), None)
-            raise NotNow
-        return found
-
-    def __exit__(self, *error: Any) -> None:
-        self._transaction.__exit__(*error)
-        self._run.refresh_from_db()
-
-
-def _even(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    held = bytearray()
+def _even_pieces(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """The same bytes in pieces of one size."""
+    buffer = bytearray()
     for chunk in chunks:
-        held += chunk
-        while len(held) >= _PIECE:
-            yield bytes(held[:_PIECE])
-            del held[:_PIECE]
-    if held:
-        yield bytes(held)
+        buffer += chunk
+        while len(buffer) >= _PIECE_BYTES:
+            yield bytes(buffer[:_PIECE_BYTES])
+            del buffer[:_PIECE_BYTES]
+    if buffer:
+        yield bytes(buffer)

@@ -1,7 +1,6 @@
 from django.urls import path
 
-import fleetcontrol.pages.converters  # noqa: F401 - registers <ulid:…>
-from fleetcontrol.imports import views as views
+from fleetcontrol.imports import views
 
 app_name = "imports"
 urlpatterns = [

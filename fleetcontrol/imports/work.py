@@ -1,8 +1,8 @@
-"""The work of an import in the browser: checking and writing, in the background or at once when the file is small.
+"""Check or write an ImportRun: a small file at once, a large one in the background.
 
-What runs tells of itself every second from a thread with a connection of its own, for its transaction shows nothing
-before it ends; the same thread notices when somebody cancels. The end of the work and its result are one transaction:
-a process that dies leaves an import that is still "being imported" and nothing of it written.
+The transaction of the work shows nothing before it ends. So a thread with a connection of its own saves the progress
+every second, and notices when somebody cancels. The rows and the new stage are one transaction: a process that dies
+leaves an import that is still "being imported", with nothing of it written.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from django.utils.translation import gettext as _
 
 from fleetcontrol import tabular
 from fleetcontrol.audit.models import Actor
-from fleetcontrol.imports import columns as bulk_columns
+from fleetcontrol.imports.columns import Columns, UnknownColumn, match_columns
 from fleetcontrol.imports.importer import Importer, OnDuplicate, OnError, Options, importers
 from fleetcontrol.imports.load import Finding, Listener, Report, bulk_import
-from fleetcontrol.imports.models import ENDED, ImportRun, NotNow, Stage
+from fleetcontrol.imports.models import ENDED, RUNNING, ImportRun, NotNow, Stage
 from fleetcontrol.seal import SealError
 
-AT_ONCE = 200_000  # bytes: a file so small is worked on while its person waits
+AT_ONCE = 200_000  # bytes: the largest file that a person waits for
 GROUPS_KEPT = 200
 LINES_KEPT = 20
 SAMPLES = 20
@@ -34,46 +34,67 @@ COLUMNS_SHOWN = 6
 
 
 class _Cancelled(Exception):
-    pass
+    """The attempt is over: the import was cancelled, or another attempt began."""
 
 
-def go_on(run: ImportRun, stage: Stage, *, actor: Actor, on_error: OnError = OnError.SKIP) -> None:
-    """Check or write, at once or in the background. With `stop`, a wrong row leaves the file checked and nothing
-    written. Raises NotNow.
+class Progress:
+    """How far an attempt is. The work writes it and the thread saves it; `cancelled` goes the other way."""
+
+    def __init__(self) -> None:
+        self.step, self.done, self.total = "read", 0, 0
+        self.cancelled = False
+        self.ended = threading.Event()
+
+    def save_every_second(self, run_id: str, attempt: int) -> None:
+        """Save the progress until the work has ended; a thread runs this."""
+        try:
+            while not self.ended.is_set():
+                running = ImportRun.objects.filter(pk=run_id, attempt=attempt, stage__in=RUNNING)
+                is_running = running.update(step=self.step, done=self.done, total=self.total, beat_at=timezone.now())
+                self.cancelled = not is_running
+                self.ended.wait(1)
+        finally:
+            connection.close()
+
+
+def check_or_write(run: ImportRun, stage: Stage, *, actor: Actor, on_error: OnError = OnError.SKIP) -> None:
+    """Begin to check or write, at once or in the background. Raises NotNow.
+
+    With `stop`, a wrong row leaves the import checked and nothing written.
     """
     attempt = run.start(stage, actor=actor, on_error=on_error)
     if run.size <= AT_ONCE:
         ImportRun.objects.filter(pk=run.pk).update(step="read")
-        work(run.pk, attempt, translation.get_language() or "en")
+        attempt_now(run.pk, attempt, translation.get_language() or "en")
         run.refresh_from_db()
     else:
-        in_background.enqueue(run.pk, attempt, translation.get_language() or "en")
+        attempt_in_background.enqueue(run.pk, attempt, translation.get_language() or "en")
 
 
 @task
-def in_background(run_id: str, attempt: int, language: str) -> None:
-    """`work`, with the thread that tells how far it is."""
-    told = _Told()
-    thread = threading.Thread(target=_tell, args=(run_id, attempt, told), daemon=True)
+def attempt_in_background(run_id: str, attempt: int, language: str) -> None:
+    """`attempt_now`, with the thread that saves the progress."""
+    progress = Progress()
+    thread = threading.Thread(target=progress.save_every_second, args=(run_id, attempt), daemon=True)
     thread.start()
     try:
-        work(run_id, attempt, language, told)
+        attempt_now(run_id, attempt, language, progress)
     finally:
-        told.ended.set()
+        progress.ended.set()
         thread.join()
 
 
-def work(run_id: str, attempt: int, language: str, told: _Told | None = None) -> None:
-    """One attempt to check or write. What goes wrong is kept with the import, in the person's language."""
+def attempt_now(run_id: str, attempt: int, language: str, progress: Progress | None = None) -> None:
+    """Make one attempt to check or write. The import keeps what goes wrong, in the person's language."""
     run = ImportRun.objects.select_related("fleet").get(pk=run_id)
     if run.attempt != attempt or not run.is_running:
         return
     with translation.override(language):
         try:
-            _work(run, attempt, told or _Told())
+            _import_and_end(run, attempt, progress or Progress())
         except (_Cancelled, NotNow):
             return
-        except (tabular.TabularProblem, bulk_columns.UnknownColumn, SealError) as problem:
+        except (tabular.TabularProblem, UnknownColumn, SealError) as problem:
             line = getattr(problem, "line", 0)
             words = _("Line %(line)s: %(reason)s") % {"line": line, "reason": problem} if line else str(problem)
             _fail(run_id, attempt, words)
@@ -82,24 +103,25 @@ def work(run_id: str, attempt: int, language: str, told: _Told | None = None) ->
             raise
 
 
-def _work(run: ImportRun, attempt: int, told: _Told) -> None:
-    kind = importers()[run.kind]
+def _import_and_end(run: ImportRun, attempt: int, progress: Progress) -> None:
+    """Import or check the file and move the import to its next stage, in one transaction."""
+    importer_class = importers()[run.kind]
     on_error = OnError(run.on_error)
     writing = run.stage == Stage.WRITING
     with transaction.atomic():
         columns, listener, report = _import(
-            run, told, kind, Options(on_error if writing else OnError.SKIP, dry_run=not writing)
+            run, progress, importer_class, Options(on_error if writing else OnError.SKIP, dry_run=not writing)
         )
         written = writing and not (report.errors and on_error is OnError.STOP)
-        if writing and not written:  # what the good rows would be, tells a check
-            columns, listener, report = _import(run, told, kind, Options(OnError.SKIP, dry_run=True))
+        if writing and not written:  # a check finds what would become of the good rows
+            columns, listener, report = _import(run, progress, importer_class, Options(OnError.SKIP, dry_run=True))
         with run.locked(Stage(run.stage)) as current:
             if current.attempt != attempt:
                 raise _Cancelled
             current.report = asdict(report)
             current.findings = listener.findings()
-            current.samples = _samples(run, columns, kind, listener)
-            current.keep("refused", _refused(run, columns, kind, listener.refused))
+            current.samples = _samples(run, columns, importer_class, listener)
+            current.store("refused", _refused(run, columns, importer_class, listener.refused))
             current.stage, current.ended_at = (Stage.DONE if written else Stage.CHECKED), timezone.now()
             current.step, current.done, current.total = "", 0, 0
             if current.stage in ENDED:
@@ -108,13 +130,13 @@ def _work(run: ImportRun, attempt: int, told: _Told) -> None:
 
 
 def _import(
-    run: ImportRun, told: _Told, kind: type[Importer], options: Options
-) -> tuple[bulk_columns.Columns, _Listener, Report]:
+    run: ImportRun, progress: Progress, importer_class: type[Importer], options: Options
+) -> tuple[Columns, GroupingListener, Report]:
     table = tabular.read(run.open())
-    columns = bulk_columns.match(kind.fields, table.header, run.columns, run.constants)
+    columns = match_columns(importer_class.fields, table.header, run.columns, run.constants)
     options = replace(options, on_duplicate=OnDuplicate(run.on_duplicate))
-    listener = _Listener(told)
-    importer = kind(run.fleet, run.import_actor, options, columns.given)
+    listener = GroupingListener(progress)
+    importer = importer_class(run.fleet, run.import_actor, options, columns.given)
     return columns, listener, bulk_import(importer, table, columns, listener)
 
 
@@ -124,31 +146,11 @@ def _fail(run_id: str, attempt: int, words: str) -> None:
     )
 
 
-class _Told:
-    """How far the work is: written by it, read by the thread that tells; `cancelled` the other way round."""
+class GroupingListener(Listener):
+    """Groups findings by their reason, and remembers which rows to show and which were refused."""
 
-    def __init__(self) -> None:
-        self.step, self.done, self.total = "read", 0, 0
-        self.cancelled = False
-        self.ended = threading.Event()
-
-
-def _tell(run_id: str, attempt: int, told: _Told) -> None:
-    try:
-        while not told.ended.is_set():
-            mine = ImportRun.objects.filter(pk=run_id, attempt=attempt, stage__in=(Stage.CHECKING, Stage.WRITING))
-            seen = mine.update(step=told.step, done=told.done, total=told.total, beat_at=timezone.now())
-            told.cancelled = not seen
-            told.ended.wait(1)
-    finally:
-        connection.close()
-
-
-class _Listener(Listener):
-    """Groups what is found by its reason and remembers which rows to show and which were refused."""
-
-    def __init__(self, told: _Told) -> None:
-        self._told = told
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
         self._groups: dict[tuple[str, str, bool], dict[str, Any]] = {}
         self.refused = array("Q")
         self.reasons: dict[int, str] = {}
@@ -157,28 +159,28 @@ class _Listener(Listener):
         self._shown: set[int] = set()
 
     def progress(self, step: str, done: int, total: int) -> None:
-        if self._told.cancelled:
+        if self._progress.cancelled:
             raise _Cancelled
-        self._told.step, self._told.done, self._told.total = step, done, total
+        self._progress.step, self._progress.done, self._progress.total = step, done, total
 
     def checked(self, importer: Importer) -> None:
         with connection.cursor() as cursor:
             cursor.execute(
-                "SELECT line FROM import_row r WHERE NOT EXISTS (SELECT FROM import_out o WHERE o.line = r.line) "
+                "SELECT line FROM import_row r WHERE NOT EXISTS (SELECT FROM import_verdict o WHERE o.line = r.line) "
                 "ORDER BY line LIMIT %s",
                 [SAMPLES],
             )
             self.lines["new"] = [line for (line,) in cursor.fetchall()]
             for verdict in ("error", "skip"):
                 cursor.execute(
-                    "SELECT line FROM import_out WHERE verdict = %s ORDER BY line LIMIT %s", [verdict, SAMPLES]
+                    "SELECT line FROM import_verdict WHERE verdict = %s ORDER BY line LIMIT %s", [verdict, SAMPLES]
                 )
                 self.lines[verdict] = [line for (line,) in cursor.fetchall()]
             self.changes = importer.changes(cursor, SAMPLES)
         self._shown = set(self.lines["error"])
 
     def finding(self, finding: Finding) -> None:
-        # Duplicates name each its own first line: they are one group all the same.
+        # Each duplicate names another first line, and yet all of them are one group.
         details = {**finding.params, "first": "…"} if "first" in finding.params else finding.params
         reason = finding.cause % details if details else finding.cause
         key = (finding.column, reason, finding.is_note)
@@ -189,7 +191,7 @@ class _Listener(Listener):
                 "is_note": finding.is_note,
                 "count": 0,
                 "lines": [],
-                "one": finding.reason,
+                "exact": finding.reason,
             }
             group = self._groups.setdefault(key, new)
             group["count"] += 1
@@ -203,16 +205,18 @@ class _Listener(Listener):
                 self.reasons[finding.line] = f"{before} {finding.reason}" if before else finding.reason
 
     def findings(self) -> list[dict[str, Any]]:
-        """Errors before notes, the most frequent first. What was found once is told with all its details."""
+        """The groups, errors before notes, the most frequent first. A group of one finding has all its details."""
         for group in self._groups.values():
-            exact = group.pop("one")
+            exact = group.pop("exact")
             group["reason"] = exact if group["count"] == 1 else group["reason"]
         return sorted(self._groups.values(), key=lambda group: (group["is_note"], -group["count"]))
 
 
-def _samples(run: ImportRun, columns: bulk_columns.Columns, kind: type[Importer], found: _Listener) -> dict[str, Any]:
+def _samples(
+    run: ImportRun, columns: Columns, importer_class: type[Importer], found: GroupingListener
+) -> dict[str, Any]:
     """The first rows of each verdict as the file has them, without secrets."""
-    shown = [one for one in kind.fields if one.key in columns.columns and not one.is_secret][:COLUMNS_SHOWN]
+    shown = [one for one in importer_class.fields if one.key in columns.positions and not one.is_secret][:COLUMNS_SHOWN]
     wanted = {line: verdict for verdict, lines in found.lines.items() for line in lines}
     samples: dict[str, Any] = {"header": [columns.name_of(one.key) for one in shown], "update": found.changes}
     if wanted:
@@ -221,20 +225,20 @@ def _samples(run: ImportRun, columns: bulk_columns.Columns, kind: type[Importer]
             if line in wanted:
                 row = [""] * len(shown)
                 if not isinstance(cells, tabular.TabularProblem):
-                    row = [cells[columns.columns[one.key]][:100] for one in shown]
+                    row = [cells[columns.positions[one.key]][:100] for one in shown]
                 samples.setdefault(wanted[line], []).append([line, row, found.reasons.get(line, "")])
             if line >= last:
                 break
     return samples
 
 
-def _refused(
-    run: ImportRun, columns: bulk_columns.Columns, kind: type[Importer], refused: array[int]
-) -> Iterator[bytes]:
-    """The refused rows as a CSV to mend and upload again. Secrets are left out: they do not come out again."""
+def _refused(run: ImportRun, columns: Columns, importer_class: type[Importer], refused: array[int]) -> Iterator[bytes]:
+    """The refused rows as a CSV to correct and upload again. It leaves secrets out: they never come out again."""
     if not refused:
         return
-    secret = {columns.columns[one.key] for one in kind.fields if one.is_secret and one.key in columns.columns}
+    secret = {
+        columns.positions[one.key] for one in importer_class.fields if one.is_secret and one.key in columns.positions
+    }
 
     def rows() -> Iterator[list[str]]:
         lines = iter(refused)
@@ -242,7 +246,7 @@ def _refused(
         for line, cells in tabular.read(run.open()):
             if line == wanted:
                 if not isinstance(cells, tabular.TabularProblem):
-                    yield ["" if place in secret else cell for place, cell in enumerate(cells)]
+                    yield ["" if position in secret else cell for position, cell in enumerate(cells)]
                 wanted = next(lines, 0)
                 if not wanted:
                     return

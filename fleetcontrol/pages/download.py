@@ -1,4 +1,4 @@
-"""A CSV file as an answer, streamed: memory does not grow with its rows."""
+"""A CSV file as a streamed response. Memory does not grow with the number of rows."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from fleetcontrol.tabular.delimited import csv_lines
 def download(
     request: HttpRequest, name: str, header: Sequence[str], rows: Iterable[Sequence[str]]
 ) -> StreamingHttpResponse:
-    """The rows as a file such as credentials-nordlicht-2026-11-23.csv, where `name` is all before the day.
+    """Send the rows as a file such as credentials-nordlicht-2026-11-23.csv, where `name` is the part before the date.
 
-    With ?excel=1 the file has the form that German Excel reads.
+    With ?excel=1 the file has the format that German Excel reads.
     """
     for_excel = request.GET.get("excel") == "1"
     response = StreamingHttpResponse(

@@ -1,11 +1,11 @@
-"""CSV, XLSX and JSON Lines in, rows of text with their true line numbers out; formula-safe CSV out.
+"""Read CSV, XLSX and JSON Lines as rows of text with their true line numbers, and write CSV that is safe from formulas.
 
-Whatever a file is, the reader of its rows sees one thing: a `Table` with a header and an iterator
-of `(line, cells)`. A row that cannot be read stands in its place as a `TabularProblem`, so that one
-pass finds every bad row; a file that cannot be read any further raises the same `TabularProblem`.
+Every format becomes the same thing: a `Table` with a header and an iterator of `(line, cells)`. A row that cannot be
+read yields a `TabularProblem` in place of its cells, so that one pass finds every bad row. A file that cannot be read
+any further raises the `TabularProblem`.
 
-Nothing is kept but the piece being read: memory does not grow with a CSV or JSON Lines file. An
-XLSX file keeps its texts apart from its rows, so they have to be held; `Limits.texts` bounds them.
+Only the piece being read is in memory, which does not grow with a CSV or JSON Lines file. An XLSX file stores its texts
+apart from its rows, so they have to be held; `Limits.texts` bounds them.
 """
 
 from collections.abc import Iterator
@@ -41,11 +41,11 @@ _NOT_TABLES = {
 
 
 class Table:
-    """The header of a file and, read once, its rows.
+    """The header of a file, and its rows, which can be read once.
 
-    `format` is one of FORMATS. `header` holds the names as the file has them, without the white
-    space around them; a column without a name is "". Iterating raises `TabularProblem` where the
-    file cannot be read further: over a limit, broken, or without a single row.
+    `format` is one of FORMATS. `header` holds the names of the file's columns without the white space around them; a
+    column without a name is "". Iterating raises `TabularProblem` if the file cannot be read any further: it is over a
+    limit, broken, or without a single row.
     """
 
     def __init__(self, format: str, header: list[str], rows: Iterator[Row], source: Source) -> None:
@@ -56,12 +56,12 @@ class Table:
 
     @property
     def encoding(self) -> str:
-        """The text's encoding, as far as it has shown itself: plain ASCII passes for UTF-8."""
+        """The text's encoding, as far as it is known: plain ASCII counts as UTF-8."""
         return self._source.encoding
 
     @property
     def bytes_read(self) -> int:
-        """How much of the file was taken so far, for a progress bar."""
+        """How much of the file was read so far, for a progress bar."""
         return self._source.bytes_read
 
     def __iter__(self) -> Iterator[Row]:
@@ -77,18 +77,19 @@ class Table:
 
 
 def read(file: BinaryIO, *, format: str = "", limits: Limits | None = None) -> Table:
-    """Open a table. `file` needs nothing but `read`; its format is found by itself unless named.
+    """Read a file as a table: its header now, its rows on iteration.
 
-    Raises `TabularProblem` for an empty file, an unknown kind of file or an unusable header.
+    `file` needs only the method `read`. Its format is detected unless `format` is one of FORMATS. Raises
+    `TabularProblem` for an empty file, an unknown kind of file or an unusable header.
     """
     source = Source(file, limits or Limits())
-    found = format or _format(source)
-    reader = {"csv": delimited.rows, "xlsx": workbook.rows, "jsonl": jsonlines.rows}[found]
+    format = format or _detect_format(source)
+    reader = {"csv": delimited.rows, "xlsx": workbook.rows, "jsonl": jsonlines.rows}[format]
     header, rows = reader(source)
-    return Table(found, header, rows, source)
+    return Table(format, header, rows, source)
 
 
-def _format(source: Source) -> str:
+def _detect_format(source: Source) -> str:
     start = source.peek()
     if not start.strip():
         raise TabularProblem(1, "", _("The file is empty."))

@@ -1,4 +1,4 @@
-"""CSV in, whatever wrote it, and CSV out that no spreadsheet takes for a formula."""
+"""Read CSV, whatever program wrote it, and write CSV that no spreadsheet runs as a formula."""
 
 import csv
 import re
@@ -9,7 +9,7 @@ from itertools import chain, islice
 from django.utils.translation import gettext as _
 
 from fleetcontrol.tabular.source import (
-    MARK,
+    UNDECODABLE,
     Cells,
     Limits,
     Row,
@@ -21,23 +21,23 @@ from fleetcontrol.tabular.source import (
 )
 
 _SEPARATORS = ",;\t|"
-_LINES_TO_WEIGH = 50
+_LINES_COMPARED = 50
 _FORMULA = re.compile(r"'*[=+\-@\t\r\n＝＋－＠]")
 
-# The csv module's own guard: without it an unclosed quote takes in the whole file.
+# The csv module's own guard: without it an unclosed quote swallows the whole file.
 csv.field_size_limit(Limits.cell)
 
 
 def rows(source: Source) -> tuple[list[str], Iterator[Row]]:
-    """The header and the rows of a CSV file. Separator, quotes and encoding are found."""
+    """The header and the rows of a CSV file. Separator and encoding are detected."""
     lines = source.lines()
-    start = list(islice(lines, _LINES_TO_WEIGH))
+    start = list(islice(lines, _LINES_COMPARED))
     line = 1
     separator = ""
     if start and (hint := re.match(r'\ufeff?"?sep=(.)"?\r?\n?$', start[0], re.IGNORECASE)):
-        separator, line = hint[1], 2  # Excel's own way to name the separator
+        separator, line = hint[1], 2  # Excel's own notation for the separator
         del start[0]
-    records = _records(chain(start, lines), separator or _separator(start), line)
+    records = _records(chain(start, lines), separator or _guess_separator(start), line)
     for line, _raw, cells in records:
         if isinstance(cells, TabularProblem):
             raise cells
@@ -48,9 +48,9 @@ def rows(source: Source) -> tuple[list[str], Iterator[Row]]:
 
 
 def csv_lines(header: Sequence[str], rows: Iterable[Sequence[str]], *, for_excel: bool = False) -> Iterator[str]:
-    """CSV text line by line. `for_excel` adds a byte order mark and separates by semicolons.
+    """Write CSV line by line. `for_excel` adds a byte order mark and separates by semicolons.
 
-    Cells that a spreadsheet would run get a leading apostrophe, which reading takes away again.
+    Cells that a spreadsheet would run get a leading apostrophe, which reading removes again.
     """
     separator = ";" if for_excel else ","
     plain = csv.writer(_Echo(), delimiter=separator)
@@ -59,18 +59,18 @@ def csv_lines(header: Sequence[str], rows: Iterable[Sequence[str]], *, for_excel
         yield "\ufeff"
     yield plain.writerow(map(safe_cell, header))
     for row in rows:
-        # Readers, ours too, drop the space before a cell that has no quotes.
+        # Readers, this one included, drop a space at the start of a cell without quotes.
         writer = quoted if any(cell.startswith(" ") for cell in row) else plain
         yield writer.writerow(map(safe_cell, row))
 
 
 def safe_cell(text: str) -> str:
-    """The text as a cell no spreadsheet runs: with an apostrophe before = + - @, tab and CR."""
+    """The text as a cell that no spreadsheet runs: with an apostrophe before = + - @, tab, CR and LF."""
     return f"'{text}" if _FORMULA.match(text) else text
 
 
 class _Echo:
-    """A file for `csv.writer` that keeps nothing: `writerow` returns what `write` returns."""
+    """A file for `csv.writer` that stores nothing: `writerow` returns what `write` returns."""
 
     def write(self, text: str) -> str:
         return text
@@ -86,7 +86,7 @@ def _rows(
             continue
         if not any(cells):
             continue
-        if ("\0" in raw or MARK in raw) and (problem := unreadable(line, header, cells, source.encoding)):
+        if ("\0" in raw or UNDECODABLE in raw) and (problem := unreadable(line, header, cells, source.encoding)):
             yield line, problem
             continue
         if len(cells) > width and not any(cells[width:]):
@@ -104,46 +104,46 @@ def _is_escaped(cell: str) -> bool:
 
 
 def _records(lines: Iterator[str], separator: str, line: int) -> Iterator[tuple[int, str, Cells | TabularProblem]]:
-    """Line number, text and cells of each record; broken quoting costs one line, not the rest."""
-    taken: list[str] = []
-    again: deque[str] = deque()
+    """Line number, text and cells of each record. Broken quoting costs one line, not the rest of the file."""
+    lines_of_record: list[str] = []
+    lines_to_repeat: deque[str] = deque()
 
     def feed() -> Iterator[str]:
-        while text := again.popleft() if again else next(lines, ""):
-            taken.append(text)
+        while text := lines_to_repeat.popleft() if lines_to_repeat else next(lines, ""):
+            lines_of_record.append(text)
             yield text
 
     reader = csv.reader(feed(), delimiter=separator, strict=True, skipinitialspace=True)
     while True:
         try:
             for cells in reader:
-                yield line, taken[0] if len(taken) == 1 else "".join(taken), cells
-                line += len(taken)
-                taken.clear()
+                yield line, lines_of_record[0] if len(lines_of_record) == 1 else "".join(lines_of_record), cells
+                line += len(lines_of_record)
+                lines_of_record.clear()
             return
         except csv.Error as error:
-            yield line, taken[0], _broken(line, taken, error)
-            # A quote that never closes has swallowed good rows: only its own line is given up.
-            again.extendleft(reversed(taken[1:]))
-            taken.clear()
+            yield line, lines_of_record[0], _problem_of(line, lines_of_record, error)
+            # A quote that never closes has swallowed good rows: give up its own line and read the others again.
+            lines_to_repeat.extendleft(reversed(lines_of_record[1:]))
+            lines_of_record.clear()
             line += 1
             reader = csv.reader(feed(), delimiter=separator, strict=True, skipinitialspace=True)
 
 
-def _broken(line: int, taken: list[str], error: csv.Error) -> TabularProblem:
+def _problem_of(line: int, lines: list[str], error: csv.Error) -> TabularProblem:
     text = str(error)
     if "expected after" in text:
         reason = _("A closing quote must be followed by a separator or the end of the line.")
-    elif ('"' in taken[0] and len(taken) > 1) or "end of data" in text:
+    elif ('"' in lines[0] and len(lines) > 1) or "end of data" in text:
         reason = _("A quote is opened on this line and not closed.")
     else:
         most = {"most": Limits.cell}
         reason = _("A cell must not have more than %(most)d characters.") % most
-    return TabularProblem(line, "", reason, taken[0].strip())
+    return TabularProblem(line, "", reason, lines[0].strip())
 
 
-def _separator(lines: list[str]) -> str:
-    """The separator that cuts the first lines into the most even and then the most cells."""
+def _guess_separator(lines: list[str]) -> str:
+    """The separator that cuts the first lines most evenly, and among such ones into the most cells."""
     best, best_score = ",", (0.0, 1)
     for separator in _SEPARATORS:
         try:

@@ -1,4 +1,4 @@
-"""JSON Lines: one object a line. Values become the text a CSV cell would hold."""
+"""Read JSON Lines: one object on each line. Values become the text that a CSV cell would hold."""
 
 import json
 from collections.abc import Iterator
@@ -6,16 +6,16 @@ from itertools import chain, islice
 
 from django.utils.translation import gettext as _
 
-from fleetcontrol.tabular.source import MARK, Cells, Row, Source, TabularProblem, header_names, unreadable
+from fleetcontrol.tabular.source import UNDECODABLE, Cells, Row, Source, TabularProblem, header_names, unreadable
 
-_LINES_FOR_HEADER = 1000
+_OBJECTS_FOR_HEADER = 1000
 type _Record = tuple[int, dict[str, str] | TabularProblem]
 
 
 def rows(source: Source) -> tuple[list[str], Iterator[Row]]:
-    """The header, which is every key of the first 1,000 objects, and the rows."""
+    """The header, which has every key of the first 1,000 objects, and the rows."""
     records = _records(source)
-    start = list(islice(records, _LINES_FOR_HEADER))
+    start = list(islice(records, _OBJECTS_FOR_HEADER))
     keys = {key: None for _line, record in start if isinstance(record, dict) for key in record}
     if not start:
         raise TabularProblem(1, "", _("The file is empty."))
@@ -58,7 +58,7 @@ def _records(source: Source) -> Iterator[_Record]:
         text = raw.strip().strip("\ufeff")
         if not text:
             continue
-        if MARK in text:
+        if UNDECODABLE in text:
             yield line, unreadable(line, [""], [text], source.encoding) or _not_an_object(line)
             continue
         try:

@@ -1,9 +1,9 @@
 """The bytes of a table and the text in them: limits, encodings, lines.
 
-An encoding cannot be known for certain, so the choice is small and stated: a byte order mark
-decides; else many NULs mean UTF-16; else the first bytes beyond ASCII that form UTF-8 decide for
-UTF-8; else it is Windows-1252, which reads Latin-1 too. The decision waits for those bytes: a
-register may be plain ASCII for its first hundred thousand lines.
+No encoding can be known for certain, so these rules choose one: a byte order mark decides; otherwise many NULs mean
+UTF-16; otherwise the first bytes beyond ASCII decide: UTF-8 if most of them form it, and Windows-1252 if not, which
+reads Latin-1 too. The decision waits for those bytes: a register may be plain ASCII for its first hundred thousand
+lines.
 """
 
 import codecs
@@ -16,8 +16,8 @@ from django.template.defaultfilters import filesizeformat
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-MARK = "\udcff"
-"""Stands in the text for bytes that the encoding does not allow: no decoded text can hold it."""
+UNDECODABLE = "\udcff"
+"""Stands in the text for bytes that the encoding does not allow; no decoded text can hold it."""
 
 _CHUNK = 1 << 18
 _LONGEST_LINE = 1 << 22
@@ -37,14 +37,14 @@ _NAMES = {
     "windows-1252": "Windows-1252",
 }
 
-codecs.register_error("fleetcontrol.mark", lambda error: (MARK, getattr(error, "end", 0)))
+codecs.register_error("fleetcontrol.undecodable", lambda error: (UNDECODABLE, getattr(error, "end", 0)))
 
 
 class TabularProblem(Exception):
-    """What is wrong with a file or one of its rows, in a sentence a person can act on.
+    """What is wrong with a file or one of its rows, in a sentence that a person can act on.
 
-    `line` counts from 1; for a row over several lines it is the first. `column` is the header's
-    name or "" when the whole row or file is meant; `value` is the cell, cut short, or "".
+    `line` counts from 1; for a row over several lines it is the first of them. `column` is the header's name, or "" for
+    the whole row or file. `value` is the cell, cut short, or "".
     """
 
     def __init__(self, line: int, column: str, reason: str, value: str = "") -> None:
@@ -52,7 +52,7 @@ class TabularProblem(Exception):
         self.line = line
         self.column = column
         self.reason = reason
-        self.value = value.replace(MARK, "�").replace("\0", "␀")[:100]
+        self.value = value.replace(UNDECODABLE, "�").replace("\0", "␀")[:100]
 
 
 type Cells = list[str]
@@ -61,10 +61,10 @@ type Row = tuple[int, Cells | TabularProblem]
 
 @dataclass(frozen=True)
 class Limits:
-    """What a file may be: bytes as they lie on disk, rows, columns, characters of a cell.
+    """The largest file that is read: its bytes on disk, its rows and columns, the characters of a cell.
 
-    `unpacked`, `texts` and `sheet_row` are the bytes of an XLSX file's parts, of its table of texts
-    and of one row after unpacking, which is what a zip bomb would blow up.
+    Three limits guard against XLSX files that are zip bombs, in bytes after unpacking: `unpacked` for a sheet, `texts`
+    for the table of texts and for all other parts, `sheet_row` for one row of a sheet.
     """
 
     bytes: int = 1 << 30
@@ -77,7 +77,7 @@ class Limits:
 
 
 class Source:
-    """A binary file that counts what is taken from it and can look ahead once."""
+    """A binary file that counts the bytes that are read from it, and whose start can be looked at first."""
 
     def __init__(self, file: BinaryIO, limits: Limits) -> None:
         self.limits = limits
@@ -87,27 +87,27 @@ class Source:
         self._ahead = b""
 
     def peek(self) -> bytes:
-        """The first bytes, which stay to be read. Short only if the file is."""
-        while len(self._ahead) < _CHUNK and (chunk := self._take()):
+        """The first bytes, which remain to be read: a full chunk, unless the file is shorter."""
+        while len(self._ahead) < _CHUNK and (chunk := self._read_chunk()):
             self._ahead += chunk
         return self._ahead
 
     def chunks(self) -> Iterator[bytes]:
-        """All bytes, piece by piece."""
+        """All bytes, in chunks."""
         if self._ahead:
             yield self._ahead
             self._ahead = b""
-        while chunk := self._take():
+        while chunk := self._read_chunk():
             yield chunk
 
     def lines(self) -> Iterator[str]:
-        """All lines with their ends, of which CR LF, LF and CR count, as in every editor."""
+        """All lines with their line endings: CR LF, LF or CR, as in every editor."""
         rest = ""
         number = 0
         for text in self._texts():
             # Not `splitlines`: it also cuts at form feeds and Unicode's own line separators.
             found = io.StringIO(rest + text, newline="").readlines()
-            # The last line may go on in the next piece, and its CR may be half of a CR LF.
+            # The last line may continue in the next chunk, and its CR may be half of a CR LF.
             rest = found.pop() if found else ""
             number += len(found)
             yield from found
@@ -116,7 +116,7 @@ class Source:
         if rest:
             yield rest
 
-    def _take(self) -> bytes:
+    def _read_chunk(self) -> bytes:
         chunk = self._file.read(_CHUNK) or b""
         self.bytes_read += len(chunk)
         if self.bytes_read > self.limits.bytes:
@@ -126,38 +126,38 @@ class Source:
 
     def _texts(self) -> Iterator[str]:
         decoder: codecs.IncrementalDecoder | None = None
-        held = b""
-        encoding = _marked_encoding(self.peek())
+        undecoded = b""
+        encoding = _encoding_by_start(self.peek())
         for chunk in self.chunks():
             if decoder is None:
-                held += chunk
-                if not encoding and held.isascii():
-                    yield held.decode("ascii")
-                    held = b""
+                undecoded += chunk
+                if not encoding and undecoded.isascii():
+                    yield undecoded.decode("ascii")
+                    undecoded = b""
                     continue
-                encoding = encoding or _guessed_encoding(held)
+                encoding = encoding or _guess_encoding(undecoded)
                 if not encoding:
                     continue
                 self.encoding = _NAMES.get(encoding, "UTF-8")
-                decoder = codecs.getincrementaldecoder(encoding)("fleetcontrol.mark")
-                chunk, held = held, b""
+                decoder = codecs.getincrementaldecoder(encoding)("fleetcontrol.undecodable")
+                chunk, undecoded = undecoded, b""
             yield decoder.decode(chunk)
         if decoder is not None:
             yield decoder.decode(b"", final=True)
-        elif held:
+        elif undecoded:
             self.encoding = _NAMES["windows-1252"]
-            yield held.decode("windows-1252", "fleetcontrol.mark")
+            yield undecoded.decode("windows-1252", "fleetcontrol.undecodable")
 
 
 def header_names(names: list[str], line: int, limits: Limits) -> list[str]:
-    """The names of a header, stripped. Raises `TabularProblem` for one that cannot be used."""
+    """The stripped names of a header. Raises `TabularProblem` for a header that cannot be used."""
     stripped = [name.strip().strip("\ufeff") for name in names]
     if len(stripped) > limits.columns:
         reason = _("The file has more than %(most)d columns.") % {"most": limits.columns}
         raise TabularProblem(line, "", reason)
     seen: set[str] = set()
     for name in filter(None, stripped):
-        if MARK in name or "\0" in name:
+        if UNDECODABLE in name or "\0" in name:
             raise TabularProblem(line, "", _("The header holds unreadable characters."), name)
         if name.casefold() in seen:
             reason = _("The header names the column “%(name)s” twice.") % {"name": name[:100]}
@@ -169,9 +169,9 @@ def header_names(names: list[str], line: int, limits: Limits) -> list[str]:
 
 
 def unreadable(line: int, header: list[str], cells: Cells, encoding: str) -> TabularProblem | None:
-    """The problem of the first cell with a NUL or with bytes that are not text, if there is one."""
+    """The problem of the first cell that holds a NUL or bytes that are no text; None if no cell does."""
     for name, cell in zip(header, cells, strict=False):
-        if MARK in cell:
+        if UNDECODABLE in cell:
             reason = _("This cell holds bytes that are not %(encoding)s.") % {"encoding": encoding}
             return TabularProblem(line, name, reason, cell)
         if "\0" in cell:
@@ -189,7 +189,8 @@ def wrong_width(line: int, found: int, wanted: int) -> TabularProblem:
     return TabularProblem(line, "", reason % {"found": found, "wanted": wanted})
 
 
-def _marked_encoding(start: bytes) -> str:
+def _encoding_by_start(start: bytes) -> str:
+    """The encoding by the byte order mark or by many NULs; "" if there is neither."""
     for mark, encoding in _BYTE_ORDER_MARKS:
         if start.startswith(mark):
             return encoding
@@ -198,10 +199,10 @@ def _marked_encoding(start: bytes) -> str:
     return ""
 
 
-def _guessed_encoding(data: bytes) -> str:
-    """UTF-8 where most bytes beyond ASCII form it, else Windows-1252; "" if it takes more bytes."""
-    text = codecs.getincrementaldecoder("utf-8")("fleetcontrol.mark").decode(data)
-    wrong = text.count(MARK)
+def _guess_encoding(data: bytes) -> str:
+    """UTF-8 if most bytes beyond ASCII form it, else Windows-1252; "" if more bytes are needed to tell."""
+    text = codecs.getincrementaldecoder("utf-8")("fleetcontrol.undecodable").decode(data)
+    wrong = text.count(UNDECODABLE)
     right = len(text) - len(text.encode("ascii", "ignore")) - wrong
     if not wrong and not right:
         return ""

@@ -1,8 +1,8 @@
-"""XLSX: the first sheet of a workbook, row by row.
+"""Read XLSX: the first sheet of a workbook, row by row.
 
-openpyxl's reader streams the rows but holds the workbook's table of texts, and unpacks whatever the
-archive says it holds; so the archive's directory is checked before openpyxl sees it. Python's
-`zipfile` reads no more of a part than the directory states, which makes that check a bound.
+openpyxl streams the rows but holds the workbook's table of texts, and unpacks whatever the archive claims to hold. So
+the archive's directory is checked before openpyxl sees the archive. Python's `zipfile` reads no more of a part than the
+directory states, which makes that check a bound.
 """
 
 import datetime
@@ -20,11 +20,11 @@ from openpyxl.utils import column_index_from_string
 
 from fleetcontrol.tabular.source import Cells, Limits, Row, Source, TabularProblem, header_names, wrong_width
 
-_SPOOLED = 1 << 22
+_BYTES_IN_MEMORY = 1 << 22
 
-# What openpyxl and the libraries under it raise for an archive or a sheet that is not sound.
-_BROKEN: tuple[type[Exception], ...] = (zipfile.BadZipFile, ParseError, EOFError, OSError)
-_BROKEN += (KeyError, ValueError, TypeError, IndexError, AttributeError, RuntimeError)
+# What openpyxl and the libraries under it raise for a damaged archive or sheet.
+_DAMAGED: tuple[type[Exception], ...] = (zipfile.BadZipFile, ParseError, EOFError, OSError)
+_DAMAGED += (KeyError, ValueError, TypeError, IndexError, AttributeError, RuntimeError)
 
 
 def rows(source: Source) -> tuple[list[str], Iterator[Row]]:
@@ -55,8 +55,8 @@ def _rows(found: Iterator[Row], header: list[str]) -> Iterator[Row]:
 
 def _sheet_rows(source: Source) -> Iterator[Row]:
     line = 0
-    # An archive is read from its end, so that a stream has to be laid down: in a file without name.
-    with tempfile.SpooledTemporaryFile(max_size=_SPOOLED) as archive:
+    # Reading an archive starts at its end, so the stream has to be stored first: in a file without a name.
+    with tempfile.SpooledTemporaryFile(max_size=_BYTES_IN_MEMORY) as archive:
         for chunk in source.chunks():
             archive.write(chunk)
         try:
@@ -65,17 +65,17 @@ def _sheet_rows(source: Source) -> Iterator[Row]:
                 row = _cells(line, found, source.limits)
                 if isinstance(row, TabularProblem) or any(row):
                     yield line, row
-        except _BROKEN:
+        except _DAMAGED:
             reason = _("This workbook is damaged. Open it and save it again as XLSX.")
             raise TabularProblem(line + 1, "", reason) from None
 
 
 def _first_sheet(archive: IO[bytes]) -> Any:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # styles and validations it does not know concern nobody
+        warnings.simplefilter("ignore")  # about styles and validations, which nobody reads here
         book = openpyxl.load_workbook(archive, read_only=True)
     sheet = book.worksheets[0]
-    sheet.reset_dimensions()  # what a file says of its own size is often wrong
+    sheet.reset_dimensions()  # the size that a file states is often wrong
     return sheet
 
 
@@ -129,7 +129,7 @@ def _check_size(archive: IO[bytes], limits: Limits) -> None:
 
 
 def _longest_row(content: zipfile.ZipFile, part: zipfile.ZipInfo, limits: Limits) -> int:
-    """Bytes of the sheet's longest row: openpyxl holds a row's elements until the row ends."""
+    """The bytes of the sheet's longest row: openpyxl holds the elements of a row until the row ends."""
     if part.file_size <= limits.sheet_row or part.file_size > limits.unpacked:
         return part.file_size if part.file_size > limits.unpacked else 0
     longest = current = 0

@@ -7,4 +7,3 @@ from fleetcontrol.imports.command import ImportCommand
 class Command(ImportCommand):
     help = "Import OEM credentials. Nothing is written if any row is wrong, unless --on-error skip is given."
     importer = CredentialImporter
-    name = "import_credentials"

@@ -1,10 +1,9 @@
-"""What the pages of imports need of a template."""
+"""Filters for the pages of imports."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from django import template
-from django.utils.translation import gettext as _
 
 from fleetcontrol.imports.importer import importers
 
@@ -19,7 +18,5 @@ def of(samples: Mapping[str, Any], verdict: str) -> Any:
 
 @register.filter
 def in_words(key: str, kind: str) -> str:
-    """What people call a field that its key names; the header of a file's column stays as it is."""
-    if key == "secret":  # of a credential, whatever its brand's fields are
-        return _("Secret")
-    return next((str(one.label) for one in importers()[kind].fields if one.key == key), key)
+    """What people call the field of this key; the header of a file's column stays as it is."""
+    return importers()[kind].label_of(key)

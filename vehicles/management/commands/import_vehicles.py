@@ -7,4 +7,3 @@ from vehicles.imports import VehicleImporter
 class Command(ImportCommand):
     help = "Import vehicles. Nothing is written if any row is wrong, unless --on-error skip is given."
     importer = VehicleImporter
-    name = "import_vehicles"
