@@ -1,6 +1,5 @@
 """PEM as it really comes: without its line breaks, indented, as a chain in any order. And no sign-in that raises."""
 
-import csv
 import re
 import ssl
 from collections.abc import Iterator
@@ -14,7 +13,7 @@ from django.core.exceptions import ValidationError
 from pytest_django.fixtures import Settings
 
 from credentials import brands, duties
-from credentials.brands import Brand, Kind, find, pem
+from credentials.brands import Brand, find, pem
 from credentials.brands import file as brand_file
 from credentials.models import Credential, CredentialSecret
 from credentials.oem.demo import DemoOem
@@ -134,14 +133,12 @@ def test_what_was_pasted_is_found_again_as_a_leaked_secret(fleet: Fleet) -> None
         assert CredentialSecret.objects.holding(pasted, fleet.pk).exists()
 
 
-def test_the_shared_cases_are_usable_by_a_sign_in(settings: Settings, locked: tuple[Brand, DemoOem]) -> None:
-    """/work/shared/cases/flattened-pem has larger ones; these are made in the same ways."""
+def test_what_was_entered_flat_is_usable_by_a_sign_in(locked: tuple[Brand, DemoOem]) -> None:
     brand, oem = locked
     certificate, key = a_certificate()
     for how in MANGLED.values():
-        cleaned = brand.clean(
-            {"client_id": "c", "certificate": how(certificate), "private_key": how(key), "region": "eu"}
-        )
+        typed = {"client_id": "c", "certificate": how(certificate), "private_key": how(key), "region": "eu"}
+        cleaned = brand.clean(typed)
         assert sign_in(brand, cleaned.identifier, cleaned.settings, cleaned.secret).outcome is Outcome.WORKS
     assert len(oem.received) == len(MANGLED)
 
@@ -275,19 +272,3 @@ class Shown:
 
     def load_cert_chain(self, file: Path, password: str) -> None:
         self.subjects = [one.subject.rfc4514_string() for one in x509.load_pem_x509_certificates(file.read_bytes())]
-
-
-CASES = Path("/work/shared/cases/flattened-pem")
-
-
-@pytest.mark.skipif(not CASES.exists(), reason="the shared cases are not on this machine")
-def test_the_files_that_people_really_had() -> None:
-    with (CASES / "credentials.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert len(rows) == 3
-    keys = [field.key for field in find("STELLANTIS").fields if field.kind is not Kind.PASSPHRASE]
-    for row in rows:
-        cleaned = find("STELLANTIS").clean({key: row[key] for key in keys})
-        assert cleaned.facts["certificate_subject"] == "CN=fleet client"
-    chain, key = (CASES / "chain-rev.pem").read_text(), (CASES / "leaf.key").read_text()
-    assert find("STELLANTIS").clean(stellantis(chain, key)).facts["certificate_subject"] == "CN=fleet client"

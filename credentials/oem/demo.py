@@ -351,6 +351,7 @@ def _key_as_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
 
 def _write_private(path: Path, content: bytes) -> None:
     with contextlib.closing(os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb")) as file:
+        os.fchmod(file.fileno(), 0o600)  # also of a file that was there
         file.write(content)
 
 
