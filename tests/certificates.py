@@ -34,13 +34,16 @@ def an_issued_certificate() -> tuple[str, str]:
 
 def _sign(subject: str, issuer: str, key: Key, issuer_key: Key, days: int = 90) -> x509.Certificate:
     now = datetime.now(UTC)
-    names = [x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)]) for name in (issuer, subject)]
     return (
-        x509.CertificateBuilder(*names, key.public_key(), x509.random_serial_number())
+        x509.CertificateBuilder(_name(issuer), _name(subject), key.public_key(), x509.random_serial_number())
         .not_valid_before(now - timedelta(days=2))
         .not_valid_after(now + timedelta(days=days))
         .sign(issuer_key, hashes.SHA256())
     )
+
+
+def _name(text: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, text)])
 
 
 def _as_pem(certificate: x509.Certificate) -> str:

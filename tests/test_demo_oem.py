@@ -46,7 +46,7 @@ def test_the_readmes_own_brand_is_answered(
     assert ask("BOLIDE", {"region": region}, client_secret="wrong1").outcome is Outcome.REFUSED
 
 
-EVERY_BRAND = {
+EVERY_BRAND: dict[str, list[dict[str, str]]] = {
     "MERCEDES_BENZ": [
         {"token_url": f"https://{host}/v1/token"}
         for host in (

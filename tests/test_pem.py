@@ -2,7 +2,7 @@
 
 import re
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -38,7 +38,7 @@ fields.passphrase = { kind = "passphrase", required = false }
 fields.region = { kind = "choice", required = false, choices = { eu = "Europe", us = "America" } }
 sign_in = { url = "https://auth.locked.example/{region}/token", client = "basic", mutual_tls = true }
 """
-MANGLED = {
+MANGLED: dict[str, Callable[[str], str]] = {
     "as it is": lambda text: text,
     "blanks": lambda text: text.replace("\n", " "),
     "two blanks": lambda text: text.replace("\n", "  "),

@@ -317,8 +317,8 @@ class Authority:
         with contextlib.suppress(FileNotFoundError, ValueError):
             certificate = x509.load_pem_x509_certificate(ca_file.read_bytes())
             key = load_pem_private_key(key_file.read_bytes(), None)
-            is_pair = isinstance(key, ec.EllipticCurvePrivateKey) and key.public_key() == certificate.public_key()
-            if is_pair and certificate.not_valid_after_utc > datetime.now(UTC) + timedelta(days=3):
+            lasts = certificate.not_valid_after_utc > datetime.now(UTC) + timedelta(days=3)
+            if lasts and isinstance(key, ec.EllipticCurvePrivateKey) and key.public_key() == certificate.public_key():
                 return cls(folder, certificate, key)
         key = ec.generate_private_key(ec.SECP256R1())
         name = _name("FleetControl demo OEM")
