@@ -24,7 +24,7 @@ NAMED_VEHICLES = 10
 MOST_VERIFIED_AT_ONCE = 5
 FACTS = (
     "fleet", "name", "brand_name", "identifier", "readable", "secret_version", "status", "status_detail",
-    "checked_at", "last_worked_at", "last_used_at", "created_at", "created_by", "changed_at", "changed_by",
+    "leaked_at", "checked_at", "last_worked_at", "last_used_at", "created_at", "created_by", "changed_at", "changed_by",
 )  # fmt: skip
 
 

@@ -27,6 +27,7 @@ class CredentialsConfig(AppConfig):
             phrases={
                 "credential.add": _("added the credential %(target)s"),
                 "credential.rotate": _("replaced the secret of %(target)s (version %(before)s → %(after)s)"),
+                "credential.report_leak": _("reported that the secret of %(target)s leaked"),
                 "credential.revert": _("went back to the former secret of %(target)s (version %(before)s → %(after)s)"),
                 "credential.verify": _("checked the connection of %(target)s"),
                 "credential.change": _("changed %(target)s: %(fields)s"),

@@ -16,7 +16,7 @@ from fleetcontrol.people.access import FleetRequest, fleet_view
 from fleetcontrol.people.models import Fleet, Role
 
 _FACTS = (
-    *("status", "status_since", "reason", "checked_at", "last_worked_at", "last_used_at"),
+    *("status", "status_since", "reason", "checked_at", "last_worked_at", "last_used_at", "leaked_at"),
     *("secret_version", "secret_added_at", "secret_added_by", "vehicles", "note", "ends_on", "id"),
 )
 
@@ -57,7 +57,7 @@ def _row(credential: Credential, keys: list[str], vehicles: int, language: str) 
         reason = credential.status_detail
     facts = [
         *(credential.status, _iso(credential.status_since), reason, _iso(credential.checked_at)),
-        *(_iso(credential.last_worked_at), _iso(credential.last_used_at)),
+        *(_iso(credential.last_worked_at), _iso(credential.last_used_at), _iso(credential.leaked_at)),
         *(str(secret.version), _iso(secret.added_at), secret.added_by, str(vehicles), credential.note),
         *(credential.ends_on.isoformat() if credential.ends_on else "", credential.pk),
     ]

@@ -145,7 +145,6 @@ TEMPLATES = [
                 "django.contrib.messages.context_processors.messages",
                 "fleetcontrol.navigation.frame",
             ],
-            "libraries": {"lucide": "fleetcontrol.pages.templatetags.icons"},
         },
     }
 ]
@@ -182,7 +181,6 @@ if FLEETCONTROL_DEMO_OEM:
 AUTH_USER_MODEL = "people.User"
 SILENCED_SYSTEM_CHECKS = [
     "auth.W004",  # emails are unique without regard to case: user_email_unique
-    "templates.W003",  # fleetcontrol.pages.templatetags.icons stands in the place of lucide's own library on purpose
 ]
 AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
 PASSWORD_HASHERS = [

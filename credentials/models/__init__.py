@@ -17,7 +17,7 @@ from credentials.models.credential import (
     TooManyWait,
     shared_brand,
 )
-from credentials.models.notice import Notice, NoticeKind
+from credentials.models.notice import Notice, NoticeEmail, NoticeKind
 from credentials.models.secret import CredentialSecret, fingerprints_of
 from credentials.models.token import OemToken
 from credentials.models.webhook import Webhook
@@ -33,6 +33,7 @@ __all__ = [
     "Loan",
     "NothingToRevertTo",
     "Notice",
+    "NoticeEmail",
     "NoticeKind",
     "OemToken",
     "ReplacedMeanwhile",

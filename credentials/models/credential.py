@@ -153,7 +153,7 @@ class Loan:
 
 class CredentialQuerySet(models.QuerySet["Credential"]):
     def needing_attention(self) -> Self:
-        """Credentials that do not work, or end within ATTENTION_BEFORE_END; "not checked" alone is no alarm."""
+        """Credentials that do not work, leaked, or end within ATTENTION_BEFORE_END; "not checked" alone is no alarm."""
         return self.filter(self._needs_attention())
 
     def with_needs_attention(self) -> Self:
@@ -183,7 +183,7 @@ class CredentialQuerySet(models.QuerySet["Credential"]):
 
     def _needs_attention(self) -> Q:
         soon = timezone.localdate() + ATTENTION_BEFORE_END
-        return Q(status__in=TROUBLED) | Q(ends_on__lte=soon) | Q(status_reason="sealed")
+        return Q(status__in=TROUBLED) | Q(ends_on__lte=soon) | Q(status_reason="sealed") | Q(leaked_at__isnull=False)
 
     def _is_idle(self) -> Q:
         long_ago = timezone.now() - IDLE_AFTER
@@ -228,6 +228,7 @@ class Credential(models.Model):
     next_check_at = models.DateTimeField(null=True, editable=False)
     last_worked_at = models.DateTimeField(_("last worked"), null=True, editable=False)
     last_used_at = models.DateTimeField(_("last used"), null=True, editable=False)
+    leaked_at = models.DateTimeField(_("secret leaked"), null=True, editable=False)
     created_at = models.DateTimeField(_("added"), default=timezone.now, editable=False)
     created_by = models.CharField(max_length=254, editable=False)
     changed_at = models.DateTimeField(_("changed"), default=timezone.now, editable=False)
@@ -393,8 +394,8 @@ class Credential(models.Model):
 
         With `verify_first`, sign in with the new secret before anything changes, and go on only if that works or the
         brand cannot be checked. `ends_on` belongs to the new version; a certificate carries its own. `why` is planned,
-        expires or leaked: a leaked secret is erased at once. `expected_version` is the version that the person saw and
-        means to replace.
+        expires or leaked: a leaked secret is erased at once, and so is one that was reported as leaked before.
+        `expected_version` is the version that the person saw and means to replace.
 
         Raises ValidationError with the brand's secret fields as keys, SecretRefused or ReplacedMeanwhile; then nothing
         has changed.
@@ -412,6 +413,8 @@ class Credential(models.Model):
         with transaction.atomic():
             credential, current = self._lock_at(expected)
             credential.secrets.filter(is_current=False).erase()
+            why = "leaked" if credential.leaked_at else why
+            credential.leaked_at = None
             if why == "leaked":
                 credential._retire_erased(current)
             else:
@@ -425,6 +428,24 @@ class Credential(models.Model):
             AuditEvent.record(credential.fleet, actor, "credential.rotate", credential, changes)
         self.refresh_from_db()
         return secret
+
+    def report_leak(self, *, actor: Actor, expected_version: int | None = None) -> None:
+        """Note that the secret leaked, until the next `rotate`; a report of what is known already changes nothing.
+
+        `expected_version` is the version that the person saw. If another one is in use meanwhile, nothing is noted.
+        After a `revert` the note stays, because the version that leaked is kept and can come back.
+        """
+        with transaction.atomic():
+            credential = Credential.objects.select_for_update().get(pk=self.pk)
+            version = credential.secret.version
+            if credential.leaked_at or expected_version not in (None, version):
+                return
+            credential.leaked_at = timezone.now()
+            credential.save(update_fields=["leaked_at"])
+            AuditEvent.record(
+                credential.fleet, actor, "credential.report_leak", credential, {"version": [None, version]}
+            )
+        self.refresh_from_db()
 
     def revert(self, *, actor: Actor, expected_version: int | None = None) -> CredentialSecret:
         """Go back to the former version in one step, and keep the one that was in use for 24 hours in its place.

@@ -94,6 +94,11 @@ class Verdict:
     expires_in: int | None = None
 
     @property
+    def says_nothing_against_secret(self) -> bool:
+        """Whether a secret that was not accepted may be right all the same."""
+        return self.outcome in (Outcome.NO_ANSWER, Outcome.SCOPES_MISSING)
+
+    @property
     def reason(self) -> str:
         """One or two sentences in the reader's language."""
         return explain(self.code, self.brand, self.details)

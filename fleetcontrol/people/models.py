@@ -20,6 +20,7 @@ from django.db.models.functions import Lower
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.text import slugify
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -332,7 +333,13 @@ class Invitation(models.Model):
 
     def send(self) -> None:
         """Email the link in the active language. Raises OSError if the mail server refuses it or cannot be reached."""
-        context = {"invitation": self, "link": self.link}
+        context = {
+            "person": self.invited_by,
+            "fleet": self.fleet.name,
+            "role": self.get_role_display(),
+            "link": self.link,
+            "date": date_format(timezone.localtime(self.expires_at), "DATETIME_FORMAT"),
+        }
         subject = gettext("Invitation to %(fleet)s on FleetControl") % {"fleet": " ".join(self.fleet.name.split())}
         send_mail(subject, render_to_string("people/invitations/email.txt", context), None, [self.email])
 
