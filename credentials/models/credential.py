@@ -520,8 +520,8 @@ class Credential(models.Model):
         """Return the OEM's access token, from the last sign-in or from a new one, which takes up to 10 seconds.
 
         One sign-in serves everyone who waits for it, on whatever machine it happens, and its failure is shared too.
-        `refused_token` is one that the OEM took no longer. If it is the kept one, that is dropped and a new one
-        fetched, at most once in REPORT_AGAIN_AFTER however many programs report it; any other gets the kept one.
+        `refused_token` is a token that the OEM no longer accepts. If it is the kept one, drop it and sign in again, at
+        most once in REPORT_AGAIN_AFTER however many programs report it. For any other, return the kept one.
         `for_whom` goes into the audit event, such as the vehicle.
         Raises SignInFailed, ReportedTooSoon, TooManyWait, and ObjectDoesNotExist if the credential is deleted.
         """
@@ -704,7 +704,8 @@ class Credential(models.Model):
     def _stored_loan(self) -> Loan | None:
         """The token of the last sign-in with the current secret, until shortly before it ends."""
         declared = self.oem.sign_in
-        longest = timedelta(seconds=declared.longest_life if declared else brands.LONGEST_LIFE)
+        # A little more, because the clocks of two machines differ.
+        longest = timedelta(seconds=declared.longest_life if declared else brands.LONGEST_LIFE, minutes=5)
         now = timezone.now()
         stored = OemToken.objects.filter(
             credential=self.pk,
