@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from ninja import Schema
 from ninja.params.functions import Path as PathParameter
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, SecretStr
 
 from credentials.brands import Brand, StoredAs, catalogue
 from credentials.models import Credential, Status
@@ -41,6 +41,7 @@ BRAND_EXAMPLE = {
     "unit_id_from_vin": False,
     "signs_in": False,
 }
+REPORT_EXAMPLE = {"refused_token": "eyJhbGciOi…"}
 LOAN_EXAMPLE = {
     "access_token": "eyJhbGciOi…", "token_type": "bearer", "expires_in": 287, "expires_at": "2026-10-17T14:35:00Z",
 }  # fmt: skip
@@ -130,6 +131,18 @@ class VerdictOut(Schema):
     reason: str = Field(description="One or two sentences for people.")
     status: Status
     checked_at: str | None = Field(json_schema_extra={"format": "date-time"})
+
+
+class LoanIn(JsonBody):
+    """What a program may say when it asks for a token: that the one it has is refused."""
+
+    refused_token: SecretStr | None = Field(
+        None,
+        max_length=16_384,
+        description="A token that the manufacturer no longer accepts. If FleetControl keeps it, a new one takes its "
+        "place, at most once a minute.",
+        json_schema_extra={"writeOnly": True},
+    )
 
 
 class LoanOut(Schema):

@@ -1,4 +1,5 @@
 from django.apps import AppConfig
+from django.core.checks import register as register_check
 from django.utils.translation import gettext_lazy as _
 
 
@@ -7,7 +8,7 @@ class CredentialsConfig(AppConfig):
     verbose_name = _("OEM credentials")
 
     def ready(self) -> None:
-        from credentials import duties
+        from credentials import checks, duties
         from credentials.brands import catalogue
         from credentials.imports import CredentialImporter
         from fleetcontrol.audit import words
@@ -17,6 +18,7 @@ class CredentialsConfig(AppConfig):
         from fleetcontrol.people import owned
 
         catalogue()  # a mistake in a brand file stops the start and not the first page that shows a brand
+        register_check(checks.changed_brands, deploy=True)
         owned.register("credentials", label=_("OEM Credentials"))
         badges.register("credentials:index", count=lambda fleet: fleet.credentials.needing_attention().count())
         importer.register(CredentialImporter)

@@ -76,11 +76,12 @@ def test_an_operators_file_may_add_a_sign_in_to_a_brand_that_has_none(tmp_path: 
         (OWN.replace("BOLIDE", "bolide"), "must be a table with an id such as MERCEDES_BENZ"),
         ('NIU = "x"', "brand NIU, key NIU: must be a table"),
         ('[NIU]\nname = "Mine"', "brand NIU, key name: is built in and cannot be changed"),
-        ('[TESLA]\nsign_in.url = "https://x"', "brand TESLA, key sign_in: is built in"),
+        ('[TESLA]\nsign_in.url = "https://x"', "brand TESLA, key sign_in.url: https://x must be https and of one of"),
         ("[NIU", "is not TOML"),
         (
             OWN.replace("client =", "clinet ="),
-            "sign_in.clinet: is not known; the keys here are audience, body, client, grant, mutual_tls, scopes, url.",
+            "sign_in.clinet: is not known; the keys here are audience, body, by_choice, client, grant, longest_life, "
+            "mutual_tls, scopes, url.",
         ),
         (OWN.replace('name = "Bolide"\n', ""), "brand BOLIDE, key name: must be a text that is not empty"),
         (OWN.replace('client = "basic"', 'client = "header"'), "key sign_in.client: must be one of body, basic."),

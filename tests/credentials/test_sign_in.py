@@ -45,7 +45,7 @@ def test_a_right_secret_works_at_every_brand_with_a_public_sign_in(oem: DemoOem,
 def test_tesla_is_asked_by_form_with_the_audience_of_the_region(oem: DemoOem) -> None:
     ask("TESLA")
     (received,) = oem.received
-    assert (received.host, received.path) == ("auth.tesla.com", "/oauth2/v3/token")
+    assert (received.host, received.path) == ("fleet-auth.prd.vn.cloud.tesla.com", "/oauth2/v3/token")
     assert received.content_type == "application/x-www-form-urlencoded"
     assert received.values == {
         "grant_type": "client_credentials",
@@ -96,7 +96,7 @@ def test_what_the_oem_does_becomes_a_verdict_without_the_secret(
     assert (verdict.outcome, verdict.code) == (outcome, code)
     assert verdict.token is None
     assert secret not in repr(verdict) + verdict.reason
-    assert verdict.details["host"] == "auth.tesla.com"
+    assert verdict.details["host"] == "fleet-auth.prd.vn.cloud.tesla.com"
 
 
 def test_an_error_that_is_an_object_and_no_code_is_an_unreadable_answer(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -158,12 +158,12 @@ MUTUAL = """
 [LOCKED]
 name = "Locked"
 kind = "shared"
-hosts = ["auth.tesla.com"]
+hosts = ["fleet-auth.prd.vn.cloud.tesla.com"]
 fields.client_id.kind = "identifier"
 fields.certificate.kind = "pem_certificate"
 fields.private_key.kind = "pem_key"
 fields.passphrase = { kind = "passphrase", required = false }
-sign_in = { url = "https://auth.tesla.com/oauth2/v3/token", mutual_tls = true }
+sign_in = { url = "https://fleet-auth.prd.vn.cloud.tesla.com/oauth2/v3/token", mutual_tls = true }
 """
 
 
@@ -218,15 +218,21 @@ def ask(brand: str, settings: dict[str, str] | None = None, secret: str = SECRET
     return sign_in(find(brand), "client1", SETTINGS[brand] if settings is None else settings, {"client_secret": secret})
 
 
-def test_an_error_of_our_own_shows_nothing_of_the_secret(oem: DemoOem, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_of_our_own_shows_nothing_of_the_secret(
+    oem: DemoOem, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     """An error report shows each frame with its variables, after Django's filter."""
 
     async def broken(*args: object, **kwargs: object) -> None:
         raise KeyError(args)
 
     monkeypatch.setattr(httpx2.AsyncClient, "send", broken)
+    verdict = ask("TESLA")
+    assert (verdict.outcome, verdict.code) == (Outcome.NO_ANSWER, "unexpected")
+    assert "Signing in to TESLA failed unexpectedly: RuntimeError" in caplog.text
+    assert SECRET not in caplog.text + repr(verdict)
     try:
-        ask("TESLA")
+        outbound.post("https://1.1.1.1/", headers={}, content=SECRET.encode(), trust=outbound.new_trust())
     except RuntimeError:
         report = ExceptionReporter(None, *sys.exc_info()).get_traceback_data()
     assert "failed unexpectedly: KeyError" in str(report["exception_value"])

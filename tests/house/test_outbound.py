@@ -33,7 +33,7 @@ def test_an_address_out_in_the_world_is_public(address: str) -> None:
 
 
 def test_a_name_that_leads_inside_is_refused_after_resolution(monkeypatch: pytest.MonkeyPatch) -> None:
-    with names({"auth.tesla.com": ["1.1.1.1", "127.0.0.1"]}, monkeypatch):
+    with names({"fleet-auth.prd.vn.cloud.tesla.com": ["1.1.1.1", "127.0.0.1"]}, monkeypatch):
         verdict = ask("TESLA")
     assert (verdict.outcome, verdict.code) == (Outcome.NO_ANSWER, "private")
 
@@ -49,17 +49,19 @@ def test_the_name_is_resolved_once_and_the_checked_address_is_used(
     """A name server gains nothing by a different second answer, because FleetControl never asks twice."""
     monkeypatch.setattr(outbound, "is_public", lambda address: ipaddress.ip_address(address).is_loopback)
     port = int(oem.address.rsplit(":", 1)[1])
-    with names({"auth.tesla.com": ["127.0.0.1"]}, monkeypatch) as asked:
+    with names({"fleet-auth.prd.vn.cloud.tesla.com": ["127.0.0.1"]}, monkeypatch) as asked:
         trust = outbound.new_trust()
         trust.load_verify_locations(oem.ca_file)
-        answer = outbound.post(f"https://auth.tesla.com:{port}/", headers={}, content=b"", trust=trust)
+        answer = outbound.post(
+            f"https://fleet-auth.prd.vn.cloud.tesla.com:{port}/", headers={}, content=b"", trust=trust
+        )
     assert answer.status == 404
-    assert asked == ["auth.tesla.com"]
+    assert asked == ["fleet-auth.prd.vn.cloud.tesla.com"]
 
 
 def test_only_https_leaves_the_house() -> None:
     with pytest.raises(ValueError, match="Only https"):
-        outbound.post("http://auth.tesla.com/", headers={}, content=b"")
+        outbound.post("http://fleet-auth.prd.vn.cloud.tesla.com/", headers={}, content=b"")
 
 
 @contextmanager
