@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""FleetControl's command line. The syntax stays old, so that an old Python can still read the sentence below."""
+"""FleetControl's command line. Its syntax stays old so that an old Python gets as far as the sentence below."""
 
 import os
 import sys
@@ -14,7 +14,7 @@ if sys.version_info < (3, 12):  # noqa: UP036 - this is the check itself
 def main():  # type: ignore[no-untyped-def]  # an annotation would be new syntax to an old Python
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "fleetcontrol.settings")
     if sys.argv[1:2] == ["quickstart"]:
-        os.environ.setdefault("MAKE_KEYS", "true")  # settings.py reads it
+        os.environ.setdefault("MAKE_KEYS", "true")  # read by settings.py
     try:
         from django.core.management import execute_from_command_line
     except ImportError:
@@ -23,14 +23,18 @@ def main():  # type: ignore[no-untyped-def]  # an annotation would be new syntax
             "it makes .venv, then use .venv/bin/python manage.py …"
         )
     from django.core.exceptions import ImproperlyConfigured
-    from django.db import OperationalError, ProgrammingError
+    from django.db import OperationalError, ProgrammingError, connection
     from django.db.migrations.exceptions import InconsistentMigrationHistory
+    from django.db.migrations.recorder import MigrationRecorder
 
     try:
         execute_from_command_line(sys.argv)
-    except ImproperlyConfigured as error:  # what settings.py found missing or wrong, in one sentence
+    except ImproperlyConfigured as error:  # a missing or wrong setting, as one sentence
         sys.exit(str(error))
     except InconsistentMigrationHistory:
+        # Until the first release, every table belonged to one app, "fleetcontrol", which has no migrations any more.
+        if "fleetcontrol" not in {app for app, _name in MigrationRecorder(connection).applied_migrations()}:
+            raise
         sys.exit(
             "This database was made by a FleetControl before its first release, and its tables cannot be taken over. "
             "To begin anew, delete the folder var/ and, if you started it as root, the folder that var/postgres/data "

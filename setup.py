@@ -1,4 +1,4 @@
-"""Only to say in a sentence that Python is too old: older pips would complain of conflicting dependencies instead."""
+"""Says in a sentence that Python is too old. Without this file, older pips report conflicting dependencies instead."""
 
 import sys
 

@@ -20,7 +20,7 @@ from benchmarks.database import connection, own_database
 from credentials.models import Credential
 from fleetcontrol.people.models import Fleet, Role, User
 from fleetcontrol.web.session_cookie import cookie_of
-from tests import factory
+from tests.support import factory
 
 PLAIN_FILES = {"staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}}
 VEHICLES = """

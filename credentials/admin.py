@@ -16,7 +16,7 @@ from credentials.forms import form_field
 from credentials.models import Credential, CredentialInUse
 from credentials.oem.verdict import Outcome
 from fleetcontrol.audit.models import actor_of
-from fleetcontrol.pages.admin_site import VerbAdmin, VerbForm
+from fleetcontrol.pages.admin_site import VerbAdmin, VerbModelForm
 from fleetcontrol.people.admin import FleetFilter, first_step
 from fleetcontrol.people.models import Fleet
 
@@ -24,11 +24,11 @@ NAMED_VEHICLES = 10
 MOST_VERIFIED_AT_ONCE = 5
 FACTS = (
     "fleet", "name", "brand_name", "identifier", "readable", "secret_version", "status", "status_detail",
-    "checked_at", "last_worked_at", "last_used_at", "created_at", "created_by", "changed_at", "changed_by",
+    "leaked_at", "checked_at", "last_worked_at", "last_used_at", "created_at", "created_by", "changed_at", "changed_by",
 )  # fmt: skip
 
 
-class CredentialForm(VerbForm):
+class CredentialForm(VerbModelForm):
     """A form with fields of one brand: all of them to add a credential, only the secret ones to replace its secret."""
 
     fleet: ClassVar[Fleet]
@@ -119,9 +119,9 @@ class CredentialAdmin(VerbAdmin):
             found = found.filter(fleet=fleet if fleet.isdigit() else None, brand=request.GET.get("brand", ""))
         return found, distinct
 
-    def obstacles(self, found: Iterable[Any]) -> list[str]:
+    def obstacles(self, chosen: Iterable[Any]) -> list[str]:
         sentences = []
-        for credential in found:
+        for credential in chosen:
             if count := credential.vehicles.count():
                 words = ngettext(
                     "%(credential)s can’t be deleted: %(count)d vehicle uses it (%(names)s).",

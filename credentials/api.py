@@ -13,11 +13,12 @@ from django.utils.translation import ngettext
 from ninja import Query, Router
 
 from credentials.api_schema import (
-    BRAND,
-    READER,
-    SENT,
-    SHOWN,
+    BRAND_EXAMPLE,
+    CREDENTIAL_EXAMPLE,
+    CREDENTIALS,
+    NEW_CREDENTIAL_EXAMPLE,
     AllCredentialsQuery,
+    BrandId,
     BrandPage,
     CredentialChange,
     CredentialIn,
@@ -25,24 +26,24 @@ from credentials.api_schema import (
     CredentialPage,
     CredentialQuery,
     VerdictOut,
-    shown,
-    shown_brand,
+    brand_answer,
 )
 from credentials.brands import Brand, UnknownBrand, catalogue, find
 from credentials.models import Credential, CredentialInUse
+from fleetcontrol.api.idempotency import idempotently
 from fleetcontrol.api.operations import (
     BODY_PROBLEMS,
     ApiRequest,
+    Id,
     PageQuery,
     answer,
     etag_of,
-    idempotently,
+    example_page,
     must_match,
     no_content,
     not_found,
     operation,
     page,
-    page_of,
     page_of_few,
 )
 from fleetcontrol.api.problems import (
@@ -64,17 +65,19 @@ imports = import_router(
     write=WRITE,
     example="name,brand,client_id,client_secret\nNIU Hamburg,NIU,client1,supersecret\n",
 )
-CHECKS = 60  # of one client in a minute
+CHECKS = 60  # that one client may ask for in a minute
 
 
 @router.get(
     "/telematics-brands",
     tags=["Brands"],
     operation_id="list_brands",
-    **operation(READ, "List the catalogue of brands", {200: BrandPage}, query=PageQuery, returns=page_of(BRAND)),
+    **operation(
+        READ, "List the catalogue of brands", {200: BrandPage}, query=PageQuery, returns=example_page(BRAND_EXAMPLE)
+    ),
 )
 def list_brands(request: ApiRequest, query: Query[PageQuery]) -> HttpResponse:
-    return page_of_few([shown_brand(brand) for brand in catalogue().values()], query)
+    return page_of_few([brand_answer(brand) for brand in catalogue().values()], query)
 
 
 @router.get(
@@ -85,7 +88,7 @@ def list_brands(request: ApiRequest, query: Query[PageQuery]) -> HttpResponse:
         "List credentials of all brands",
         {200: CredentialPage},
         query=AllCredentialsQuery,
-        returns=page_of(SHOWN),
+        returns=example_page(CREDENTIAL_EXAMPLE),
     ),
 )
 def list_all_credentials(request: ApiRequest, query: Query[AllCredentialsQuery]) -> HttpResponse:
@@ -105,10 +108,10 @@ def list_all_credentials(request: ApiRequest, query: Query[AllCredentialsQuery])
         {200: CredentialPage},
         query=CredentialQuery,
         problems=[RESOURCE_NOT_FOUND],
-        returns=page_of(SHOWN),
+        returns=example_page(CREDENTIAL_EXAMPLE),
     ),
 )
-def list_credentials(request: ApiRequest, brand: str, query: Query[CredentialQuery]) -> HttpResponse:
+def list_credentials(request: ApiRequest, brand: BrandId, query: Query[CredentialQuery]) -> HttpResponse:
     return credentials_page(request, query, brand_at(brand).id)
 
 
@@ -120,13 +123,21 @@ def list_credentials(request: ApiRequest, brand: str, query: Query[CredentialQue
         "Add a credential",
         {201: CredentialOut},
         problems=[*BODY_PROBLEMS, RESOURCE_NOT_FOUND, UNIQUE_IDENTIFIER_ALREADY_EXISTS, CONFLICTING_RESOURCE],
-        sends=SENT,
-        returns=SHOWN,
+        sends=NEW_CREDENTIAL_EXAMPLE,
+        returns=CREDENTIAL_EXAMPLE,
         etag=True,
         idempotent=True,
+        links=[
+            "read_credential",
+            "change_credential",
+            "check_credential",
+            "lend_credential_token",
+            "release_credential_secret",
+            "remove_credential",
+        ],
     ),
 )
-def add_credential(request: ApiRequest, brand: str, body: CredentialIn) -> HttpResponse:
+def add_credential(request: ApiRequest, brand: BrandId, body: CredentialIn) -> HttpResponse:
     oem = brand_at(brand)
 
     def work() -> HttpResponse:
@@ -142,7 +153,7 @@ def add_credential(request: ApiRequest, brand: str, body: CredentialIn) -> HttpR
             )
         except ValidationError as error:
             raise ProblemError.of(error) from None
-        response = answer(shown(READER.of(credential)), status=201, etag=etag_of(credential.changed_at))
+        response = answer(CREDENTIALS.of(credential), status=201, etag=etag_of(credential.changed_at))
         response.headers["Location"] = f"/telematics-brands/{credential.brand}/credentials/{credential.pk}"
         return response
 
@@ -153,14 +164,19 @@ def add_credential(request: ApiRequest, brand: str, body: CredentialIn) -> HttpR
     "/telematics-brands/{brand}/credentials/{id}",
     operation_id="read_credential",
     **operation(
-        READ, "Read a credential", {200: CredentialOut}, problems=[RESOURCE_NOT_FOUND], returns=SHOWN, etag=True
+        READ,
+        "Read a credential",
+        {200: CredentialOut},
+        problems=[RESOURCE_NOT_FOUND],
+        returns=CREDENTIAL_EXAMPLE,
+        etag=True,
     ),
 )
-def read_credential(request: ApiRequest, brand: str, id: str) -> HttpResponse:
-    row = READER.one(request.fleet.pk, id=id, brand=brand_at(brand).id)
-    if row is None:
+def read_credential(request: ApiRequest, brand: BrandId, id: Id) -> HttpResponse:
+    credential = CREDENTIALS.one(request.fleet.pk, id=id, brand=brand_at(brand).id)
+    if credential is None:
         raise not_found(_("credential"), id)
-    return answer(shown(row), etag=etag_of(row[-1]))
+    return answer(credential, etag=etag_of(credential["changed_at"]))
 
 
 @router.patch(
@@ -172,13 +188,13 @@ def read_credential(request: ApiRequest, brand: str, id: str) -> HttpResponse:
         {200: CredentialOut},
         problems=[*BODY_PROBLEMS, RESOURCE_NOT_FOUND, RESOURCE_MODIFIED],
         sends={"client_secret": "evenmoresecret"},
-        returns=SHOWN,
+        returns=CREDENTIAL_EXAMPLE,
         etag=True,
         if_match=True,
     ),
 )
-def change_credential(request: ApiRequest, brand: str, id: str, body: CredentialChange) -> HttpResponse:
-    """The same secret again is no error and no change, so that a request can be repeated whose answer was lost."""
+def change_credential(request: ApiRequest, brand: BrandId, id: Id, body: CredentialChange) -> HttpResponse:
+    """The same secret again is neither an error nor a change, so a request whose answer was lost can be repeated."""
     changes = body.model_dump(exclude_unset=True, include={"note", "ends_on"})
     if fixed := {"id", "name", "telematics_brand", "settings"} & (body.model_extra or {}).keys():
         words = _("This cannot be changed. A different client ID, name or brand is a new credential.")
@@ -194,7 +210,7 @@ def change_credential(request: ApiRequest, brand: str, id: str, body: Credential
                 credential.change(actor=request.actor, **changes)
         except ValidationError as error:
             raise ProblemError.of(error) from None
-    return answer(shown(READER.of(credential)), etag=etag_of(credential.changed_at))
+    return answer(CREDENTIALS.of(credential), etag=etag_of(credential.changed_at))
 
 
 @router.delete(
@@ -208,7 +224,7 @@ def change_credential(request: ApiRequest, brand: str, id: str, body: Credential
         if_match=True,
     ),
 )
-def remove_credential(request: ApiRequest, brand: str, id: str) -> HttpResponse:
+def remove_credential(request: ApiRequest, brand: BrandId, id: Id) -> HttpResponse:
     with transaction.atomic():
         credential = credential_at(request, brand, id, lock=True)
         must_match(request, credential.changed_at)
@@ -239,8 +255,8 @@ def remove_credential(request: ApiRequest, brand: str, id: str) -> HttpResponse:
         idempotent=True,
     ),
 )  # fmt: skip
-def check_credential(request: ApiRequest, brand: str, id: str) -> HttpResponse:
-    """Answers what came of it: a refusal by the manufacturer is an answer too. Takes up to 10 seconds."""
+def check_credential(request: ApiRequest, brand: BrandId, id: Id) -> HttpResponse:
+    """The answer is the outcome; a refusal by the manufacturer is an outcome too. It takes up to 10 seconds."""
     credential = credential_at(request, brand, id)
     request.caller.use_up("check", CHECKS)
 
@@ -262,15 +278,15 @@ def check_credential(request: ApiRequest, brand: str, id: str) -> HttpResponse:
 
 
 def credentials_page(request: ApiRequest, query: CredentialQuery, brand: str) -> HttpResponse:
-    """A page of the credentials of a brand, of all brands if it is empty."""
+    """A page of the credentials of a brand, or of all brands if `brand` is empty."""
     if query.q:
         rows = request.fleet.credentials.filter(Q(name__icontains=query.q) | Q(identifier__icontains=query.q))
-        return page(request, query, READER, rows=rows.filter(brand=brand) if brand else rows)
-    return page(request, query, READER, brand=brand)
+        return page(request, query, CREDENTIALS, rows=rows.filter(brand=brand) if brand else rows)
+    return page(request, query, CREDENTIALS, brand=brand)
 
 
 def brand_at(text: str) -> Brand:
-    """The brand of an address. Raises ProblemError resource-not-found."""
+    """The brand in the path. Raises ProblemError resource-not-found."""
     try:
         return find(text)
     except UnknownBrand as error:
@@ -278,7 +294,7 @@ def brand_at(text: str) -> Brand:
 
 
 def credential_at(request: ApiRequest, brand: str, id: str, *, lock: bool = False) -> Credential:
-    """The fleet's credential of this address. Raises ProblemError resource-not-found."""
+    """The fleet's credential of this path. Raises ProblemError resource-not-found."""
     rows = request.fleet.credentials.filter(pk=id, brand=brand_at(brand).id)
     credential = (rows.select_for_update() if lock else rows).first()
     if credential is None:
@@ -287,6 +303,7 @@ def credential_at(request: ApiRequest, brand: str, id: str, *, lock: bool = Fals
 
 
 def rotate(request: ApiRequest, credential: Credential, values: dict[str, str]) -> None:
+    """Replace the secret; do nothing when it is the same secret."""
     try:
         credential.rotate(actor=request.actor, values=values)
     except ValidationError as error:
@@ -295,7 +312,7 @@ def rotate(request: ApiRequest, credential: Credential, values: dict[str, str]) 
 
 
 def texts(values: dict[str, Any] | None) -> dict[str, str]:
-    """The brand's fields of a body. Raises ProblemError for one that is not a text."""
+    """The fields of the brand in a body. Raises ProblemError for a value that is not a text."""
     values = values or {}
     if wrong := [key for key, value in values.items() if not isinstance(value, str)]:
         raise ProblemError(VALIDATION_ERROR, errors=[(key[:60], _("Write a text in quotes.")) for key in wrong])

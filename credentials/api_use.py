@@ -1,4 +1,4 @@
-"""The API that lets software use a credential: the OEM's token, and the secret for those who may have it."""
+"""The API for using a credential: get the OEM's token, or the secret itself with the permission for it."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from django.core.exceptions import ObjectDoesNotExist
 from django.http import HttpResponse
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.views.decorators.debug import sensitive_variables
 from ninja import Router
 
 from credentials.api import credential_at
-from credentials.api_schema import LENT, RELEASED, LoanOut, SecretOut
-from credentials.models import Credential, SignInFailed, TooManyWait
-from fleetcontrol.api.operations import ApiRequest, answer, not_found, operation
+from credentials.api_schema import LOAN_EXAMPLE, REPORT_EXAMPLE, SECRET_EXAMPLE, BrandId, LoanIn, LoanOut, SecretOut
+from credentials.models import Credential, ReportedTooSoon, SignInFailed, TooManyWait
+from fleetcontrol.api.operations import BODY_PROBLEMS, ApiRequest, Id, answer, not_found, operation
 from fleetcontrol.api.problems import (
     CONFLICTING_RESOURCE,
     INTERNAL_SERVER_ERROR,
@@ -28,7 +29,7 @@ from fleetcontrol.seal import SealError
 
 router = Router(tags=["Using credentials"])
 OEM_ACCESS, SECRETS = "oem-access", "credential-secrets"
-LOANS, RELEASES = 600, 60  # of one client in a minute
+LOANS, RELEASES = 600, 60  # that one client may ask for in a minute
 
 
 @router.post(
@@ -38,47 +39,59 @@ LOANS, RELEASES = 600, 60  # of one client in a minute
         OEM_ACCESS,
         "Get the manufacturer’s access token",
         {200: LoanOut},
-        problems=[RESOURCE_NOT_FOUND, CONFLICTING_RESOURCE, OEM_SIGN_IN_FAILED],
-        returns=LENT,
+        problems=[*BODY_PROBLEMS, RESOURCE_NOT_FOUND, CONFLICTING_RESOURCE, OEM_SIGN_IN_FAILED],
+        sends=REPORT_EXAMPLE,
+        returns=LOAN_EXAMPLE,
     ),
 )
-def lend_credential_token(request: ApiRequest, brand: str, id: str) -> HttpResponse:
-    """FleetControl signs in with the stored secret, which stays where it is, and hands on the token. Many may ask at
-    once: there is one sign-in for all of them, and its token is handed out until shortly before it ends.
+def lend_credential_token(request: ApiRequest, brand: BrandId, id: Id, body: LoanIn | None = None) -> HttpResponse:
+    """FleetControl signs in with the stored secret, which it does not release, and answers the token. Requests at the
+    same time share one sign-in, and its token is given out until shortly before it ends.
+
+    Report a token that the manufacturer no longer accepts as `refused_token`. However many programs report it, there is
+    one new sign-in, and at most one a minute: a report of the new token within that minute is answered 429.
     """
-    return lend(request, credential_at(request, brand, id))
+    return lend(request, credential_at(request, brand, id), body)
 
 
 @router.get(
     "/telematics-brands/{brand}/credentials/{id}/secret",
     operation_id="release_credential_secret",
     **operation(
-        SECRETS, "Release the stored secret", {200: SecretOut}, problems=[RESOURCE_NOT_FOUND], returns=RELEASED
+        SECRETS, "Release the stored secret", {200: SecretOut}, problems=[RESOURCE_NOT_FOUND], returns=SECRET_EXAMPLE
     ),
 )
-def release_credential_secret(request: ApiRequest, brand: str, id: str) -> HttpResponse:
-    """For brands without a token to hand on. Each release stands in the audit history."""
+def release_credential_secret(request: ApiRequest, brand: BrandId, id: Id) -> HttpResponse:
+    """For brands whose sign-in gives no token. The audit history records each release."""
     return release(request, credential_at(request, brand, id))
 
 
-def lend(request: ApiRequest, credential: Credential, for_whom: Mapping[str, Any] | None = None) -> HttpResponse:
+@sensitive_variables()
+def lend(
+    request: ApiRequest, credential: Credential, body: LoanIn | None, for_whom: Mapping[str, Any] | None = None
+) -> HttpResponse:
     """The answer with the OEM's token. Raises ProblemError."""
     request.caller.use_up("token", LOANS)
+    refused = body.refused_token.get_secret_value() if body and body.refused_token else ""
     try:
-        loan = credential.lend_token(actor=request.actor, for_whom=for_whom)
+        loan = credential.lend_token(actor=request.actor, for_whom=for_whom, refused_token=refused)
     except SignInFailed as error:
         if error.until is None:
             raise ProblemError(CONFLICTING_RESOURCE, error.reason) from None
         wait = max(1, math.ceil((error.until - timezone.now()).total_seconds()))
         raise ProblemError(OEM_SIGN_IN_FAILED, error.reason, headers={"Retry-After": str(wait)}) from None
+    except ReportedTooSoon as error:
+        wait = max(1, math.ceil((error.until - timezone.now()).total_seconds()))
+        words = _("This token is less than a minute old and came after a report. Report it again after that minute.")
+        raise ProblemError(TOO_MANY_REQUESTS, words, headers={"Retry-After": str(wait)}) from None
     except TooManyWait:
         words = _("Many requests wait for manufacturers to answer. Ask again in a moment.")
         raise ProblemError(TOO_MANY_REQUESTS, words, headers={"Retry-After": "1"}) from None
     except ObjectDoesNotExist:  # deleted while FleetControl signed in
         raise not_found(_("credential"), credential.pk) from None
     left = int((loan.ends_at - timezone.now()).total_seconds())
-    body = {"access_token": loan.token.reveal(), "token_type": "bearer", "expires_in": max(0, left)}
-    return answer(body | {"expires_at": loan.ends_at}, private=True)
+    lent = {"access_token": loan.token.reveal(), "token_type": "bearer", "expires_in": max(0, left)}
+    return answer(lent | {"expires_at": loan.ends_at}, private=True)
 
 
 def release(request: ApiRequest, credential: Credential, for_whom: Mapping[str, Any] | None = None) -> HttpResponse:

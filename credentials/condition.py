@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import TYPE_CHECKING
 
 from django.utils import timezone
@@ -31,6 +31,7 @@ STATUS_LOOKS = {
     Status.REVOKED: ("bad", "circle-x"),
 }
 SEALED_LOOKS = ("bad", "lock-keyhole")
+LEAKED_LOOKS = ("bad", "shield-alert")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,9 @@ class Condition:
 
 
 def condition(credential: Credential) -> Condition:
-    """The worst thing to say: what the OEM refused, then an end that is near or past, then the last check."""
+    """The worst thing to say: a leak, what the OEM refused, an end that is near or past, then the last check."""
+    if credential.leaked_at:
+        return Condition(*LEAKED_LOOKS, gettext("Secret leaked"), _since_time(credential.leaked_at))
     if credential.status_reason == "sealed":
         return Condition(*SEALED_LOOKS, gettext("Cannot be opened"), "")
     status = Status(credential.status)
@@ -70,8 +73,12 @@ def _ending(credential: Credential, end: date) -> Condition | None:
 
 def _since(credential: Credential, status: Status) -> SafeString | str:
     if STATUS_LOOKS[status][0] in ("bad", "warn"):
-        return format_html(gettext("Since {time}"), time=at(credential.status_since))
+        return _since_time(credential.status_since)
     return _checked(credential)
+
+
+def _since_time(moment: datetime) -> SafeString:
+    return format_html(gettext("Since {time}"), time=at(moment))
 
 
 def _checked(credential: Credential) -> SafeString | str:
@@ -106,6 +113,8 @@ def alarms(credentials: Iterable[tuple[Credential, int]]) -> list[Alarm]:
 
 def _trouble(credential: Credential, today: date) -> str:
     """The key of _ALARMS that fits a credential that needs attention."""
+    if credential.leaked_at:
+        return "leaked"
     if credential.ends_on and credential.ends_on < today:
         return "ended"
     if credential.status_reason == "sealed":
@@ -115,10 +124,11 @@ def _trouble(credential: Credential, today: date) -> str:
 
 def _alarm(trouble: str, credential: Credential, vehicles: int, today: date) -> Alarm:
     days = (credential.ends_on - today).days if credential.ends_on else 0
+    since = credential.leaked_at or credential.status_since
     values = {
         "name": credential.name,
         "brand": credential.oem.name,
-        "since": date_format(timezone.localtime(credential.status_since), "DATE_FORMAT"),
+        "since": date_format(timezone.localtime(since), "DATE_FORMAT"),
         "end": date_format(credential.ends_on, "DATE_FORMAT") if credential.ends_on else "",
         "days": days,
     }
@@ -138,6 +148,12 @@ def _ends_title(days: int) -> str:
 
 # Looks, title, sentence and action of each trouble. The title of "ends" depends on the days that are left.
 _ALARMS: dict[str, tuple[tuple[str, str], StrOrPromise, StrOrPromise, str]] = {
+    "leaked": (
+        LEAKED_LOOKS,
+        _("The secret of %(name)s leaked."),
+        _("It was reported on %(since)s. Revoke it at %(brand)s, then replace it here."),
+        "rotate",
+    ),
     "ended": (("bad", "circle-x"), _("%(name)s has expired."), _("It ended on %(end)s."), "rotate"),
     "sealed": (
         SEALED_LOOKS,
@@ -171,4 +187,6 @@ _ALARMS: dict[str, tuple[tuple[str, str], StrOrPromise, StrOrPromise, str]] = {
     ),
     "ends": (("warn", "clock"), "", _("Replace its secret before %(end)s."), "rotate"),
 }
-_WORST_FIRST = ("ended", Status.REJECTED, Status.REVOKED, "sealed", Status.SCOPES_MISSING, Status.UNREACHABLE, "ends")
+_WORST_FIRST = (
+    "leaked", "ended", Status.REJECTED, Status.REVOKED, "sealed", Status.SCOPES_MISSING, Status.UNREACHABLE, "ends",
+)  # fmt: skip

@@ -8,12 +8,14 @@ others of that OEM are put off too.
 
 from __future__ import annotations
 
+import logging
 import random
 import time
 from collections import Counter
 from datetime import datetime, timedelta
-from urllib.parse import urlsplit
 
+from django.core.exceptions import ObjectDoesNotExist
+from django.db import DatabaseError
 from django.db.models import Q
 from django.utils import timezone
 
@@ -21,6 +23,7 @@ from credentials import notifications
 from credentials.brands import catalogue
 from credentials.models import Credential, CredentialSecret, OemToken
 from credentials.oem.verdict import Outcome, Verdict
+from fleetcontrol import outbound
 from fleetcontrol.audit.models import Actor
 
 AGAIN_AFTER = timedelta(hours=6)
@@ -28,6 +31,8 @@ SECONDS_A_ROUND = 200.0  # `tend` comes every five minutes
 _MOST_IN_A_ROUND = 500
 _MOST_SILENCES_IN_A_ROUND = 3
 _AFTER_SILENCE = timedelta(minutes=5)  # doubled with each silence, up to AGAIN_AFTER
+
+logger = logging.getLogger(__name__)
 
 
 def erase_former_secrets() -> str:
@@ -62,28 +67,42 @@ def verify_due(*, seconds: float = SECONDS_A_ROUND) -> int:
     for credential in due.select_related("fleet")[:_MOST_IN_A_ROUND]:
         if time.monotonic() > end:
             break
-        if not credential.can_be_checked:
-            _claim_turn(credential, AGAIN_AFTER)
-            continue
-        host = _sign_in_host(credential)
-        if silences[host] >= _MOST_SILENCES_IN_A_ROUND:
-            _claim_turn(credential, _AFTER_SILENCE)
-            continue
-        if not _claim_turn(credential, AGAIN_AFTER):
-            continue  # another process has its turn
-        verdict = credential.verify(actor=Actor.system())
-        verified += 1
-        if verdict.outcome is Outcome.NO_ANSWER:
-            silences[host] += 1
-            wait = _wait_after_silence(credential, verdict)
-            Credential.objects.filter(pk=credential.pk).update(next_check_at=_spread(wait))
+        try:
+            verified += _take_turn(credential, silences)
+        except ObjectDoesNotExist:
+            continue  # deleted meanwhile
+        except DatabaseError:
+            raise  # the others would fail as well
+        except Exception:  # one that fails must not keep the others from their turn
+            logger.exception("Checking the credential %s failed.", credential.pk)
     return verified
+
+
+def _take_turn(credential: Credential, silences: Counter[str]) -> bool:
+    """Verify one credential, unless it cannot be or its OEM is silent; returns whether it was verified."""
+    if not credential.can_be_checked:
+        _claim_turn(credential, AGAIN_AFTER)
+        return False
+    # Claim the turn before anything that may fail, so that a credential that fails waits like any other.
+    if not _claim_turn(credential, AGAIN_AFTER):
+        return False  # another process has its turn
+    host = _sign_in_host(credential)
+    if silences[host] >= _MOST_SILENCES_IN_A_ROUND:
+        _postpone(credential, _AFTER_SILENCE)
+        return False
+    verdict = credential.verify(actor=Actor.system())
+    if verdict.outcome is Outcome.NO_ANSWER:
+        silences[host] += 1
+        _postpone(credential, _wait_after_silence(credential, verdict))
+    return True
 
 
 def _sign_in_host(credential: Credential) -> str:
     declared = credential.oem.sign_in
-    url = declared.filled(declared.url, credential.oem, credential.settings) if declared else ""
-    return urlsplit(url).hostname or credential.brand
+    if declared is None:
+        return credential.brand
+    declared = declared.chosen(credential.settings)
+    return outbound.host_of(declared.filled(declared.url, credential.oem, credential.settings)) or credential.brand
 
 
 def _wait_after_silence(credential: Credential, verdict: Verdict) -> timedelta:
@@ -96,6 +115,11 @@ def _claim_turn(credential: Credential, wait: timedelta) -> bool:
     """Set the time of the next turn, unless another process has done so since the row was read."""
     unclaimed = Credential.objects.filter(pk=credential.pk, next_check_at=credential.next_check_at)
     return bool(unclaimed.update(next_check_at=_spread(wait)))
+
+
+def _postpone(credential: Credential, wait: timedelta) -> None:
+    """Set the time of the next turn of a credential whose turn this process has claimed."""
+    Credential.objects.filter(pk=credential.pk).update(next_check_at=_spread(wait))
 
 
 def _spread(wait: timedelta) -> datetime:

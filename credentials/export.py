@@ -18,12 +18,12 @@ from fleetcontrol.people.access import FleetRequest, fleet_view
 from fleetcontrol.people.models import Fleet, Role
 
 _FACTS = (
-    *("status", "status_since", "reason", "checked_at", "last_worked_at", "last_used_at"),
+    *("status", "status_since", "reason", "checked_at", "last_worked_at", "last_used_at", "leaked_at"),
     *("secret_version", "secret_added_at", "secret_added_by", "vehicles", "note", "ends_on", "id"),
 )
 _VALUES: tuple[str | UtcSeconds, ...] = (
     *("id", "name", "brand", "identifier", "settings", "note", "ends_on", "status", "status_reason", "status_details"),
-    *(UtcSeconds(name) for name in ("status_since", "checked_at", "last_worked_at", "last_used_at")),
+    *(UtcSeconds(name) for name in ("status_since", "checked_at", "last_worked_at", "last_used_at", "leaked_at")),
     *("secrets__version", UtcSeconds("secrets__added_at"), "secrets__added_by"),
 )
 
@@ -57,7 +57,7 @@ def _rows(fleet: Fleet, language: str, params: QueryDict | None, using: str) -> 
         pk, name, brand, identifier, settings, note, ends_on, status, reason, details, *times_and_secret = (
             value or "" for value in values
         )
-        since, checked, worked, used, *secret = times_and_secret
+        since, checked, worked, used, leaked, *secret = times_and_secret
         oem = brands.stored(brand)
         readable = json.loads(settings)
         if oem.identifier_field:
@@ -67,7 +67,7 @@ def _rows(fleet: Fleet, language: str, params: QueryDict | None, using: str) -> 
             sentence = explain(reason, oem, json.loads(details))
         yield [
             *(name, brand, *(str(readable.get(key, "")) for key in keys)),
-            *(status, since, sentence, checked, worked, used),
+            *(status, since, sentence, checked, worked, used, leaked),
             *(*secret, str(vehicles[pk]), note, ends_on, pk),
         ]
 

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 from django import forms
 from django.forms import BoundField
 from django.utils.translation import gettext_lazy as _
+from django.views.decorators.debug import sensitive_variables
 
 from credentials.brands import Brand, Field, Kind
 from credentials.models import Credential
 from credentials.oem.verdict import Verdict
 from fleetcontrol.pages.forms import Choice, Text, VerbForm
+from fleetcontrol.pages.typed_secrets import TypedSecrets
 from fleetcontrol.pages.widgets import ChoiceCards, SecretInput, SecretText
 
 if TYPE_CHECKING:
@@ -27,16 +29,24 @@ def end_field(label: StrOrPromise, help_text: StrOrPromise = "") -> forms.DateFi
 
 
 class BrandForm(VerbForm):
-    """A form with fields of a brand. `brand_keys` are their keys."""
+    """A form with fields of a brand. `brand_keys` are their keys, `secret_keys` those that hold secrets.
 
-    def __init__(self, brand: Brand, fields: Iterable[Field], *args: Any, **kwargs: Any) -> None:
+    A secret field that is left empty takes what `typed_secrets` keeps for it.
+    """
+
+    def __init__(
+        self, brand: Brand, fields: Iterable[Field], *args: Any, typed_secrets: TypedSecrets, **kwargs: Any
+    ) -> None:
         super().__init__(*args, **kwargs)
         self.brand = brand
         self.brand_keys: list[str] = []
         self.verdict: Verdict | None = None
+        self.typed_secrets = typed_secrets
         for one in fields:
             self.fields[one.key] = form_field(one)
             self.brand_keys.append(one.key)
+        widgets = ((key, self.fields[key].widget) for key in self.brand_keys)
+        self.secret_keys = [key for key, widget in widgets if isinstance(widget, SecretInput | SecretText)]
 
     @property
     def values(self) -> dict[str, str]:
@@ -48,11 +58,44 @@ class BrandForm(VerbForm):
         self.verdict = verdict
         for sentence in (verdict.reason, *more):
             self.add_error(None, str(sentence))
-        self.ask_again()
+        if verdict.says_nothing_against_secret:
+            self._keep_secrets()
+        else:
+            self.typed_secrets.forget()
+            super().ask_again()
+
+    def ask_again(self) -> None:
+        """As in every form, unless the secrets are kept already and nothing is wrong with them."""
+        wrong = [key for key in self.secret_keys if key in self.errors]
+        if self.typed_secrets.token and not wrong:
+            self._keep_secrets()
+            return
+        if wrong and self.typed_secrets.is_gone:
+            words = _("What you typed was kept for ten minutes and is erased now. Enter the secret again.")
+            self.add_error(None, str(words))
+        self.typed_secrets.forget()
+        super().ask_again()
+
+    @sensitive_variables()
+    def clean(self) -> dict[str, Any]:
+        for key in self.secret_keys:
+            self.cleaned_data[key] = self.cleaned_data.get(key) or self.typed_secrets.values.get(key, "")
+        return self.cleaned_data
 
     @property
     def brand_fields(self) -> list[BoundField]:
         return [self[key] for key in self.brand_keys]
+
+    @sensitive_variables()
+    def _keep_secrets(self) -> None:
+        """Keep the secrets for the next try, and say so at their fields."""
+        typed = {key: self.cleaned_data[key] for key in self.secret_keys if self.cleaned_data.get(key)}
+        if not typed:
+            return
+        self.typed_secrets.keep(typed)
+        words = _("What you typed is kept for ten minutes. Leave this empty to use it, or enter a different secret.")
+        for key in typed:
+            self[key].help_text = str(words)
 
 
 class AddForm(BrandForm):

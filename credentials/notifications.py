@@ -1,27 +1,32 @@
 """Notices about credentials: made from their state, sent by email to the people who can act and to the fleet's webhook.
 
-Making a notice again changes nothing (see `models/notice.py`), and sending claims it first. So both can be repeated, by
-any number of processes at once.
+Making a notice again changes nothing (see `models/notice.py`), so any number of processes may do it at once.
+
+Sending survives a kill at any moment. An email is marked as sent in the transaction that locks it while it is sent: two
+processes never send the same one, and what was killed in between is sent again. A post to a webhook is put off just
+before it is posted, and marked when it was taken; the receiver knows a repeated one by its delivery id.
 """
 
 from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Sequence
-from datetime import date, timedelta
-from itertools import groupby
-from smtplib import SMTPException
+from collections.abc import Collection, Sequence
+from contextlib import suppress
+from datetime import date, datetime, timedelta
+from itertools import groupby, product
+from smtplib import SMTPDataError, SMTPException, SMTPRecipientsRefused
 from typing import Any
 
 from django.conf import settings
-from django.core.mail import EmailMessage
+from django.core.mail import EmailMessage, mailers
 from django.db import models, transaction
+from django.db.models import Min
 from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from credentials.models import TROUBLED, Credential, Notice, NoticeKind, Status, Webhook
+from credentials.models import TROUBLED, Credential, Notice, NoticeEmail, NoticeKind, Status, Webhook
 from fleetcontrol.people.models import Fleet, Role, User
 
 logger = logging.getLogger(__name__)
@@ -29,7 +34,13 @@ logger = logging.getLogger(__name__)
 REMIND_BEFORE = (30, 7, 1, 0)  # days
 # Give up after the last one: a day and a half of trying.
 _POST_AGAIN_AFTER = [timedelta(minutes=m) for m in (1, 5, 30, 120, 480, 1440)]
-_MOST_EMAILED_AT_ONCE = 1000
+# The same for a mail that the server refuses for one person: three days and a half.
+_EMAIL_AGAIN_AFTER = [timedelta(minutes=m) for m in (5, 30, 120, 480, 1440, 1440, 1440)]
+_SERVER_CLOSES = 421  # in place of any answer: the mail server ends the conversation, whoever the mail is for
+_MOST_MAIL_SERVER_FAILURES = 3  # in a round
+_MOST_ADDRESSED_AT_ONCE = 1000
+_MOST_EMAILED_AT_ONCE = 500
+_MOST_NOTICES_IN_AN_EMAIL = 1000
 _MOST_POSTED_AT_ONCE = 50
 
 
@@ -65,23 +76,25 @@ def note_statuses() -> int:
 
 
 def email_notices() -> int:
-    """Email the notices that were not emailed yet, one email for each fleet and person; returns how many emails.
+    """Email the notices that are due, one email for each fleet and person; returns how many emails were sent.
 
-    Claim the notices before sending, so that two processes do not both send them. If the mail server fails, release
-    them for the next time.
+    A person whose mail the server refuses keeps nobody else from theirs: that mail is tried again later each time, and
+    in the end given up. While the mail server is away, everything waits for the next round.
     """
-    sent = 0
-    with transaction.atomic():
-        waiting = Notice.objects.filter(emailed_at=None).order_by("fleet", "id").select_for_update(skip_locked=True)
-        claimed = list(waiting.select_related(None)[:_MOST_EMAILED_AT_ONCE])
-        Notice.objects.filter(pk__in=[n.pk for n in claimed]).update(emailed_at=timezone.now())
-    for fleet_id, group in groupby(claimed, key=lambda notice: notice.fleet_id):
-        notices = list(group)
+    _address_new_notices()
+    sent = failures = 0
+    for fleet_id, user_id in _due_emails():
         try:
-            sent += _email(Fleet.objects.get(pk=fleet_id), notices)
-        except (OSError, SMTPException):
-            logger.exception("The mail server failed; the reminders wait for the next time.")
-            Notice.objects.filter(pk__in=[n.pk for n in notices]).update(emailed_at=None)
+            sent += _email_due(fleet_id, user_id)
+        except (OSError, SMTPException) as error:
+            # The error's text may hold the address, so log its kind alone.
+            reason = f"{type(error).__name__} {getattr(error, 'smtp_code', error.errno or '')}".strip()
+            logger.error("The mail server failed (%s); the reminders wait for the next time.", reason)
+            # Due at once, but behind the others: one mail that breaks the server must not always be the first.
+            NoticeEmail.objects.of(fleet_id, user_id).due().update(try_after=timezone.now())
+            failures += 1
+            if failures >= _MOST_MAIL_SERVER_FAILURES:
+                break
     return sent
 
 
@@ -99,10 +112,11 @@ def post_notices() -> int:
     Notice.objects.filter(posted_at=None, fleet__webhook=None).update(posted_at=timezone.now())
     taken = 0
     silent: set[str] = set()
-    for notice in _claim_posts():
+    for _number in range(_MOST_POSTED_AT_ONCE):
+        notice = _claim_post(silent)
+        if notice is None:
+            break
         webhook = notice.fleet.webhook
-        if webhook.pk in silent:
-            continue
         if webhook.post(notice.pk, notice.kind, _facts_to_post(notice)):
             Notice.objects.filter(pk=notice.pk).update(posted_at=timezone.now())
             taken += 1
@@ -136,12 +150,102 @@ def _save_new(notices: list[Notice]) -> int:
     return len(new)
 
 
-def _email(fleet: Fleet, notices: Sequence[Notice]) -> int:
-    sent = 0
-    for person in recipients(fleet):
-        with translation.override(person.language or settings.LANGUAGE_CODE):
-            sent += EmailMessage(_subject(fleet, notices), _text(fleet, notices), to=[person.email]).send()
-    return sent
+def _address_new_notices() -> None:
+    """Give each new notice an email to everybody who must know of it, in one transaction with the mark that it has."""
+    with transaction.atomic():
+        new = Notice.objects.filter(addressed_at=None).order_by("fleet", "id").select_related("fleet")
+        notices = list(new.select_for_update(skip_locked=True, of=("self",))[:_MOST_ADDRESSED_AT_ONCE])
+        emails = [
+            NoticeEmail(notice=notice, user=person)
+            for fleet, group in groupby(notices, key=lambda notice: notice.fleet)
+            for notice, person in product(group, recipients(fleet))
+        ]
+        NoticeEmail.objects.bulk_create(emails, ignore_conflicts=True, batch_size=500)
+        Notice.objects.filter(pk__in=[n.pk for n in notices]).update(addressed_at=timezone.now())
+
+
+def _due_emails() -> list[tuple[int, int]]:
+    """The fleets and persons, by id, with an email that is due; those that wait longest come first."""
+    due = NoticeEmail.objects.due().values("notice__fleet", "user").annotate(since=Min("try_after"))
+    pairs = due.order_by("since", "notice__fleet", "user").values_list("notice__fleet", "user")
+    return list(pairs[:_MOST_EMAILED_AT_ONCE])
+
+
+def _email_due(fleet_id: int, user_id: int) -> int:
+    """Send one person what is due of one fleet, in one email; returns 1 if it was sent, else 0.
+
+    The rows stay locked while the mail is sent, so that no other process sends it too. Raises OSError or SMTPException
+    if the mail server fails; then nothing has changed.
+    """
+    with transaction.atomic():
+        due = NoticeEmail.objects.of(fleet_id, user_id).due().select_related("notice").order_by("notice")
+        emails = list(due.select_for_update(skip_locked=True, of=("self",))[:_MOST_NOTICES_IN_AN_EMAIL])
+        if not emails:
+            return 0  # another process has them
+        fleet = Fleet.objects.get(pk=fleet_id)
+        person = recipients(fleet).filter(pk=user_id).first()
+        if person is None:  # no longer to know of it
+            NoticeEmail.objects.filter(pk__in=[one.pk for one in emails]).delete()
+            return 0
+        refusal = _send(_message(fleet, person, [one.notice for one in emails]))
+        now = timezone.now()
+        for one in emails:
+            if refusal:
+                _note_refusal(one, now)
+            else:
+                one.sent_at = now
+        NoticeEmail.objects.bulk_update(emails, ["sent_at", "given_up_at", "refusals", "try_after"], batch_size=500)
+        if refusal:
+            # Neither the address nor the server's words, which often repeat it.
+            given_up = sum(one.given_up_at is not None for one in emails)
+            words = "The mail server refused the reminders of person %s in %s (%s); %s wait, %s given up."
+            logger.warning(words, user_id, fleet.slug, refusal, len(emails) - given_up, given_up)
+    return 0 if refusal else 1
+
+
+def _message(fleet: Fleet, person: User, notices: Sequence[Notice]) -> EmailMessage:
+    with translation.override(person.language or settings.LANGUAGE_CODE):
+        return EmailMessage(_subject(fleet, notices), _text(fleet, notices), to=[person.email])
+
+
+def _send(message: EmailMessage) -> str:
+    """Send to one person. Returns "" or, if the server takes no mail for this person, what it answered: a number.
+
+    Raises OSError or SMTPException if it is the mail server that fails, or whatever answers in its place.
+    """
+    mailer = mailers.default
+    mailer.open()
+    try:
+        mailer.send_messages([message])
+    except SMTPRecipientsRefused as error:
+        codes = {code for code, _words in error.recipients.values()}
+        if _SERVER_CLOSES in codes:
+            raise
+        return " ".join(map(str, sorted(codes)))
+    except SMTPDataError as error:
+        if error.smtp_code == _SERVER_CLOSES:
+            raise
+        return str(error.smtp_code)
+    except ValueError:  # an address that no server can be asked for
+        return "no address"
+    finally:
+        # Once a mail is taken, how the conversation ends does not matter.
+        with suppress(OSError, SMTPException):
+            mailer.close()
+    return ""
+
+
+def _note_refusal(email: NoticeEmail, now: datetime) -> None:
+    """Put the next try off, longer each time, and give up after the last.
+
+    Never give up before the server has taken a mail of somebody else: one that refuses everybody is set up wrongly.
+    """
+    wait = _EMAIL_AGAIN_AFTER[min(email.refusals, len(_EMAIL_AGAIN_AFTER) - 1)]
+    email.refusals += 1
+    email.try_after = now + wait
+    is_last = email.refusals > len(_EMAIL_AGAIN_AFTER)
+    if is_last and NoticeEmail.objects.filter(sent_at__gte=email.notice.created_at).exists():
+        email.given_up_at = now
 
 
 def _subject(fleet: Fleet, notices: Sequence[Notice]) -> str:
@@ -162,22 +266,23 @@ def _text(fleet: Fleet, notices: Sequence[Notice]) -> str:
     return "\n\n".join([*lines, end]) + "\n"
 
 
-def _claim_posts() -> list[Notice]:
-    """Notices to post now. Each is put off before it is posted, so that no other process posts it meanwhile."""
+def _claim_post(silent: Collection[str]) -> Notice | None:
+    """The next notice to post, if its webhook is not one of `silent`.
+
+    It is put off right before it is posted, so that no other process posts it meanwhile. A process that is killed then
+    has put off this one alone.
+    """
     now = timezone.now()
     with transaction.atomic():
-        due = Notice.objects.filter(posted_at=None, post_after__lte=now).order_by("post_after", "id")
-        claimed = list(
-            due.select_for_update(skip_locked=True, of=("self",)).select_related("fleet__webhook")[
-                :_MOST_POSTED_AT_ONCE
-            ]
-        )
-        for notice in claimed:
+        due = Notice.objects.filter(posted_at=None, post_after__lte=now, fleet__webhook__isnull=False)
+        due = due.exclude(fleet__webhook__in=silent).order_by("post_after", "id").select_related("fleet__webhook")
+        notice = due.select_for_update(skip_locked=True, of=("self",)).first()
+        if notice is not None:
             wait = _POST_AGAIN_AFTER[min(notice.post_attempts, len(_POST_AGAIN_AFTER) - 1)]
             notice.post_attempts += 1
             notice.post_after = now + wait * random.uniform(1, 1.2)  # noqa: S311 - spreads load, guards nothing
-        Notice.objects.bulk_update(claimed, ["post_attempts", "post_after"])
-    return claimed
+            notice.save(update_fields=["post_attempts", "post_after"])
+    return notice
 
 
 def _facts_to_post(notice: Notice) -> dict[str, object]:

@@ -1,6 +1,5 @@
 from django.urls import path
 
-import fleetcontrol.pages.converters  # noqa: F401 - registers <ulid:…>
 from credentials import export
 from credentials.views import credentials as views
 from credentials.views import move as move_views

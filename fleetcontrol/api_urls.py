@@ -1,4 +1,4 @@
-"""The addresses of the API: the operations of every app. `fleetcontrol.api.middleware` sends requests here."""
+"""The addresses of the API: the operations of every app. `fleetcontrol.api.middleware` resolves its requests here."""
 
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.urls import URLPattern, URLResolver
@@ -11,9 +11,10 @@ import vehicles.api_use
 from fleetcontrol.api import oauth
 from fleetcontrol.api.errors import Api
 from fleetcontrol.api.openapi import TOKEN_PATH
+from fleetcontrol.api.operations import takes_file
 
 ROUTERS = [
-    # Before the others, whose "/vehicles/{id}" would take "/vehicles/imports" for an id.
+    # They come first, because "/vehicles/{id}" would match "/vehicles/imports".
     ("/vehicles/imports", vehicles.api.imports),
     ("/credentials/imports", credentials.api.imports),
     ("", credentials.api.router),
@@ -21,7 +22,6 @@ ROUTERS = [
     ("", credentials.api_use.router),
     ("", vehicles.api_use.router),
 ]
-TAKE_FILES = {"/vehicles/imports", "/credentials/imports"}  # where the body of a POST is a file
 
 api = Api()
 for prefix, router in ROUTERS:
@@ -31,13 +31,20 @@ for prefix, router in ROUTERS:
 def token(request: HttpRequest) -> HttpResponse:
     if request.method != "POST":
         return HttpResponseNotAllowed(["POST"])
-    return oauth.token(request)
+    return oauth.token_endpoint(request)
 
 
 urlpatterns: list[URLPattern | URLResolver] = [
     url(TOKEN_PATH.lstrip("/"), token, name="token"),
     url("", api.urls),
 ]
-# The first parts of the API's paths: requests for them go to the API, all others to pages.
+# The middleware sends requests to the API by the first part of their path, and all others to the pages.
 PATHS = [TOKEN_PATH, *(prefix + path for prefix, router in ROUTERS for path in router.path_operations)]
 FIRST_PARTS = {path.lstrip("/").split("/")[0] for path in PATHS}
+# Paths where the body of a POST is a file.
+TAKE_FILES = {
+    prefix + path
+    for prefix, router in ROUTERS
+    for path, view in router.path_operations.items()
+    if any(takes_file(operation) for operation in view.operations)
+}

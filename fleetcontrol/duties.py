@@ -1,7 +1,7 @@
-"""What FleetControl does by the clock: each app registers its duties in its AppConfig, and `manage.py tend` does them.
+"""Duties: what FleetControl does on schedule. Apps register them in their AppConfig, `manage.py tend` runs them.
 
-A duty must be safe to run twice at once and at any time, do a bounded amount of work, and say in one line what it did
-("" for nothing). It raises when it failed; the others are done all the same.
+A duty must be safe to run at any time and twice at once, and must do a bounded amount of work. It returns one line that
+says what it did, or "" for nothing. If it raises, the other duties still run.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _duties: dict[str, Duty] = {}
 
 
 def register(*functions: Duty) -> None:
-    """Add duties, each under its function's name, such as "erase_former_secrets"."""
+    """Add duties. The name of a duty is that of its function, such as "erase_former_secrets"."""
     for function in functions:
         name = function.__name__
         if _duties.setdefault(name, function) is not function:
@@ -23,5 +23,5 @@ def register(*functions: Duty) -> None:
 
 
 def duties() -> Mapping[str, Duty]:
-    """All duties in the order of their registration."""
+    """All duties, in the order of registration."""
     return MappingProxyType(_duties)

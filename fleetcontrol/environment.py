@@ -1,7 +1,7 @@
-"""Variables of the environment, each also as NAME_FILE, the path of a file that holds the value.
+"""Reads variables of the environment, each also as NAME_FILE, the path of a file that holds the value.
 
-django-environ reads them; added is that a value that does not fit stops the start with a sentence that names it, and
-what Django wants to have made of some.
+django-environ does the reading. This module turns a bad value into ImproperlyConfigured with a sentence that names the
+variable, which manage.py prints without a traceback, and builds Django's settings from some values.
 """
 
 import os
@@ -25,7 +25,7 @@ _TRUE, _FALSE = ("true", "on", "yes", "1"), ("false", "off", "no", "0", "")
 
 class _Variables(FileAwareMapping):  # type: ignore[misc]  # the library has no types
     def __getitem__(self, name: str) -> str:
-        """The value without the line break that ends a file."""
+        """The value, without the line break at the end of a file."""
         try:
             return str(super().__getitem__(name)).strip()
         except OSError as error:
@@ -34,7 +34,7 @@ class _Variables(FileAwareMapping):  # type: ignore[misc]  # the library has no 
 
 
 class Environment(environ.Env):  # type: ignore[misc]  # the library has no types
-    """As environ.Env. Raises ImproperlyConfigured on a value that does not fit."""
+    """environ.Env that raises ImproperlyConfigured on a bad value."""
 
     ENVIRON = _Variables()
 
@@ -47,23 +47,20 @@ class Environment(environ.Env):  # type: ignore[misc]  # the library has no type
             raise ImproperlyConfigured(f"{var} must be a whole number, not {self.ENVIRON[var]}.") from None
 
 
-def stop(sentence: str) -> ImproperlyConfigured:
-    """The error that ends the start; management commands print its sentence without a traceback."""
-    return ImproperlyConfigured(sentence)
-
-
 def database(env: Environment, variable: str, url: str) -> dict[str, Any]:
-    """Django's settings of the PostgreSQL database at this address, which the variable named."""
+    """Django's settings for the PostgreSQL database at `url`, the value of this variable."""
     if not url.startswith(("postgres://", "postgresql://")):
-        raise stop(f"{variable} must start with postgres://: FleetControl needs PostgreSQL 15 or newer.")
+        raise ImproperlyConfigured(
+            f"{variable} must start with postgres://: FleetControl needs PostgreSQL 15 or newer."
+        )
     try:
         config: dict[str, Any] = env.db_url_config(url)
     except (ValueError, environ.ImproperlyConfigured):
-        raise stop(
+        raise ImproperlyConfigured(
             f"{variable} is not an address of a PostgreSQL database. "
             "It looks like postgres://user:password@host:5432/fleetcontrol."
         ) from None
-    # A socket's folder comes as an option, but dbshell looks for it as the host.
+    # The folder of a socket arrives as an option, but dbshell reads it from HOST.
     config["HOST"] = config.get("OPTIONS", {}).pop("host", config["HOST"])
     return _with_pool(env, config)
 
@@ -83,9 +80,9 @@ _REPLICA_PATIENCE = {"connect_timeout": 2, "keepalives_idle": 5, "keepalives_int
 
 
 def embedded_database(env: Environment, folder: Path, *, durable: bool = True) -> dict[str, Any]:
-    """Django's settings of the embedded PostgreSQL in this folder, which starts with the first connection.
+    """Django's settings for the embedded PostgreSQL in this folder, which starts with the first connection.
 
-    Without `durable` a crash of the machine may lose the data, and writing is faster.
+    Without `durable`, writing is faster and a crash of the machine may lose the data.
     """
     return _with_pool(
         env,
@@ -100,7 +97,7 @@ def embedded_database(env: Environment, folder: Path, *, durable: bool = True) -
 
 
 def _with_pool(env: Environment, config: dict[str, Any]) -> dict[str, Any]:
-    """The same with a pool of the connections that a process keeps open: wsgi.py asks for some, a command for none."""
+    """Add the pool of connections that a process keeps open. wsgi.py asks for one, commands do not."""
     if size := env.int("DATABASE_POOL", default=0):
         config["OPTIONS"] = {**config.get("OPTIONS", {}), "pool": {"min_size": 1, "max_size": size, "timeout": 10}}
     return {**config, "CONN_HEALTH_CHECKS": True}
@@ -108,14 +105,14 @@ def _with_pool(env: Environment, config: dict[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """The keys of the environment, and those kept in `folder`, which are made the first time where that is allowed."""
+    """Keys from the environment or from files in `folder`. A missing file is made on first use if `may_make`."""
 
     env: Environment
     folder: Path
     may_make: bool
 
     def __call__(self, name: str, meaning: str, *, needed: bool = True) -> str:
-        """The value of a key; empty where one that not every process needs is not set."""
+        """The value of a key. Empty if the key is not set and not `needed` by every process."""
         value: str = self.env.str(name, default="").strip()
         if value:
             return value
@@ -123,7 +120,7 @@ class Keys:
         if not file.exists() and not self.may_make:
             if not needed:
                 return ""
-            raise stop(
+            raise ImproperlyConfigured(
                 f"{name} is not set. It is {meaning}; set {name}, or {name}_FILE to the path of a file that holds it."
             )
         try:
@@ -131,27 +128,29 @@ class Keys:
                 self._make(file)
             return file.read_text().strip()
         except OSError as error:
-            raise stop(f"{name} cannot be kept in {file}: {error.strerror}. Mend that, or set {name}.") from None
+            raise ImproperlyConfigured(
+                f"{name} cannot be kept in {file}: {error.strerror}. Mend that, or set {name}."
+            ) from None
 
     def _make(self, file: Path) -> None:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with NamedTemporaryFile("w", dir=self.folder) as made:  # of mode 600
-            made.write(secrets.token_urlsafe(48))
-            made.flush()
-            os.fsync(made.fileno())
-            # Of two processes that start at once one makes the key, and the other never sees half of it.
+        with NamedTemporaryFile("w", dir=self.folder) as new_file:  # of mode 600
+            new_file.write(secrets.token_urlsafe(48))
+            new_file.flush()
+            os.fsync(new_file.fileno())
+            # Of two processes that start at once, one makes the key and the other never reads half of it.
             with suppress(FileExistsError):
-                os.link(made.name, file)
+                os.link(new_file.name, file)
 
 
 def mailer(env: Environment) -> dict[str, Any]:
-    """Where email goes: the server of EMAIL_URL, else the console."""
+    """Django's settings for outgoing email: the server of EMAIL_URL, else the console."""
     if not env.str("EMAIL_URL", default=""):
         return {"BACKEND": "django.core.mail.backends.console.EmailBackend"}
     try:
         email = env.email_url("EMAIL_URL")
     except (KeyError, ValueError, environ.ImproperlyConfigured):
-        raise stop(
+        raise ImproperlyConfigured(
             "EMAIL_URL is not an address of a mail server. It looks like smtp+tls://user:password@host:587."
         ) from None
     options = {
@@ -167,22 +166,22 @@ def mailer(env: Environment) -> dict[str, Any]:
 
 
 def time_zone(env: Environment) -> str:
-    """The zone in which people read times."""
+    """The time zone in which people read times."""
     name: str = env.str("TIME_ZONE", default="Europe/Berlin")
     try:
         ZoneInfo(name)
     except (ValueError, LookupError, OSError):
-        raise stop(f"TIME_ZONE must be a name such as Europe/Berlin, not {name}.") from None
+        raise ImproperlyConfigured(f"TIME_ZONE must be a name such as Europe/Berlin, not {name}.") from None
     return name
 
 
 def openid_connect(env: Environment) -> dict[str, Any]:
-    """allauth's settings of the provider OIDC_ISSUER, {} where there is none."""
+    """allauth's settings for the provider OIDC_ISSUER. {} if there is none."""
     if not env.str("OIDC_ISSUER", default=""):
         return {}
     for name in ("OIDC_CLIENT_ID", "OIDC_CLIENT_SECRET"):
         if not env.str(name, default=""):
-            raise stop(f"{name} is not set. OIDC_ISSUER is, and sign-in through it needs both.")
+            raise ImproperlyConfigured(f"{name} is not set. OIDC_ISSUER is, and sign-in through it needs both.")
     return {
         "provider_id": "oidc",
         "name": env.str("OIDC_NAME", default="OpenID Connect"),

@@ -1,41 +1,78 @@
-"""What the frame around every page shows: navigation, fleets, the person. Evaluated only by templates that draw it."""
+"""What the frame around every page shows: navigation, fleets, the person. Only templates that draw it pay for it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
 from django.utils.functional import SimpleLazyObject
 from django.utils.text import Truncator
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _
 
 from fleetcontrol.pages import badges
-from fleetcontrol.pages.once import new_token
+from fleetcontrol.pages.resubmission import new_token
 from fleetcontrol.people.models import Fleet, Membership, Role
+
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page of a fleet that the navigation leads to. `shortcut` is the keys that open it, such as "gv"."""
+
+    label: StrOrPromise
+    view_name: str
+    icon: str
+    shortcut: str
+    role: Role  # the lowest that may open it
+
+
+PAGES: tuple[tuple[StrOrPromise, tuple[Page, ...]], ...] = (
+    (
+        "",
+        (
+            Page(_("Vehicles"), "vehicles:index", "car-front", "gv", Role.VIEWER),
+            Page(_("Imports"), "imports:index", "file-up", "gi", Role.MANAGER),
+        ),
+    ),
+    (
+        _("Administration"),
+        (
+            Page(_("OEM Credentials"), "credentials:index", "key-round", "gc", Role.VIEWER),
+            Page(_("API Clients"), "clients:index", "plug-zap", "", Role.ADMINISTRATOR),
+            Page(_("Members"), "members:index", "users", "gm", Role.ADMINISTRATOR),
+            Page(_("Audit history"), "history:index", "history", "ga", Role.ADMINISTRATOR),
+            Page(_("Fleet settings"), "fleets:change", "settings", "", Role.ADMINISTRATOR),
+        ),
+    ),
+)
+# Lists of a fleet, with the role that opens them: from these and the pages below them, the fleet switcher leads to the
+# same list of the other fleet.
+LISTS = {"vehicles:index": Role.VIEWER, "credentials:index": Role.VIEWER, "imports:index": Role.MANAGER}
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One line of the navigation. `current` is the value of aria-current, `key` its shortcut, `badge` a count, `busy`
-    whether something of it is at work.
+    """One line of the navigation. `current` is the value of aria-current, `key` the shortcut, `badge` a count, `busy`
+    whether work is under way there.
     """
 
-    label: str
+    label: StrOrPromise
     url: str
     icon: str
     key: str
-    current: str = ""
-    badge: int = 0
-    busy: bool = False
+    current: str
+    badge: int
+    busy: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    title: str
+    title: StrOrPromise
     entries: list[Entry]
 
 
@@ -48,7 +85,7 @@ class FleetEntry:
 
 
 def frame(request: HttpRequest) -> dict[str, Any]:
-    """Context processor: `navigation`, `fleets`, `initials`, `fleet_initials`, `manages`, as templates name them."""
+    """Context processor: `form_token`, `initials`, `fleet_initials`, `manages`, `navigation`, `fleets`."""
     membership: Membership | None = getattr(request, "membership", None)
     user = getattr(request, "user", None)
     if user is None or not user.is_authenticated:
@@ -71,63 +108,57 @@ def initials_of(name: str) -> str:
 
 
 def navigation(request: HttpRequest, membership: Membership) -> list[Group]:
-    """The entries the person's role allows, of the pages that exist."""
-    here = request.resolver_match
-    at = here.view_name if here else ""
-
-    def entries(*wanted: tuple[str, str, str, str, Role]) -> Iterator[Entry]:
-        for label, name, icon, key, role in wanted:
-            url = address(name, membership.fleet)
-            if url and membership.may(role):
-                current = "page" if at == name else "true" if here and here.namespace == name.partition(":")[0] else ""
-                badge, busy = badges.count(name, membership.fleet), badges.is_busy(name, membership.fleet)
-                yield Entry(label, url, icon, key, current, badge, busy)
-
-    groups = [
-        Group(
-            "",
-            list(
-                entries(
-                    (_("Vehicles"), "vehicles:index", "car-front", "gv", Role.VIEWER),
-                    (_("Imports"), "imports:index", "file-up", "gi", Role.MANAGER),
-                )
-            ),
-        ),
-        Group(
-            _("Administration"),
-            list(
-                entries(
-                    (_("OEM Credentials"), "credentials:index", "key-round", "gc", Role.VIEWER),
-                    (_("API Clients"), "clients:index", "plug-zap", "", Role.ADMINISTRATOR),
-                    (_("Members"), "members:index", "users", "gm", Role.ADMINISTRATOR),
-                    (_("Audit history"), "history:index", "history", "ga", Role.ADMINISTRATOR),
-                    (_("Fleet settings"), "fleets:change", "settings", "", Role.ADMINISTRATOR),
-                )
-            ),
-        ),
-    ]
+    """The entries that the person's role allows; a group without any is left out."""
+    groups = (
+        Group(title, [entry_of(page, request, membership.fleet) for page in pages if membership.may(page.role)])
+        for title, pages in PAGES
+    )
     return [group for group in groups if group.entries]
 
 
-def address(name: str, fleet: Fleet) -> str:
-    """The page's address in the fleet, or "" while the page does not exist."""
-    try:
-        return reverse(name, kwargs={"fleet": fleet.slug})
-    except NoReverseMatch:
+def entry_of(page: Page, request: HttpRequest, fleet: Fleet) -> Entry:
+    return Entry(
+        label=page.label,
+        url=reverse(page.view_name, kwargs={"fleet": fleet.slug}),
+        icon=page.icon,
+        key=page.shortcut,
+        current=current_of(page, request),
+        badge=badges.count(page.view_name, fleet),
+        busy=badges.is_busy(page.view_name, fleet),
+    )
+
+
+def current_of(page: Page, request: HttpRequest) -> str:
+    """The value of aria-current: "page" on the page itself, "true" on one below it, else ""."""
+    here = request.resolver_match
+    if here is None:
         return ""
+    if here.view_name == page.view_name:
+        return "page"
+    return "true" if here.namespace == page.view_name.partition(":")[0] else ""
 
 
 def fleets(request: HttpRequest, membership: Membership) -> list[FleetEntry]:
-    """The person's fleets, each with the same section there, or its vehicles where the role does not allow that."""
+    """The person's fleets, each with the page there that corresponds to this one, else with its vehicles."""
     here = request.resolver_match
-    section = f"{here.namespace}:index" if here and here.namespace in ("vehicles", "credentials", "imports") else ""
-    at = section or (here.view_name if here else "")
-    managed = ("imports:index",)
-    found = []
-    for other in Membership.objects.filter(user=membership.user).select_related("fleet").order_by("fleet__name"):
-        needed = Role.VIEWER if section else Role.ADMINISTRATOR
-        needed = Role.MANAGER if section in managed else needed
-        url = address(at, other.fleet) if other.may(needed) else ""
-        url = url or address("vehicles:index", other.fleet)
-        found.append(FleetEntry(other.fleet.name, initials_of(other.fleet.name), url, other.pk == membership.pk))
-    return found
+    listing = f"{here.namespace}:index" if here else ""
+    view_name = listing if listing in LISTS else here.view_name if here else ""
+    role = LISTS.get(view_name, Role.ADMINISTRATOR)
+    memberships = Membership.objects.filter(user=membership.user).select_related("fleet").order_by("fleet__name")
+    return [
+        FleetEntry(
+            name=other.fleet.name,
+            initials=initials_of(other.fleet.name),
+            url=(page_in(other.fleet, view_name) if other.may(role) else "") or page_in(other.fleet, "vehicles:index"),
+            current=other.pk == membership.pk,
+        )
+        for other in memberships
+    ]
+
+
+def page_in(fleet: Fleet, view_name: str) -> str:
+    """The address of a page in the fleet; "" for a page that needs more than the fleet, such as a member's role."""
+    try:
+        return reverse(view_name, kwargs={"fleet": fleet.slug})
+    except NoReverseMatch:
+        return ""

@@ -1,13 +1,14 @@
 """All settings, read from the environment (every variable also as NAME_FILE, the path of a file that holds the value).
 
 A missing or bad value stops the start with one sentence that names it. Without DATABASE_URL this is a trial:
-FleetControl starts its own PostgreSQL and keeps keys it makes itself in var/keys.
+FleetControl uses a PostgreSQL of its own, which starts with the first connection, and makes its keys in var/keys.
 """
 
 import re
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from django.core.exceptions import ImproperlyConfigured
 from django.utils.csp import CSP
 from django.utils.translation import gettext_lazy as _
 
@@ -20,7 +21,6 @@ from fleetcontrol.environment import (
     openid_connect,
     origin_of,
     replica_database,
-    stop,
     time_zone,
 )
 
@@ -29,11 +29,9 @@ VAR_DIR = BASE_DIR / "var"
 env = Environment()
 
 
-# Database. TRIAL is true where FleetControl brings its own server.
+# Database
 
-TRIAL = not env.str("DATABASE_URL", default="")
-
-
+TRIAL = not env.str("DATABASE_URL", default="")  # FleetControl uses a server of its own
 DATABASES = {
     "default": embedded_database(env, VAR_DIR / "postgres")
     if TRIAL
@@ -50,26 +48,24 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # Keys
 
 KEYS_DIR = VAR_DIR / "keys"
-# Where keys may be made: a trial, and quickstart on a server that is named (manage.py sets MAKE_KEYS for it).
+# Make missing keys in a trial, and for quickstart with a DATABASE_URL (manage.py sets MAKE_KEYS for it).
 key = Keys(env, KEYS_DIR, may_make=TRIAL or env.bool("MAKE_KEYS", default=False))
-
-
 SECRET_KEY = key("SECRET_KEY", "the key that signs sessions")
 FERNET_KEYS = [part.strip() for part in key("FERNET_KEYS", "the keys that seal secrets, newest first").split(",")]
 FINGERPRINT_KEY = key("FINGERPRINT_KEY", "the key that makes fingerprints of secrets")
-# Web processes can do without: sealing and verifying is done by `manage.py tend` and `manage.py verify_audit`.
+# Web processes do not need it: `manage.py tend` seals the audit trail and `manage.py verify_audit` verifies it.
 AUDIT_KEY = key("AUDIT_KEY", "the key that seals the audit trail", needed=False)
 AUDIT_KEPT_DAYS = env.int("AUDIT_KEPT_DAYS", default=0)  # 0: for ever
-TOKEN_KEYS = env.list("TOKEN_KEYS", default=FERNET_KEYS)  # sign access tokens, newest first
+TOKEN_KEYS = env.list("TOKEN_KEYS", default=FERNET_KEYS)  # the keys that sign access tokens, newest first
 if not all(FERNET_KEYS):
-    raise stop("FERNET_KEYS holds an empty key. Write the keys with commas between them, newest first.")
+    raise ImproperlyConfigured("FERNET_KEYS holds an empty key. Write the keys with commas between them, newest first.")
 
 
 # Addresses
 
 PUBLIC_URL = env.str("PUBLIC_URL", default="http://localhost:8000").rstrip("/")
 if not re.fullmatch(r"https?://[^/?#\s\[\]@]+", PUBLIC_URL):
-    raise stop("PUBLIC_URL must be the address people use, such as https://fleet.example.com.")
+    raise ImproperlyConfigured("PUBLIC_URL must be the address people use, such as https://fleet.example.com.")
 public = urlsplit(PUBLIC_URL)
 DEBUG = env.bool("DEBUG", default=False)
 STYLEGUIDE = DEBUG  # the page /styleguide/
@@ -131,11 +127,11 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "fleetcontrol.people.middleware.LanguageMiddleware",
-    "fleetcontrol.pages.once.KeepInputMiddleware",
+    "fleetcontrol.pages.kept_input.KeptInputMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "fleetcontrol.people.middleware.LastSeenMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
-    "fleetcontrol.pages.once.OnceMiddleware",
+    "fleetcontrol.pages.resubmission.ResubmissionMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
 ]
@@ -151,7 +147,6 @@ TEMPLATES = [
                 "django.contrib.messages.context_processors.messages",
                 "fleetcontrol.navigation.frame",
             ],
-            "libraries": {"lucide": "fleetcontrol.pages.templatetags.icons"},
         },
     }
 ]
@@ -160,25 +155,27 @@ FORM_RENDERER = "django.forms.renderers.TemplatesSetting"
 
 # API
 
-API_REQUESTS_PER_MINUTE = env.int("API_REQUESTS_PER_MINUTE", default=6000)  # of one API client
+API_REQUESTS_PER_MINUTE = env.int("API_REQUESTS_PER_MINUTE", default=6000)  # per API client
 
 
 # OEMs
 
 FLEETCONTROL_BRANDS = env.str("FLEETCONTROL_BRANDS", default="")
-# Hosts of webhooks that may be in the operator's own network; all others must be public.
+# Hosts of webhooks that may be in the operator's own network. All others must be public.
 FLEETCONTROL_WEBHOOK_HOSTS = env.list("FLEETCONTROL_WEBHOOK_HOSTS", default=[])
-# The address of `manage.py demo_oem`, which then answers in the place of every OEM.
+# The address of `manage.py demo_oem`, which then answers instead of every OEM.
 FLEETCONTROL_DEMO_OEM = env.str("FLEETCONTROL_DEMO_OEM", default="")
 FLEETCONTROL_DEMO_OEM_CA = env.str("FLEETCONTROL_DEMO_OEM_CA", default=str(VAR_DIR / "demo_oem" / "ca.pem"))
 if FLEETCONTROL_DEMO_OEM:
     if not TRIAL or HTTPS:
-        raise stop(
+        raise ImproperlyConfigured(
             "FLEETCONTROL_DEMO_OEM lets a program on this machine answer for the OEMs. It is for a trial only: "
             "unset it, or unset DATABASE_URL and use a PUBLIC_URL with http."
         )
     if not re.fullmatch(r"https://127\.0\.0\.1:[0-9]{1,5}", FLEETCONTROL_DEMO_OEM):
-        raise stop("FLEETCONTROL_DEMO_OEM must be what manage.py demo_oem prints, such as https://127.0.0.1:8443.")
+        raise ImproperlyConfigured(
+            "FLEETCONTROL_DEMO_OEM must be what manage.py demo_oem prints, such as https://127.0.0.1:8443."
+        )
 
 
 # People
@@ -186,7 +183,6 @@ if FLEETCONTROL_DEMO_OEM:
 AUTH_USER_MODEL = "people.User"
 SILENCED_SYSTEM_CHECKS = [
     "auth.W004",  # emails are unique without regard to case: user_email_unique
-    "templates.W003",  # fleetcontrol.pages.templatetags.icons stands in the place of lucide's own library on purpose
 ]
 AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
 PASSWORD_HASHERS = [
@@ -262,7 +258,6 @@ DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.str("EMAIL_FROM", default="FleetControl 
 
 # Protection
 
-
 SECURE_CSP = {
     "default-src": [CSP.NONE],
     "script-src": [CSP.SELF],
@@ -270,7 +265,7 @@ SECURE_CSP = {
     "img-src": [CSP.SELF],
     "font-src": [CSP.SELF],
     "connect-src": [CSP.SELF],
-    # The form that starts OpenID Connect is redirected to the provider, and browsers hold that against this list.
+    # The form that starts OpenID Connect is redirected to the provider, and browsers check that against this list.
     "form-action": [CSP.SELF, *([origin_of(OIDC["settings"]["server_url"])] if OIDC else [])],
     "base-uri": [CSP.NONE],
     "frame-ancestors": [CSP.NONE],
@@ -278,7 +273,7 @@ SECURE_CSP = {
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS
 SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
 if HTTPS:
-    # Browsers take such a cookie only from this very host and over https: no neighbour in the domain can plant one.
+    # Browsers accept a cookie of this name only from this host and over https, so other hosts cannot set it.
     SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = "__Host-session", "__Host-csrf"
 SECURE_HSTS_SECONDS = 365 * 24 * 3600 if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
@@ -290,7 +285,7 @@ DATA_UPLOAD_MAX_NUMBER_FILES = 5
 MAX_UPLOAD_MB = env.int("MAX_UPLOAD_MB", default=200)
 
 
-# Logs: JSON lines on standard error; in a trial, lines for people.
+# Logs: JSON lines on standard error, or lines for people in a trial.
 
 LOGGING = {
     "version": 1,
@@ -303,9 +298,9 @@ LOGGING = {
     "root": {"handlers": ["stderr"], "level": "INFO"},
     "loggers": {
         "django": {"handlers": [], "propagate": True},
-        # It would write the addresses of webhooks, which are often as good as a password.
+        # At INFO it logs the addresses of webhooks, which often contain a secret.
         "httpx2": {"level": "WARNING"},
-        # One line a request is for the collector of logs, and too much for the terminal of a trial.
+        # One line per request suits a log collector and is too much for the terminal of a trial.
         "fleetcontrol.requests": {"level": "WARNING" if TRIAL else "INFO"},
     },
 }

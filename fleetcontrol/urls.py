@@ -1,4 +1,4 @@
-"""Every address of a page. Those of the API are in `fleetcontrol.api_urls`."""
+"""The addresses of all pages. Those of the API are in `fleetcontrol.api_urls`."""
 
 from django.conf import settings
 from django.contrib import admin
@@ -13,8 +13,8 @@ own: list[URLPattern | URLResolver] = [
 ]
 if settings.STYLEGUIDE:
     own.append(path("styleguide/", styleguide, name="styleguide"))
-# Doors of allauth that stay shut: people are invited, their address is what they were invited with, and an account at
-# the provider is found by its verified address and not tied by hand.
+# Pages of allauth that stay shut. People are invited instead of signing up, keep the address they were invited with,
+# and are matched with their account at the provider by its verified address instead of connecting it by hand.
 shut: list[URLPattern | URLResolver] = [
     path("accounts/signup/", views.shut, name="account_signup"),
     path("accounts/email/", views.shut, name="account_email"),

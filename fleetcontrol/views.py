@@ -1,4 +1,4 @@
-"""Pages that belong to no noun of their own: the way in."""
+"""Pages that belong to no app: the start page, the health check, the error page."""
 
 from django.contrib.auth.decorators import login_not_required
 from django.db import DatabaseError, connection
@@ -11,7 +11,7 @@ from fleetcontrol.people.models import Membership, User
 
 
 def home(request: HttpRequest) -> HttpResponse:
-    """To the person's first fleet, or a page that says whom to ask for one."""
+    """Redirect to the person's first fleet, or show a page that says whom to ask for one."""
     assert isinstance(request.user, User)  # noqa: S101 - LoginRequiredMiddleware
     membership = Membership.objects.filter(user=request.user).select_related("fleet").order_by("fleet__name").first()
     if membership is None:
@@ -21,7 +21,7 @@ def home(request: HttpRequest) -> HttpResponse:
 
 @login_not_required
 def health(request: HttpRequest) -> JsonResponse:
-    """200 while work can be done: the database answers, FERNET_KEYS opens what is stored; else 503 and what fails."""
+    """200 while the database answers and FERNET_KEYS opens what is stored, else 503 with what fails."""
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
@@ -29,19 +29,19 @@ def health(request: HttpRequest) -> JsonResponse:
     except DatabaseError:
         problems = ["The database does not answer."]
     status = "fail" if problems else "pass"
-    answer = JsonResponse({"status": status, "problems": problems}, status=503 if problems else 200)
-    answer["Cache-Control"] = "no-store"
-    return answer
+    response = JsonResponse({"status": status, "problems": problems}, status=503 if problems else 200)
+    response["Cache-Control"] = "no-store"
+    return response
 
 
 @login_not_required
 def shut(request: HttpRequest, key: str = "") -> HttpResponse:
-    """A page of allauth that FleetControl does not have."""
+    """404 for the pages of allauth that FleetControl does not offer."""
     raise Http404
 
 
 def failed(request: HttpRequest) -> HttpResponse:
-    """The page of an error on our side (handler500). Without the person and the database, which may be what failed."""
+    """The page of an internal error (handler500). It uses neither session nor database: they may be what failed."""
     flow_id = getattr(request, "flow_id", "")
     page = loader.render_to_string("500.html", {"flow_id": flow_id})
     return HttpResponse(page, status=500, headers={"Cache-Control": "no-store"})

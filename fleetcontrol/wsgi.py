@@ -1,4 +1,4 @@
-"""The entry of gunicorn: `gunicorn fleetcontrol.wsgi`."""
+"""The WSGI application: `gunicorn fleetcontrol.wsgi`."""
 
 import os
 

@@ -1,6 +1,5 @@
-"""What every test stands on: a real PostgreSQL, people with their roles, no network but loopback."""
+"""Fixtures for every test: a real PostgreSQL, people with their roles, no network but loopback."""
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,27 +14,29 @@ from pytest_django.fixtures import Settings
 from credentials.oem.demo import DemoOem
 from fleetcontrol.people.models import Fleet, Role, User
 from fleetcontrol.web.session_cookie import cookie_of, session_key_of
-from tests import factory
-from tests.oem import play
+from tests.support import factory
+from tests.support.browsers import signed_in
+from tests.support.oem import play
+from tests.support.webhook_receiver import Receiver, receive
 
 
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None, django_db_blocker: pytest.FixtureRequest) -> None:
-    """Lets tests with real commits empty their tables: in production a trigger keeps the audit trail from TRUNCATE."""
+    """Disable the trigger that protects the audit trail from TRUNCATE, which empties tables after tests that commit."""
     with django_db_blocker.unblock(), connection.cursor() as cursor:  # type: ignore[attr-defined]
         cursor.execute("ALTER TABLE audit_auditevent DISABLE TRIGGER audit_event_is_for_good_truncate")
 
 
 @pytest.fixture(autouse=True)
 def cheap_passwords(settings: pytest.FixtureRequest) -> Iterator[None]:
-    """Argon2 is slow on purpose; tests sign in often."""
+    """Replace Argon2, which is slow by design, because tests sign in often."""
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # type: ignore[attr-defined]
     yield
 
 
 @pytest.fixture(autouse=True)
 def signed_session_cookie(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Django's test client writes and reads the session's cookie itself: as ours is, with its signature."""
+    """Teach Django's test client, which reads and writes the session cookie itself, that ours is signed."""
     enter = Client._login  # type: ignore[attr-defined]  # Django's own, without a type
 
     def login(client: Client, *args: Any) -> None:
@@ -80,7 +81,7 @@ def vera(fleet: Fleet) -> User:
 
 @pytest.fixture
 def charlie(db: None) -> User:
-    """Has a fleet of his own and no business in the other one."""
+    """Administers another fleet and has no access to this one."""
     return factory.a_member(factory.a_fleet(name="Charlie's cars"), Role.ADMINISTRATOR, name="Charlie")
 
 
@@ -104,19 +105,13 @@ def as_charlie(charlie: User) -> Client:
     return signed_in(charlie)
 
 
-def signed_in(user: User, *, fresh: bool = True) -> Client:
-    """A browser of the person; fresh: they proved who they are just now."""
-    client = Client()
-    client.force_login(user)
-    if fresh:
-        session = client.session
-        session["account_authentication_methods"] = [{"method": "password", "at": time.time()}]
-        session["account_authentication_methods_user"] = str(user.pk)
-        session.save()
-    return client
+@pytest.fixture
+def oem(settings: Settings, tmp_path: Path) -> Iterator[DemoOem]:
+    """Start a local HTTPS server that plays every OEM of the catalogue, and send the test's sign-ins to it."""
+    yield from play(settings, tmp_path)
 
 
 @pytest.fixture
-def oem(settings: Settings, tmp_path: Path) -> Iterator[DemoOem]:
-    """A local HTTPS server that plays every OEM of the catalogue; sign-ins of the test go there."""
-    yield from play(settings, tmp_path)
+def hook(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, type[Receiver]]]:
+    """Start a receiver of webhooks that FleetControl trusts. Gives its URL and its class, which records requests."""
+    yield from receive(settings, tmp_path, monkeypatch)

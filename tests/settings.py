@@ -1,4 +1,4 @@
-"""The settings of the tests: the product's, with a database of their own that may be lost."""
+"""Settings of the tests: the product's, with a separate database that a crash may lose."""
 
 from fleetcontrol.environment import embedded_database
 from fleetcontrol.settings import *  # noqa: F403 - all of them

@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from credentials import brands
-from fleetcontrol.pages.admin_site import VerbAdmin, VerbForm
+from fleetcontrol.pages.admin_site import VerbAdmin, VerbModelForm
 from fleetcontrol.pages.forms import Text
 from fleetcontrol.pages.widgets import SecretInput
 from fleetcontrol.people.admin import FleetFilter, first_step
@@ -29,7 +29,7 @@ FIELDS_OF_EVERY_BRAND = (
 FACTS = ("fleet", "brand_name", "created_at", "created_by", "changed_at", "changed_by")
 
 
-class VehicleForm(VerbForm):
+class VehicleForm(VerbModelForm):
     """The admin's form of a vehicle; that of the pages is `vehicles.forms.VehicleForm`."""
 
     fleet: ClassVar[Fleet]

@@ -10,21 +10,21 @@ from django.http import HttpResponse
 from django.utils.translation import gettext as _
 from ninja import Body, Query, Router
 
-from credentials.api_schema import READER as CREDENTIALS
 from credentials.brands import UnknownBrand, find
 from credentials.models import Credential
+from fleetcontrol.api.idempotency import idempotently
 from fleetcontrol.api.operations import (
     BODY_PROBLEMS,
     ApiRequest,
+    Id,
     answer,
     etag_of,
-    idempotently,
+    example_page,
     must_match,
     no_content,
     not_found,
     operation,
     page,
-    page_of,
 )
 from fleetcontrol.api.problems import (
     CONFLICTING_RESOURCE,
@@ -35,16 +35,17 @@ from fleetcontrol.api.problems import (
     VALIDATION_ERROR,
     ProblemError,
 )
-from fleetcontrol.db.reading import Reader
+from fleetcontrol.db.reading import Reader, loaded
 from fleetcontrol.imports.api import router as import_router
 from vehicles.api_schema import (
-    EXAMPLE_SENT,
-    EXAMPLE_SHOWN,
-    NAMES,
-    READER,
+    API_NAMES,
+    NEW_VEHICLE_EXAMPLE,
+    VEHICLE_EXAMPLE,
+    VEHICLES,
     MoveIn,
     MoveOut,
     OneOrMany,
+    Reference,
     VehicleChange,
     VehicleIn,
     VehicleOut,
@@ -54,13 +55,12 @@ from vehicles.api_schema import (
     WrittenVehicleOut,
     WrittenVehiclesOut,
     model_values,
-    noted,
-    shown,
+    written_vehicle,
 )
 from vehicles.models import Rejected, Vehicle
 
 router = Router(tags=["Vehicles"])
-OF_CREDENTIAL = Reader(Credential, ("id", "name", "brand"), CREDENTIALS.show, CREDENTIALS.filters)
+REFERENCED = Reader(Credential, Reference, filters=["id"])
 READ, WRITE, LIFECYCLE = "vehicles.ro", "vehicles", "vehicle-lifecycle"
 imports = import_router(
     "vehicle",
@@ -74,7 +74,7 @@ imports = import_router(
 @router.get(
     "/vehicles",
     operation_id="list_vehicles",
-    **operation(READ, "List vehicles", {200: VehiclePage}, query=VehicleQuery, returns=page_of(EXAMPLE_SHOWN)),
+    **operation(READ, "List vehicles", {200: VehiclePage}, query=VehicleQuery, returns=example_page(VEHICLE_EXAMPLE)),
 )
 def list_vehicles(request: ApiRequest, query: Query[VehicleQuery]) -> HttpResponse:
     try:
@@ -88,8 +88,8 @@ def list_vehicles(request: ApiRequest, query: Query[VehicleQuery]) -> HttpRespon
     }
     if query.q:
         given = {name: value for name, value in filters.items() if value}
-        return page(request, query, READER, rows=request.fleet.vehicles.search(query.q).filter(**given))
-    return page(request, query, READER, **filters)
+        return page(request, query, VEHICLES, rows=request.fleet.vehicles.search(query.q).filter(**given))
+    return page(request, query, VEHICLES, **filters)
 
 
 @router.post(
@@ -102,18 +102,19 @@ def list_vehicles(request: ApiRequest, query: Query[VehicleQuery]) -> HttpRespon
         problems=[
             *BODY_PROBLEMS, REFERENCED_RESOURCE_NOT_FOUND, UNIQUE_IDENTIFIER_ALREADY_EXISTS, CONFLICTING_RESOURCE,
         ],
-        sends=EXAMPLE_SENT,
-        returns={**EXAMPLE_SHOWN, "notes": []},
+        sends=NEW_VEHICLE_EXAMPLE,
+        returns={**VEHICLE_EXAMPLE, "notes": []},
         etag=True,
         idempotent=True,
+        links=["read_vehicle", "change_vehicle", "lend_vehicle_token", "release_vehicle_secret", "remove_vehicle"],
     ),
 )  # fmt: skip
 def add_vehicle(request: ApiRequest, body: Body[OneOrMany]) -> HttpResponse:
     def work() -> HttpResponse:
         if isinstance(body, VehiclesIn):
-            return answer({"items": [noted(one) for one in add_many(request, body.items)]}, status=201)
+            return answer({"items": [written_vehicle(one) for one in add_many(request, body.items)]}, status=201)
         vehicle = add_one(request, body)
-        response = answer(noted(vehicle), status=201, etag=etag_of(vehicle.changed_at))
+        response = answer(written_vehicle(vehicle), status=201, etag=etag_of(vehicle.changed_at))
         response.headers["Location"] = f"/vehicles/{vehicle.pk}"
         return response
 
@@ -150,14 +151,14 @@ def move_vehicles(request: ApiRequest, body: MoveIn) -> HttpResponse:
     "/vehicles/{id}",
     operation_id="read_vehicle",
     **operation(
-        READ, "Read a vehicle", {200: VehicleOut}, problems=[RESOURCE_NOT_FOUND], returns=EXAMPLE_SHOWN, etag=True
+        READ, "Read a vehicle", {200: VehicleOut}, problems=[RESOURCE_NOT_FOUND], returns=VEHICLE_EXAMPLE, etag=True
     ),
 )
-def read_vehicle(request: ApiRequest, id: str) -> HttpResponse:
-    row = READER.one(request.fleet.pk, id=id)
-    if row is None:
+def read_vehicle(request: ApiRequest, id: Id) -> HttpResponse:
+    vehicle = VEHICLES.one(request.fleet.pk, id=id)
+    if vehicle is None:
         raise not_found(_("vehicle"), id)
-    return answer(shown(row), etag=etag_of(row[-1]))
+    return answer(vehicle, etag=etag_of(vehicle["changed_at"]))
 
 
 @router.patch(
@@ -172,13 +173,13 @@ def read_vehicle(request: ApiRequest, id: str) -> HttpResponse:
             RESOURCE_MODIFIED,
         ],
         sends={"operation_status": "GARAGE"},
-        returns={**EXAMPLE_SHOWN, "operation_status": "GARAGE", "notes": []},
+        returns={**VEHICLE_EXAMPLE, "operation_status": "GARAGE", "notes": []},
         etag=True,
         if_match=True,
     ),
 )  # fmt: skip
-def change_vehicle(request: ApiRequest, id: str, body: VehicleChange) -> HttpResponse:
-    """Moving it to another credential, with `credentials_id`, needs the permission `vehicle-lifecycle` as well."""
+def change_vehicle(request: ApiRequest, id: Id, body: VehicleChange) -> HttpResponse:
+    """Moving it to another credential with `credentials_id` needs the permission `vehicle-lifecycle` as well."""
     values, password, credentials_id = model_values(body)
     with transaction.atomic():
         vehicle = vehicle_at(request, id, lock=True)
@@ -193,8 +194,8 @@ def change_vehicle(request: ApiRequest, id: str, body: VehicleChange) -> HttpRes
             if values or password:
                 vehicle.change(actor=request.actor, password=password, **values)
         except ValidationError as error:
-            raise ProblemError.of(error, NAMES) from None
-    return answer(noted(vehicle), etag=etag_of(vehicle.changed_at))
+            raise ProblemError.of(error, API_NAMES) from None
+    return answer(written_vehicle(vehicle), etag=etag_of(vehicle.changed_at))
 
 
 @router.delete(
@@ -208,7 +209,7 @@ def change_vehicle(request: ApiRequest, id: str, body: VehicleChange) -> HttpRes
         if_match=True,
     ),
 )
-def remove_vehicle(request: ApiRequest, id: str) -> HttpResponse:
+def remove_vehicle(request: ApiRequest, id: Id) -> HttpResponse:
     with transaction.atomic():
         vehicle = vehicle_at(request, id, lock=True)
         must_match(request, vehicle.changed_at)
@@ -217,7 +218,7 @@ def remove_vehicle(request: ApiRequest, id: str) -> HttpResponse:
 
 
 def vehicle_at(request: ApiRequest, id: str, *, lock: bool = False) -> Vehicle:
-    """The fleet's vehicle of this address. Raises ProblemError resource-not-found."""
+    """The fleet's vehicle of this path. Raises ProblemError resource-not-found."""
     rows = request.fleet.vehicles.filter(pk=id)
     vehicle = (rows.select_for_update() if lock else rows).first()
     if vehicle is None:
@@ -226,16 +227,18 @@ def vehicle_at(request: ApiRequest, id: str, *, lock: bool = False) -> Vehicle:
 
 
 def referenced(request: ApiRequest, id: str, field: str = "credentials_id", *, brand: str = "") -> Credential:
-    """The fleet's credential that a body names. Raises ProblemError referenced-resource-not-found when there is none,
-    or when it is not of the brand. Its id, name and brand are all it has.
+    """The fleet's credential that a body names, with what `Reference` has. Raises ProblemError
+    referenced-resource-not-found when there is none, or when it is of another brand than `brand`.
     """
-    row = OF_CREDENTIAL.one(request.fleet.pk, id=id)
-    if row is None:
+    found = REFERENCED.one(request.fleet.pk, id=id)
+    if found is None:
         words = _("This fleet has no credential “%(id)s”.") % {"id": id}
-    elif brand and row[2] != brand:
-        words = _("The credential “%(name)s” is of the brand %(brand)s.") % {"name": row[1], "brand": row[2]}
+    elif brand and found["brand"] != brand:
+        words = _("The credential “%(name)s” is of the brand %(brand)s.") % found
     else:
-        return Credential(id=row[0], name=row[1], brand=row[2], fleet=request.fleet)
+        credential = loaded(Credential, found)
+        credential.fleet = request.fleet
+        return credential
     raise ProblemError(REFERENCED_RESOURCE_NOT_FOUND, words, errors=[(field, words)])
 
 
@@ -243,11 +246,11 @@ def add_one(request: ApiRequest, body: VehicleIn) -> Vehicle:
     try:
         return Vehicle.add(fleet=request.fleet, actor=request.actor, **new_values(request, body, {}))
     except ValidationError as error:
-        raise ProblemError.of(error, NAMES) from None
+        raise ProblemError.of(error, API_NAMES) from None
 
 
 def add_many(request: ApiRequest, bodies: list[VehicleIn]) -> list[Vehicle]:
-    """All or none; what is wrong is told of all."""
+    """Add all vehicles or none. The problem names the errors of all of them."""
     known: dict[tuple[str, str], Credential] = {}
     many, missing = [], []
     for number, body in enumerate(bodies):
@@ -261,7 +264,7 @@ def add_many(request: ApiRequest, bodies: list[VehicleIn]) -> list[Vehicle]:
     try:
         return Vehicle.objects.add_many(fleet=request.fleet, actor=request.actor, many=many)
     except Rejected as rejected:
-        problems = [ProblemError.of(error, NAMES, f"items.{place}.") for place, error in rejected.errors.items()]
+        problems = [ProblemError.of(error, API_NAMES, f"items.{place}.") for place, error in rejected.errors.items()]
         worst = next((one for one in problems if one.problem is VALIDATION_ERROR), problems[0])
         errors = [error for one in problems for error in one.errors]
         raise ProblemError(worst.problem, worst.detail, errors=errors) from None
@@ -270,16 +273,16 @@ def add_many(request: ApiRequest, bodies: list[VehicleIn]) -> list[Vehicle]:
 def new_values(
     request: ApiRequest, body: VehicleIn, known: dict[tuple[str, str], Credential], prefix: str = ""
 ) -> dict[str, Any]:
-    """What `Vehicle.draft` takes. `known` keeps the credentials that were looked up. Raises ProblemError."""
+    """The arguments of `Vehicle.draft`. `known` caches credentials that were looked up. Raises ProblemError."""
     values, password, credentials_id = model_values(body)
-    key = (credentials_id or "", shared_brand(values["telematics_brand"]))
+    key = (credentials_id or "", shared_brand_id(values["telematics_brand"]))
     if credentials_id is not None and key not in known:
         known[key] = referenced(request, credentials_id, f"{prefix}credentials_id", brand=key[1])
     return {**values, "credential": known.get(key), "password": password}
 
 
-def shared_brand(text: str) -> str:
-    """The id of a brand of shared credentials; "" for others, of which the vehicle's own rules speak."""
+def shared_brand_id(text: str) -> str:
+    """The id of a brand with shared credentials, else "": the rules of `Vehicle` report the others."""
     try:
         brand = find(text)
     except UnknownBrand:

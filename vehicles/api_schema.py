@@ -1,4 +1,4 @@
-"""The bodies and answers of the API of vehicles, with the examples of its description."""
+"""Bodies and answers of the API of vehicles, and the examples that its description shows."""
 
 from __future__ import annotations
 
@@ -9,31 +9,17 @@ from ninja import Schema
 from pydantic import Discriminator, Field, Tag
 
 from fleetcontrol.api.operations import MOST_ITEMS, JsonBody, PageQuery
-from fleetcontrol.db.reading import Reader, Row, from_json
+from fleetcontrol.db.reading import Column, Reader, columns_of
 from vehicles import vin as vins
 from vehicles.models import OperationStatus, Vehicle
 
-# The model's names of what OneAPI keeps under master_data.
-MASTER = {
-    "vin": "vin",
-    "license_plate": "license_plate",
-    "brand": "make",
-    "model": "model",
-    "custom_name": "custom_name",
-    "fuel_type": "fuel_type",
-    "year_of_production": "year",
-    "transmission": "transmission",
-    "vehicle_type": "vehicle_type",
-}
-NAMES = {ours: f"master_data.{theirs}" for theirs, ours in MASTER.items()} | {"credential": "credentials_id"}
-
-EXAMPLE_SENT: dict[str, Any] = {
+NEW_VEHICLE_EXAMPLE: dict[str, Any] = {
     "telematics_brand": "MERCEDES_BENZ",
     "credentials_id": "01F62857KMPG2NE2GK1W2N3QYS",
     "master_data": {"vin": "W1K2060421F123456", "license_plate": "B-MB 1234", "brand": "Mercedes-Benz"},
     "tags": ["pool"],
 }
-EXAMPLE_SHOWN: dict[str, Any] = {
+VEHICLE_EXAMPLE: dict[str, Any] = {
     "id": "01JAE4S8W5X3RZ6VQF0N6B7C8D",
     "name": "B-MB 1234",
     "telematics_brand": "MERCEDES_BENZ",
@@ -63,9 +49,9 @@ type Value = Annotated[str, Field(max_length=500)]
 
 
 class MasterDataIn(JsonBody):
-    """Data of the vehicle itself. A VIN has 17 characters without I, O and Q and is unique in the fleet."""
+    """Data of the vehicle itself. A VIN has 17 characters without I, O and Q, and is unique in the fleet."""
 
-    vin: str = Field("", max_length=40, description="Small letters, spaces and hyphens are tidied away.")
+    vin: str = Field("", max_length=40, description="Lower case, spaces and hyphens are accepted and normalised.")
     license_plate: str = Field("", max_length=30)
     brand: str = Field("", max_length=50, description="The maker of the vehicle.")
     model: str = Field("", max_length=50)
@@ -77,15 +63,19 @@ class MasterDataIn(JsonBody):
 
 
 class VehicleChange(JsonBody):
-    """What is to be other than it is; what is left out stays. `credentials_id` moves the vehicle."""
+    """The fields to change; the others stay as they are. `credentials_id` moves the vehicle to another credential."""
 
-    name: str = Field("", max_length=100, description="Unique in the fleet. Empty: plate, else VIN, else unit ID.")
-    telematics_unit_id: str = Field("", max_length=64, description="The maker’s ID of the unit.")
-    credentials_id: str | None = Field(None, max_length=26, description="Only for brands of shared credentials.")
+    name: str = Field(
+        "",
+        max_length=100,
+        description="Unique in the fleet. If it is empty, the plate is taken, else the VIN, else the unit ID.",
+    )
+    telematics_unit_id: str = Field("", max_length=64, description="The ID that the maker gave the unit.")
+    credentials_id: str | None = Field(None, max_length=26, description="Only for brands with shared credentials.")
     password: str = Field(
         "",
         max_length=200,
-        description="Only for brands of individual credentials; kept sealed, never returned.",
+        description="Only for brands with individual credentials. It is kept sealed and never returned.",
         json_schema_extra={"writeOnly": True},
     )
     master_data: MasterDataIn = Field(default_factory=lambda: MasterDataIn.model_validate({}))
@@ -95,13 +85,13 @@ class VehicleChange(JsonBody):
 
 
 class VehicleIn(VehicleChange):
-    """A new vehicle. What its brand needs to be reached is the brand’s kind, see `GET /telematics-brands`."""
+    """A new vehicle. It needs a credential or a password by the kind of its brand, see `GET /telematics-brands`."""
 
-    telematics_brand: str = Field(max_length=60, description="ID of the brand.", examples=["CLOUDBOXX"])
+    telematics_brand: str = Field(max_length=60, description="The ID of the brand.", examples=["CLOUDBOXX"])
 
 
 class VehiclesIn(JsonBody):
-    """Many vehicles: all are added or none."""
+    """Many vehicles, of which all are added or none."""
 
     items: list[VehicleIn] = Field(min_length=1, max_length=MOST_ITEMS)
 
@@ -118,23 +108,23 @@ OneOrMany = Annotated[
 class MasterDataOut(Schema):
     vin: str
     license_plate: str
-    brand: str
+    brand: Annotated[str, Column("make")]
     model: str
     custom_name: str
     fuel_type: str
-    year_of_production: int | None
+    year_of_production: Annotated[int | None, Column("year")]
     transmission: str
     vehicle_type: str
 
 
 class VehicleOut(Schema):
-    """A vehicle. A unit’s password is never shown."""
+    """A vehicle, without the password of its unit."""
 
     id: str
     name: str
     telematics_brand: str
     telematics_unit_id: str
-    credentials_id: str | None
+    credentials_id: Annotated[str | None, Column("credential_id")]
     master_data: MasterDataOut
     custom_fields: dict[str, str]
     tags: list[str]
@@ -144,7 +134,7 @@ class VehicleOut(Schema):
 
 
 class WrittenVehicleOut(VehicleOut):
-    """A vehicle that was added or changed. `notes` tell what is odd about it, such as a VIN’s check digit."""
+    """A vehicle that was added or changed. `notes` name what may be wrong, such as the check digit of the VIN."""
 
     notes: list[str]
 
@@ -159,14 +149,16 @@ class VehiclePage(Schema):
 
 
 class VehicleQuery(PageQuery):
-    q: str = Field("", max_length=100, description="Text in name, plate, VIN or unit ID, without regard to spaces.")
-    telematics_brand: str = Field("", max_length=60, description="ID of a brand.")
-    credentials_id: str = Field("", max_length=26, description="Vehicles that use this credential.")
+    q: str = Field(
+        "", max_length=100, description="Text that the name, plate, VIN or unit ID contains; spaces are ignored."
+    )
+    telematics_brand: str = Field("", max_length=60, description="The ID of a brand.")
+    credentials_id: str = Field("", max_length=26, description="Only vehicles that use this credential.")
     operation_status: Literal["", "OPERATING", "GARAGE"] = ""
 
 
 class MoveIn(JsonBody):
-    """All vehicles of one credential are to use another of the same brand."""
+    """Move all vehicles of one credential to another of the same brand."""
 
     from_credentials_id: str = Field(max_length=26)
     to_credentials_id: str = Field(max_length=26)
@@ -176,63 +168,36 @@ class MoveOut(Schema):
     moved: int
 
 
+class Reference(Schema):
+    """The fields of a credential that a vehicle needs when a body refers to it."""
+
+    id: str
+    name: str
+    brand: str
+    fleet_id: int
+
+
+# The model's field behind each property of master_data, and the API's name of each field whose own is another.
+MASTER_FIELDS = columns_of(MasterDataOut)
+API_NAMES = {
+    **{field: f"master_data.{name}" for name, field in MASTER_FIELDS.items()},
+    "credential": "credentials_id",
+}
+
+
 def model_values(body: VehicleChange) -> tuple[dict[str, Any], str, str | None]:
-    """What was sent, by the model's names; the unit's password; the credential's id."""
+    """What was sent, by the names of the model's fields; the unit's password; the credential's id."""
     values = body.model_dump(exclude_unset=True)
     master = values.pop("master_data", {})
     password, credentials_id = values.pop("password", ""), values.pop("credentials_id", None)
-    return values | {MASTER[name]: value for name, value in master.items()}, password, credentials_id
+    return values | {MASTER_FIELDS[name]: value for name, value in master.items()}, password, credentials_id
 
 
-def shown(row: Row) -> dict[str, Any]:
-    """A vehicle as VehicleOut has it."""
-    (
-        id, name, brand, unit, credential, vin, plate, make, model, custom_name, fuel, year, transmission, kind,
-        custom_fields, tags, status, created_at, changed_at,
-    ) = row  # fmt: skip
-    return {
-        "id": id,
-        "name": name,
-        "telematics_brand": brand,
-        "telematics_unit_id": unit,
-        "credentials_id": credential,
-        "master_data": {
-            "vin": vin,
-            "license_plate": plate,
-            "brand": make,
-            "model": model,
-            "custom_name": custom_name,
-            "fuel_type": fuel,
-            "year_of_production": year,
-            "transmission": transmission,
-            "vehicle_type": kind,
-        },
-        "custom_fields": from_json(custom_fields),
-        "tags": tags,
-        "operation_status": status,
-        "created_at": created_at,
-        "changed_at": changed_at,
-    }
+VEHICLES = Reader(Vehicle, VehicleOut, filters=("id", "telematics_brand", "credential_id", "operation_status"))
 
 
-READER = Reader(
-    Vehicle,
-    (
-        "id", "name", "telematics_brand", "telematics_unit_id", "credential_id", *MASTER.values(), "custom_fields",
-        "tags", "operation_status", "created_at", "changed_at",
-    ),
-    shown,
-    {
-        "id": "id = %(id)s",
-        "telematics_brand": "telematics_brand = %(telematics_brand)s",
-        "credential_id": "credential_id = %(credential_id)s",
-        "operation_status": "operation_status = %(operation_status)s",
-    },
-)  # fmt: skip
-
-
-def noted(vehicle: Vehicle) -> dict[str, Any]:
-    """A vehicle as WrittenVehicleOut has it."""
+def written_vehicle(vehicle: Vehicle) -> dict[str, Any]:
+    """A vehicle as WrittenVehicleOut describes it."""
     odd = vins.check_digit_is_wrong(vehicle.vin) if vehicle.vin else False
     notes = [_("The check digit of the VIN is not right. European VINs need none.")] if odd else []
-    return {**shown(READER.of(vehicle)), "notes": notes}
+    return {**VEHICLES.of(vehicle), "notes": notes}

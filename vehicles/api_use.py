@@ -1,4 +1,4 @@
-"""The API that lets software reach a vehicle: the OEM's token, and the secret for those who may have it."""
+"""The API for reaching a vehicle: get the OEM's token, or the secret itself with the permission for it."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from django.http import HttpResponse
 from django.utils.translation import gettext as _
 from ninja import Router
 
-from credentials.api_schema import LENT, RELEASED, LoanOut, SecretOut
+from credentials.api_schema import LOAN_EXAMPLE, REPORT_EXAMPLE, SECRET_EXAMPLE, LoanIn, LoanOut, SecretOut
 from credentials.api_use import OEM_ACCESS, RELEASES, SECRETS, lend, release
-from fleetcontrol.api.operations import ApiRequest, answer, operation
+from fleetcontrol.api.operations import BODY_PROBLEMS, ApiRequest, Id, answer, operation
 from fleetcontrol.api.problems import (
     CONFLICTING_RESOURCE,
     INTERNAL_SERVER_ERROR,
@@ -29,17 +29,18 @@ router = Router(tags=["Using credentials"])
         OEM_ACCESS,
         "Get the manufacturer’s access token for a vehicle",
         {200: LoanOut},
-        problems=[RESOURCE_NOT_FOUND, CONFLICTING_RESOURCE, OEM_SIGN_IN_FAILED],
-        returns=LENT,
+        problems=[*BODY_PROBLEMS, RESOURCE_NOT_FOUND, CONFLICTING_RESOURCE, OEM_SIGN_IN_FAILED],
+        sends=REPORT_EXAMPLE,
+        returns=LOAN_EXAMPLE,
     ),
 )
-def lend_vehicle_token(request: ApiRequest, id: str) -> HttpResponse:
-    """The token of the credential that the vehicle uses."""
+def lend_vehicle_token(request: ApiRequest, id: Id, body: LoanIn | None = None) -> HttpResponse:
+    """The answer is the token of the credential that the vehicle uses."""
     vehicle = vehicle_at(request, id)
     if vehicle.credential is None:
         words = _("%(vehicle)s is not reached through a credential, so there is nothing to sign in with.")
         raise ProblemError(CONFLICTING_RESOURCE, words % {"vehicle": vehicle.name})
-    return lend(request, vehicle.credential, {"vehicle": [None, vehicle.name]})
+    return lend(request, vehicle.credential, body, {"vehicle": [None, vehicle.name]})
 
 
 @router.get(
@@ -50,11 +51,11 @@ def lend_vehicle_token(request: ApiRequest, id: str) -> HttpResponse:
         "Release the secret that a vehicle is reached with",
         {200: SecretOut},
         problems=[RESOURCE_NOT_FOUND, CONFLICTING_RESOURCE],
-        returns=RELEASED,
+        returns=SECRET_EXAMPLE,
     ),
 )
-def release_vehicle_secret(request: ApiRequest, id: str) -> HttpResponse:
-    """The password of the vehicle’s unit, or the secret of its credential. Each release stands in the audit history."""
+def release_vehicle_secret(request: ApiRequest, id: Id) -> HttpResponse:
+    """The password of the vehicle’s unit, or the secret of its credential. The audit history records each release."""
     vehicle = vehicle_at(request, id)
     if vehicle.credential is not None:
         return release(request, vehicle.credential, {"vehicle": [None, vehicle.name]})

@@ -9,10 +9,10 @@ class VehiclesConfig(AppConfig):
     def ready(self) -> None:
         from fleetcontrol.audit import words
         from fleetcontrol.imports import importer
-        from fleetcontrol.people.models import Fleet
+        from fleetcontrol.people import owned
         from vehicles.imports import VehicleImporter
 
-        Fleet.owned.append("vehicles")
+        owned.register("vehicles", label=_("Vehicles"))
         importer.register(VehicleImporter)
         words.register(
             phrases={
@@ -22,7 +22,7 @@ class VehiclesConfig(AppConfig):
                 "vehicle.remove": _("removed the vehicle %(target)s"),
                 "vehicle.release": _("took the unit password of %(target)s"),
             },
-            telling={
+            value_fields={
                 "vehicle.move": "credential",
             },
             areas={

@@ -14,7 +14,7 @@ from django.views.decorators.http import require_safe
 
 from credentials import brands
 from fleetcontrol.audit.models import AuditEvent
-from fleetcontrol.pages.once import kept
+from fleetcontrol.pages.kept_input import kept_input
 from fleetcontrol.people.access import FleetRequest, fleet_view
 from fleetcontrol.people.models import Role
 from vehicles import vin as vins
@@ -47,7 +47,7 @@ def add(request: FleetRequest, brand: str) -> HttpResponse:
         request.fleet,
         oem,
         request.POST if request.method == "POST" else None,
-        initial={"credential": request.GET.get("credential")} | kept(request),
+        initial={"credential": request.GET.get("credential")} | kept_input(request),
     )
     if form.is_valid():
         try:

@@ -15,10 +15,11 @@ from django.utils.translation import gettext as _
 
 from credentials.brands.field import Choice, Field, Kind, StoredAs
 from credentials.brands.file import read
-from credentials.brands.schema import Brand, Cleaned, SignIn, Unit
+from credentials.brands.schema import LONGEST_LIFE, Brand, Cleaned, SignIn, Unit
 
 __all__ = [
     "BUILT_IN",
+    "LONGEST_LIFE",
     "Brand",
     "Choice",
     "Cleaned",
@@ -30,6 +31,7 @@ __all__ = [
     "UnknownBrand",
     "catalogue",
     "find",
+    "read",
     "stored",
 ]
 

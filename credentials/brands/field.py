@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
+from credentials.brands import pem
+
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
 
@@ -112,6 +114,8 @@ class Field:
             if self.required:
                 raise ValidationError(self.missing or _("Fill in “%(label)s”."), params={"label": self.label})
             return ""
+        if self.kind.is_pem:
+            value = pem.rewrapped(value)
         self._check_text(value)
         clean_kind = _CLEAN_KIND.get(self.kind)
         return clean_kind(self, value) if clean_kind else value

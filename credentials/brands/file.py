@@ -3,8 +3,8 @@
 The models below declare the tables of such a file; the functions turn them into the catalogue's `Brand`. An unknown
 key, a wrong type or a reference to nothing stops the start with one sentence that names file, brand and key.
 
-An operator's file adds brands. To a built-in brand it may add only what FleetControl does not know, a way to sign in
-with its hosts and portal: stored credentials depend on everything else.
+An operator's file adds brands. It may also complete and correct a built-in one: what OEMs change from time to time,
+and texts. It cannot change the kind, or which fields exist, identify or are secret: stored credentials depend on that.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from django.utils.translation import gettext_lazy as _
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, StringConstraints
 
 from credentials.brands.field import Choice, Field, Kind, StoredAs
-from credentials.brands.schema import Brand, SignIn, Unit
+from credentials.brands.schema import LONGEST_LIFE, Address, Brand, SignIn, Unit
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
@@ -45,7 +45,12 @@ _MAX_LENGTHS = {
     Kind.PEM_KEY: _LONGEST,
     Kind.URL: 500,
 }
-_BUILT_IN = "is built in and cannot be changed; choose another id for a brand of your own"
+_BUILT_IN = (
+    "is built in and cannot be changed; of a built-in brand you may change hosts, sign_in, portal, steps and note, of "
+    "its unit_id label, pattern, wrong and example, and of its fields label, help, missing, wrong and example, and the "
+    "hosts of an address; choose another id for a brand of your own"
+)
+_LONGEST_LIFE = 366 * 24 * 3600
 
 
 def read(path: Path, known: Mapping[str, Brand] | None = None) -> dict[str, Brand]:
@@ -58,6 +63,21 @@ def read(path: Path, known: Mapping[str, Brand] | None = None) -> dict[str, Bran
             sentence = f"{path}, brand {brand_id}, key {mistake.key}: {mistake.what}."
             raise ImproperlyConfigured(sentence) from None
     return brands
+
+
+def changes(path: Path, built_in: Mapping[str, Brand]) -> dict[str, list[str]]:
+    """The keys that a file gives for built-in brands, such as {"TESLA": ["sign_in.url"]}."""
+    return {brand_id: _keys(table) for brand_id, table in _load(path).items() if brand_id in built_in}
+
+
+def _keys(table: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """The keys of a table with those of the tables in it, as TOML writes them."""
+    keys = []
+    for key, value in table.items():
+        path = f"{prefix}{key}"
+        has_keys_of_its_own = isinstance(value, dict) and re.fullmatch(r"sign_in|unit_id|fields(\.\w+)?", path)
+        keys += _keys(value, f"{path}.") if has_keys_of_its_own else [path]
+    return keys
 
 
 class Mistake(ValueError):
@@ -183,6 +203,11 @@ class FieldTable(Table):
         return self
 
 
+class AddressTable(Table):
+    url: NonEmpty = _REQUIRED
+    audience: str = ""
+
+
 class SignInTable(Table):
     url: NonEmpty = _REQUIRED
     body: Literal["form", "json"] = "form"
@@ -191,17 +216,46 @@ class SignInTable(Table):
     audience: str = ""
     scopes: list[str] = []
     mutual_tls: bool = False
+    by_choice: dict[str, dict[str, AddressTable]] = {}
+    longest_life: Annotated[int, pydantic.Field(ge=1, le=_LONGEST_LIFE)] = LONGEST_LIFE
 
 
-class CompletionTable(Table):
-    """What an operator may add to a built-in brand."""
+class UnitCorrectionTable(Table):
+    label: Texts = {}
+    pattern: Pattern = ""
+    wrong: Texts = {}
+    example: str = ""
 
+
+class FieldCorrectionTable(Table):
+    label: Texts = {}
+    help: Texts = {}
+    missing: Texts = {}
+    wrong: Texts = {}
+    example: str = ""
+    hosts: Hosts = []
+
+
+class SignInCorrectionTable(SignInTable):
+    url: NonEmpty = ""
+
+
+class CorrectionTable(Table):
+    """What an operator may change of a built-in brand. What is left out stays as it is."""
+
+    sign_in: SignInCorrectionTable | None = None
+    hosts: Hosts = []
+    portal: HttpsUrl = ""
+    unit_id: UnitCorrectionTable = UnitCorrectionTable()
+    fields: dict[str, FieldCorrectionTable] = {}
+    steps: list[Texts] = []
+    note: Texts = {}
+
+
+class BrandTable(Table):
     sign_in: SignInTable | None = None
     hosts: Hosts = []
     portal: HttpsUrl = ""
-
-
-class BrandTable(CompletionTable):
     name: NonEmpty = _REQUIRED
     kind: Literal["shared", "individual", "none"] = _REQUIRED
     unit_id: UnitTable = UnitTable()
@@ -237,7 +291,7 @@ class BrandTable(CompletionTable):
 def _brand(brand_id: str, table: object, built_in: Brand | None) -> Brand:
     if not _BRAND_ID.fullmatch(brand_id) or not isinstance(table, dict):
         raise Mistake(brand_id, "must be a table with an id such as MERCEDES_BENZ")
-    return _completed(built_in, table) if built_in else _new(brand_id, table)
+    return _corrected(built_in, table) if built_in else _new(brand_id, table)
 
 
 def _new(brand_id: str, table: dict[str, Any]) -> Brand:
@@ -255,19 +309,57 @@ def _new(brand_id: str, table: dict[str, Any]) -> Brand:
         portal=entry.portal,
         tile=entry.tile or entry.name[:2].upper(),
     )
-    return _with_sign_in(brand, entry.sign_in)
+    return _with_sign_in(brand, _sign_in(entry.sign_in)) if entry.sign_in else brand
 
 
-def _completed(brand: Brand, table: dict[str, Any]) -> Brand:
-    """A built-in brand with a way to sign in that it did not have."""
-    for key in table:
-        if key not in CompletionTable.model_fields:
-            raise Mistake(key, _BUILT_IN)
-    if brand.sign_in is not None:
-        raise Mistake(next(iter(table), "sign_in"), _BUILT_IN)
-    entry = _validated(CompletionTable, table)
-    brand = replace(brand, hosts=(*brand.hosts, *entry.hosts), portal=entry.portal or brand.portal)
-    return _with_sign_in(brand, entry.sign_in)
+def _corrected(brand: Brand, table: dict[str, Any]) -> Brand:
+    """A built-in brand with what an operator changes of it. Hosts are added to the brand's own."""
+    entry = _validated(CorrectionTable, table)
+    known = {field.key for field in brand.fields}
+    for key in entry.fields:
+        if key not in known:
+            raise Mistake(f"fields.{key}", _BUILT_IN)
+    fields = tuple(_corrected_field(field, entry.fields.get(field.key), entry.hosts) for field in brand.fields)
+    brand = replace(
+        brand,
+        fields=fields,
+        unit_id=replace(brand.unit_id, **_given(entry.unit_id)),
+        hosts=tuple(dict.fromkeys([*brand.hosts, *entry.hosts, *(host for field in fields for host in field.hosts)])),
+        steps=tuple(_in_readers_language(step) for step in entry.steps) or brand.steps,
+        note=_in_readers_language(entry.note) or brand.note,
+        portal=entry.portal or brand.portal,
+    )
+    if entry.sign_in is None:
+        return brand
+    return _with_sign_in(brand, _corrected_sign_in(brand.sign_in, entry.sign_in))
+
+
+def _corrected_field(field: Field, table: FieldCorrectionTable | None, hosts_of_brand: list[str]) -> Field:
+    if field.kind is Kind.URL:
+        field = replace(field, hosts=tuple(dict.fromkeys([*field.hosts, *hosts_of_brand])))
+    if table is None:
+        return field
+    changes = _given(table)
+    if "hosts" in changes:
+        if field.kind is not Kind.URL:
+            raise Mistake(f"fields.{field.key}.hosts", "belong to an address")
+        changes["hosts"] = tuple(dict.fromkeys([*field.hosts, *table.hosts]))
+    return replace(field, **changes)
+
+
+def _corrected_sign_in(sign_in: SignIn | None, table: SignInCorrectionTable) -> SignIn:
+    if sign_in is None:
+        if not table.url:
+            raise Mistake("sign_in.url", "must be a text that is not empty")
+        return _sign_in(table)
+    entered = _sign_in(table)
+    return replace(sign_in, **{key: getattr(entered, key) for key in table.model_fields_set})
+
+
+def _given(table: Table) -> dict[str, Any]:
+    """What a table names, with its texts in the reader's language."""
+    values = {key: getattr(table, key) for key in table.model_fields_set}
+    return {key: _in_readers_language(value) if isinstance(value, dict) else value for key, value in values.items()}
 
 
 def _unit(table: UnitTable) -> Unit:
@@ -304,10 +396,12 @@ def _choice(key: str, texts: dict[str, str]) -> Choice:
     return Choice(key, _in_readers_language(by_language) or key, texts.get("value", key))
 
 
-def _with_sign_in(brand: Brand, table: SignInTable | None) -> Brand:
-    if table is None:
-        return brand
-    sign_in = SignIn(
+def _sign_in(table: SignInTable) -> SignIn:
+    by_choice = {
+        field: {choice: Address(address.url, address.audience) for choice, address in addresses.items()}
+        for field, addresses in table.by_choice.items()
+    }
+    return SignIn(
         url=table.url,
         body=table.body,
         client=table.client,
@@ -315,9 +409,15 @@ def _with_sign_in(brand: Brand, table: SignInTable | None) -> Brand:
         audience=table.audience,
         scopes=tuple(table.scopes),
         mutual_tls=table.mutual_tls,
+        by_choice=by_choice,
+        longest_life=table.longest_life,
     )
+
+
+def _with_sign_in(brand: Brand, sign_in: SignIn) -> Brand:
+    brand = replace(brand, sign_in=sign_in)
     _check_sign_in(sign_in, brand)
-    return replace(brand, sign_in=sign_in)
+    return brand
 
 
 def _check_sign_in(sign_in: SignIn, brand: Brand) -> None:
@@ -329,7 +429,8 @@ def _check_sign_in(sign_in: SignIn, brand: Brand) -> None:
     if not brand.identifier_field:
         raise Mistake("sign_in.url", "needs a field of kind identifier to sign in with")
     _check_placeholders(sign_in, brand)
-    for url in _possible_urls(sign_in, brand):
+    _check_choices_with_addresses(sign_in, brand)
+    for url in brand.sign_in_urls:
         host = _HTTPS_URL.match(url)
         if not host or not brand.allows(host[1]):
             raise Mistake("sign_in.url", f"{url} must be https and of one of the brand's hosts")
@@ -347,14 +448,14 @@ def _check_placeholders(sign_in: SignIn, brand: Brand) -> None:
             raise Mistake("sign_in.url", f"{{{key}}} must be a choice, or an address that is the whole url")
 
 
-def _possible_urls(sign_in: SignIn, brand: Brand) -> list[str]:
-    """The URL with every combination of choices in place; none if people type the address themselves."""
-    if sign_in.url.startswith("{"):
-        return []
-    urls = [sign_in.url]
-    for key in sign_in.needs:
-        urls = [url.replace(f"{{{key}}}", choice.value) for url in urls for choice in brand.field(key).choices]
-    return urls
+def _check_choices_with_addresses(sign_in: SignIn, brand: Brand) -> None:
+    choices = {field.key: {choice.key for choice in field.choices} for field in brand.settings_fields}
+    for field, addresses in sign_in.by_choice.items():
+        for choice, address in addresses.items():
+            if choice not in choices.get(field, ()):
+                raise Mistake(f"sign_in.by_choice.{field}.{choice}", "must be a choice of one of the brand's fields")
+            if "{" in address.url + address.audience:
+                raise Mistake(f"sign_in.by_choice.{field}.{choice}", "has no placeholders: it is one address")
 
 
 def _in_readers_language(texts: dict[str, str]) -> StrOrPromise:
@@ -385,26 +486,32 @@ def _validated[T: Table](model: type[T], table: dict[str, Any]) -> T:
         return model.model_validate(table)
     except pydantic.ValidationError as invalid:
         errors = invalid.errors(include_url=False)
-    raise _mistake(next((error for error in errors if error["type"] == "extra_forbidden"), errors[0]))
+    raise _mistake(next((error for error in errors if error["type"] == "extra_forbidden"), errors[0]), model)
 
 
-def _mistake(error: ErrorDetails) -> Mistake:
+def _mistake(error: ErrorDetails, model: type[Table]) -> Mistake:
     # pydantic counts the items of a list, and marks the key of a table that is wrong itself.
     path = [part for part in error["loc"] if isinstance(part, str) and part != "[key]"]
     reason = error.get("ctx", {}).get("error")
     if isinstance(reason, Mistake):
         return Mistake(".".join([*path, reason.key] if reason.key else path), reason.what)
-    return Mistake(".".join(path), _sentence(error, path))
+    return Mistake(".".join(path), _sentence(error, path, model))
 
 
-def _sentence(error: ErrorDetails, path: list[str]) -> str:
+def _sentence(error: ErrorDetails, path: list[str], model: type[Table]) -> str:
     match error["type"]:
+        case "extra_forbidden" if (
+            model is CorrectionTable and path[-1] in _table_at(path[:-1], BrandTable).model_fields
+        ):
+            return _BUILT_IN
         case "extra_forbidden":
-            return f"is not known; the keys here are {', '.join(sorted(_table_at(path[:-1]).model_fields))}"
+            return f"is not known; the keys here are {', '.join(sorted(_table_at(path[:-1], model).model_fields))}"
         case "literal_error" | "enum":
             return f"must be one of {', '.join(re.findall(r"'(\w+)'", error['ctx']['expected']))}"
         case "string_type" if isinstance(error["loc"][-1], int):
             return _SENTENCES["list_type"]
+        case "int_type" | "greater_than_equal" | "less_than_equal":
+            return f"must be a number from 1 to {_LONGEST_LIFE if path[-1] == 'longest_life' else _LONGEST}"
         case other:
             return _SENTENCES.get(other, error["msg"])
 
@@ -416,19 +523,19 @@ _SENTENCES = {
     "dict_type": "must be a table",
     "model_type": "must be a table",
     "bool_type": "must be true or false",
-    "int_type": f"must be a number from 1 to {_LONGEST}",
-    "greater_than_equal": f"must be a number from 1 to {_LONGEST}",
-    "less_than_equal": f"must be a number from 1 to {_LONGEST}",
 }
 
 
-def _table_at(path: list[str]) -> type[Table]:
+def _table_at(path: list[str], model: type[Table]) -> type[Table]:
+    is_correction = model is CorrectionTable
     match path:
         case ["unit_id"]:
-            return UnitTable
+            return UnitCorrectionTable if is_correction else UnitTable
         case ["sign_in"]:
             return SignInTable
+        case ["sign_in", "by_choice", _field, _choice]:
+            return AddressTable
         case ["fields", _key]:
-            return FieldTable
+            return FieldCorrectionTable if is_correction else FieldTable
         case _:
-            return BrandTable
+            return model

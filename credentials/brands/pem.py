@@ -1,7 +1,14 @@
-"""Reading a client certificate and its private key from the PEM text that a person pastes."""
+"""Reading a client certificate and its private key from the PEM text that a person pastes.
+
+Forms, spreadsheets and YAML take line breaks away or add blanks, and OpenSSL reads only PEM that is wrapped as the
+standard has it. So `rewrapped` restores the lines before anything is checked or stored.
+"""
 
 from __future__ import annotations
 
+import base64
+import binascii
+import re
 import secrets
 import ssl
 import tempfile
@@ -30,6 +37,20 @@ if TYPE_CHECKING:
 
 # The shortest RSA key that NIST and the browsers accept today.
 _USUAL_RSA_BITS = 2048
+_BLOCK = re.compile(r"-----BEGIN ([A-Z0-9 ]{1,40})-----(.*?)-----END \1-----", re.DOTALL)
+# What stands for a line break or was added beside one: white space, invisible marks, and the two characters \\n.
+_BETWEEN_LINES = re.compile(r"(?:\\+[rnt]|[\s\u200b\u200c\u200d\u2060\ufeff])+")
+# The header of a protected key in OpenSSL's older form. The cipher's block size says how long its hex digits are.
+_HEADER = re.compile(
+    r"Proc-Type: ?4,ENCRYPTED ?DEK-Info: ?"
+    r"(AES-(?:128|192|256)-CBC,[0-9A-F]{32}|DES(?:-EDE3)?-CBC,[0-9A-F]{16})",
+    re.IGNORECASE,
+)
+_LINE = 64  # characters, as RFC 7468 wants them
+_SPKI = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
+_UNUSABLE = _("This private key cannot be used to sign in. Ask for a certificate with another key.")
 
 
 class PemError(Exception):
@@ -79,14 +100,40 @@ class Certificate:
         return tuple(notes)
 
 
+@sensitive_variables()
+def rewrapped(text: str) -> str:
+    """The PEM blocks of a text in lines of 64 characters, without anything around them.
+
+    The line breaks may have become blanks, "\\n" or nothing. A text without a whole block is returned as it is, and a
+    block that is not base64 keeps its content, so that `read` says what is wrong.
+    """
+    blocks = [_rewrapped_block(label, content) for label, content in _BLOCK.findall(text)]
+    return "\n".join(blocks) if blocks else text
+
+
+@sensitive_variables()
+def _rewrapped_block(label: str, content: str) -> str:
+    joined = _BETWEEN_LINES.sub(" ", content).strip()
+    header = _HEADER.match(joined)
+    encoded = (joined[header.end() :] if header else joined).replace(" ", "").replace("\\/", "/")
+    try:
+        base64.b64decode(encoded, validate=True)
+    except (binascii.Error, ValueError):
+        return f"-----BEGIN {label}-----{content}-----END {label}-----"
+    lines = [encoded[start : start + _LINE] for start in range(0, len(encoded), _LINE)]
+    headers = ["Proc-Type: 4,ENCRYPTED", f"DEK-Info: {header[1]}", ""] if header else []
+    return "\n".join([f"-----BEGIN {label}-----", *headers, *lines, f"-----END {label}-----"])
+
+
+@sensitive_variables()
 def read(certificate: str, key: str, passphrase: str = "") -> Certificate:
-    """Read a certificate, which a chain may follow, together with its private key. Raises PemError."""
+    """Read a certificate, or the chain that it is part of, together with its private key. Raises PemError."""
     if not certificate:
         raise PemError("certificate", _("A private key came without its certificate. Enter both."))
     if not key:
         raise PemError("key", _("A certificate came without its private key. Enter both."))
-    leaf = _load_first_certificate(certificate)
-    private_key = _load_private_key(key, passphrase)
+    chain = _load_certificates(certificate)
+    leaf = _certificate_of_key(chain, _load_private_key(key, passphrase))
     if leaf.not_valid_after_utc < timezone.now():
         raise PemError(
             "certificate",
@@ -94,9 +141,6 @@ def read(certificate: str, key: str, passphrase: str = "") -> Certificate:
             day=leaf.not_valid_after_utc.date().isoformat(),
         )
     public_key = leaf.public_key()
-    form = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    if public_key.public_bytes(*form) != private_key.public_key().public_bytes(*form):
-        raise PemError("key", _("This private key does not belong to the certificate."))
     rsa_bits = public_key.key_size if isinstance(public_key, rsa.RSAPublicKey) else None
     return Certificate(
         subject=leaf.subject.rfc4514_string()[:200] or str(_("(no name)")),
@@ -109,26 +153,33 @@ def read(certificate: str, key: str, passphrase: str = "") -> Certificate:
 
 @sensitive_variables()
 def load_into(context: ssl.SSLContext, certificate: str, key: str, passphrase: str = "") -> None:
-    """Make a TLS context show a client certificate. Raises PemError.
+    """Make a TLS context show a client certificate and, after it, those that issued it.
 
+    Raises PemError, also for a pair that the ssl module refuses, such as one with a key that is too short for it.
     The ssl module reads only from files, so the pair is on disk for a moment: only this account can read it, and a
     random passphrase protects the key.
     """
-    private_key = _load_private_key(key, passphrase)
+    private_key = _load_private_key(rewrapped(key), passphrase)
+    chain = _load_certificates(rewrapped(certificate))
+    ordered = _leaf_first(_certificate_of_key(chain, private_key), chain)
     file_passphrase = secrets.token_urlsafe(32)
     encryption = BestAvailableEncryption(file_passphrase.encode())
-    protected = private_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption)
-    with tempfile.TemporaryDirectory(prefix="fleetcontrol-") as folder:  # mode 700
-        file = Path(folder) / "pair.pem"
-        file.write_bytes(protected + certificate.encode())
-        context.load_cert_chain(file, password=file_passphrase)
+    try:
+        protected = private_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption)
+        with tempfile.TemporaryDirectory(prefix="fleetcontrol-") as folder:  # mode 700
+            file = Path(folder) / "pair.pem"
+            file.write_bytes(protected + b"".join(one.public_bytes(Encoding.PEM) for one in ordered))
+            context.load_cert_chain(file, password=file_passphrase)
+    except (ssl.SSLError, ValueError, UnsupportedAlgorithm):
+        raise PemError("key", _UNUSABLE) from None
 
 
-def _load_first_certificate(certificate: str) -> x509.Certificate:
+@sensitive_variables()
+def _load_certificates(certificate: str) -> list[x509.Certificate]:
     if "PRIVATE KEY" in certificate:
         raise PemError("certificate", _("This is a private key. Enter the certificate here."))
     try:
-        return x509.load_pem_x509_certificates(certificate.encode())[0]
+        return x509.load_pem_x509_certificates(certificate.encode())
     except (ValueError, UnsupportedAlgorithm):
         raise PemError(
             "certificate",
@@ -136,13 +187,47 @@ def _load_first_certificate(certificate: str) -> x509.Certificate:
         ) from None
 
 
+@sensitive_variables()
+def _certificate_of_key(chain: list[x509.Certificate], private_key: Any) -> x509.Certificate:
+    """The certificate of a chain that belongs to the key, wherever it stands. Raises PemError."""
+    try:
+        wanted = private_key.public_key().public_bytes(*_SPKI)
+    except (ValueError, UnsupportedAlgorithm):
+        raise PemError("key", _UNUSABLE) from None
+    found = next((one for one in chain if _public_bytes(one) == wanted), None)
+    if found is None:
+        raise PemError("key", _("This private key does not belong to the certificate."))
+    return found
+
+
+def _public_bytes(certificate: x509.Certificate) -> bytes:
+    """The certificate's public key; b"" for an algorithm that is not known, as a chain may have higher up."""
+    try:
+        return certificate.public_key().public_bytes(*_SPKI)
+    except (ValueError, UnsupportedAlgorithm):
+        return b""
+
+
+def _leaf_first(leaf: x509.Certificate, chain: list[x509.Certificate]) -> list[x509.Certificate]:
+    """The chain in the order that TLS wants: each certificate before its issuer. Those without a place come last."""
+    ordered, left = [leaf], [one for one in chain if one != leaf]
+    while issuer := next((one for one in left if one.subject == ordered[-1].issuer), None):
+        ordered.append(issuer)
+        left.remove(issuer)
+    return ordered + left
+
+
+@sensitive_variables()
 def _load_private_key(key: str, passphrase: str) -> Any:
     """The key as an object. Its type depends on the algorithm; every one has public_key() and private_bytes()."""
+    # The field may hold more than the key: the certificate, or the parameters of its curve.
+    blocks = [block for block in _BLOCK.finditer(key) if block[1].endswith("PRIVATE KEY")]
     if "PRIVATE KEY" not in key:
         raise PemError(
             "key",
             _("This is not a private key in PEM form. Copy it from its BEGIN to its END line."),
         )
+    key = blocks[0][0] if blocks else key
     is_protected = "ENCRYPTED" in key
     if is_protected and not passphrase:
         raise PemError("passphrase", _("This private key is protected. Enter its passphrase."))

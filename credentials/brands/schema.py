@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from dataclasses import field as default
 from datetime import date
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
 
 _PLACEHOLDER = re.compile(r"\{([a-z0-9_]+)\}")
+# Seconds that a token is kept at most, unless the brand says that its tokens live longer.
+LONGEST_LIFE = 24 * 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +63,20 @@ class Unit:
 
 
 @dataclass(frozen=True, slots=True)
+class Address:
+    """Where to sign in and for which audience, in place of the usual ones."""
+
+    url: str
+    audience: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class SignIn:
-    """How to get a token: an OAuth request to `url`. A {key} in url and audience is a placeholder for a setting."""
+    """How to get a token: an OAuth request to `url`. A {key} in url and audience is a placeholder for a setting.
+
+    `by_choice` has the addresses of choices that a placeholder cannot express, by field and choice. Tokens are kept for
+    `longest_life` seconds at most.
+    """
 
     url: str
     body: str = "form"  # or json
@@ -71,11 +85,20 @@ class SignIn:
     audience: str = ""
     scopes: tuple[str, ...] = ()
     mutual_tls: bool = False
+    by_choice: Mapping[str, Mapping[str, Address]] = default(default_factory=dict)
+    longest_life: int = LONGEST_LIFE
 
     @property
     def needs(self) -> tuple[str, ...]:
         """The settings that url and audience have placeholders for."""
         return tuple(dict.fromkeys(_PLACEHOLDER.findall(self.url + self.audience)))
+
+    def chosen(self, settings: Mapping[str, str]) -> SignIn:
+        """The sign-in with the address of the choices among the settings."""
+        for field, addresses in self.by_choice.items():
+            if address := addresses.get(settings.get(field, "")):
+                return replace(self, url=address.url, audience=address.audience, by_choice={})
+        return self
 
     def filled(self, template: str, brand: Brand, settings: Mapping[str, str]) -> str:
         """`template`, which is url or audience, with the settings in place of their placeholders."""
@@ -150,6 +173,31 @@ class Brand:
     def allows(self, host: str) -> bool:
         """Whether a host is one of this brand's."""
         return host_among(host, self.hosts)
+
+    @property
+    def needed_to_sign_in(self) -> tuple[Field, ...]:
+        """The fields without which the OEM cannot be asked, required or not."""
+        if self.sign_in is None:
+            return ()
+        mutual_tls = self.sign_in.mutual_tls
+        return tuple(one for one in self.fields if one.key in self.sign_in.needs or (mutual_tls and one.kind.is_pem))
+
+    @property
+    def optional_to_save(self) -> tuple[Field, ...]:
+        """The fields that a credential may be saved without, and then cannot be checked."""
+        return tuple(one for one in self.needed_to_sign_in if not one.required)
+
+    @property
+    def sign_in_urls(self) -> tuple[str, ...]:
+        """Every address that FleetControl may sign in at; none if people type the address themselves."""
+        if self.sign_in is None or self.sign_in.url.startswith("{"):
+            return ()
+        urls = [self.sign_in.url]
+        for key in self.sign_in.needs:
+            choices = self.field(key).choices
+            urls = [url.replace(f"{{{key}}}", choice.value) for url in urls for choice in choices]
+        by_choice = (one.url for addresses in self.sign_in.by_choice.values() for one in addresses.values())
+        return tuple(dict.fromkeys([*urls, *by_choice]))
 
     def clean(self, values: Mapping[str, Any], *, partial: bool = False) -> Cleaned:
         """Typed values, checked and sorted by where they are stored.

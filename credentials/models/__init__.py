@@ -10,13 +10,14 @@ from credentials.models.credential import (
     Loan,
     NothingToRevertTo,
     ReplacedMeanwhile,
+    ReportedTooSoon,
     SecretRefused,
     SignInFailed,
     Status,
     TooManyWait,
     shared_brand,
 )
-from credentials.models.notice import Notice, NoticeKind
+from credentials.models.notice import Notice, NoticeEmail, NoticeKind
 from credentials.models.secret import CredentialSecret, fingerprints_of
 from credentials.models.token import OemToken
 from credentials.models.webhook import Webhook
@@ -32,9 +33,11 @@ __all__ = [
     "Loan",
     "NothingToRevertTo",
     "Notice",
+    "NoticeEmail",
     "NoticeKind",
     "OemToken",
     "ReplacedMeanwhile",
+    "ReportedTooSoon",
     "SecretRefused",
     "SignInFailed",
     "Status",

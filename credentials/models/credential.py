@@ -6,6 +6,7 @@ the secret it used is still the one in use.
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
@@ -24,15 +25,15 @@ from django.views.decorators.debug import sensitive_variables
 
 from credentials import brands
 from credentials.models.secret import CredentialSecret, fingerprints_of
-from credentials.models.token import OemToken
-from credentials.oem.sign_in import sign_in
+from credentials.models.token import REPORT_AGAIN_AFTER, OemToken
+from credentials.oem.sign_in import LIFE_IF_NOT_UNDERSTOOD, sign_in
 from credentials.oem.verdict import NOT_ASKED, Outcome, SecretToken, Verdict, explain
 from fleetcontrol.audit.models import Actor, AuditEvent
 from fleetcontrol.db import rules
 from fleetcontrol.db.ids import new_id
 from fleetcontrol.db.writing import insert
 from fleetcontrol.people.models import Fleet
-from fleetcontrol.seal import Sealed, SealError, seal
+from fleetcontrol.seal import Sealed, SealError
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
@@ -48,7 +49,6 @@ _LAST_USE_PRECISION = timedelta(minutes=1)
 # OEM names a longer time, that one counts, up to the limit.
 _PAUSE_AFTER_FAILURE = timedelta(seconds=10)
 _LONGEST_PAUSE = timedelta(minutes=10)
-_TOKEN_LIFE_IF_UNTOLD = 60  # seconds
 
 # "OEMT": the first number of the advisory lock of a sign-in; the second is a hash of the credential's id. The import's
 # lock (fleetcontrol/imports/load.py) has a first number of its own, the audit chain's takes one 64-bit number.
@@ -126,6 +126,14 @@ class SignInFailed(Exception):
         super().__init__(reason)
 
 
+class ReportedTooSoon(Exception):
+    """A program reports a token again soon after a report caused a sign-in. The next may at `until`."""
+
+    def __init__(self, until: datetime) -> None:
+        self.until = until
+        super().__init__(until)
+
+
 class TooManyWait(Exception):
     """Too many requests wait for a sign-in already. A moment later there may be a token."""
 
@@ -137,10 +145,15 @@ class Loan:
     token: SecretToken
     ends_at: datetime
 
+    @sensitive_variables()
+    def is_of(self, token: str) -> bool:
+        """Whether this is the token that is lent."""
+        return hmac.compare_digest(self.token.reveal().encode(), token.encode(errors="surrogatepass"))
+
 
 class CredentialQuerySet(models.QuerySet["Credential"]):
     def needing_attention(self) -> Self:
-        """Credentials that do not work, or end within ATTENTION_BEFORE_END; "not checked" alone is no alarm."""
+        """Credentials that do not work, leaked, or end within ATTENTION_BEFORE_END; "not checked" alone is no alarm."""
         return self.filter(self._needs_attention())
 
     def with_needs_attention(self) -> Self:
@@ -170,7 +183,7 @@ class CredentialQuerySet(models.QuerySet["Credential"]):
 
     def _needs_attention(self) -> Q:
         soon = timezone.localdate() + ATTENTION_BEFORE_END
-        return Q(status__in=TROUBLED) | Q(ends_on__lte=soon) | Q(status_reason="sealed")
+        return Q(status__in=TROUBLED) | Q(ends_on__lte=soon) | Q(status_reason="sealed") | Q(leaked_at__isnull=False)
 
     def _is_idle(self) -> Q:
         long_ago = timezone.now() - IDLE_AFTER
@@ -215,6 +228,7 @@ class Credential(models.Model):
     next_check_at = models.DateTimeField(null=True, editable=False)
     last_worked_at = models.DateTimeField(_("last worked"), null=True, editable=False)
     last_used_at = models.DateTimeField(_("last used"), null=True, editable=False)
+    leaked_at = models.DateTimeField(_("secret leaked"), null=True, editable=False)
     created_at = models.DateTimeField(_("added"), default=timezone.now, editable=False)
     created_by = models.CharField(max_length=254, editable=False)
     changed_at = models.DateTimeField(_("changed"), default=timezone.now, editable=False)
@@ -380,8 +394,8 @@ class Credential(models.Model):
 
         With `verify_first`, sign in with the new secret before anything changes, and go on only if that works or the
         brand cannot be checked. `ends_on` belongs to the new version; a certificate carries its own. `why` is planned,
-        expires or leaked: a leaked secret is erased at once. `expected_version` is the version that the person saw and
-        means to replace.
+        expires or leaked: a leaked secret is erased at once, and so is one that was reported as leaked before.
+        `expected_version` is the version that the person saw and means to replace.
 
         Raises ValidationError with the brand's secret fields as keys, SecretRefused or ReplacedMeanwhile; then nothing
         has changed.
@@ -399,6 +413,8 @@ class Credential(models.Model):
         with transaction.atomic():
             credential, current = self._lock_at(expected)
             credential.secrets.filter(is_current=False).erase()
+            why = "leaked" if credential.leaked_at else why
+            credential.leaked_at = None
             if why == "leaked":
                 credential._retire_erased(current)
             else:
@@ -412,6 +428,24 @@ class Credential(models.Model):
             AuditEvent.record(credential.fleet, actor, "credential.rotate", credential, changes)
         self.refresh_from_db()
         return secret
+
+    def report_leak(self, *, actor: Actor, expected_version: int | None = None) -> None:
+        """Note that the secret leaked, until the next `rotate`; a report of what is known already changes nothing.
+
+        `expected_version` is the version that the person saw. If another one is in use meanwhile, nothing is noted.
+        After a `revert` the note stays, because the version that leaked is kept and can come back.
+        """
+        with transaction.atomic():
+            credential = Credential.objects.select_for_update().get(pk=self.pk)
+            version = credential.secret.version
+            if credential.leaked_at or expected_version not in (None, version):
+                return
+            credential.leaked_at = timezone.now()
+            credential.save(update_fields=["leaked_at"])
+            AuditEvent.record(
+                credential.fleet, actor, "credential.report_leak", credential, {"version": [None, version]}
+            )
+        self.refresh_from_db()
 
     def revert(self, *, actor: Actor, expected_version: int | None = None) -> CredentialSecret:
         """Go back to the former version in one step, and keep the one that was in use for 24 hours in its place.
@@ -440,6 +474,7 @@ class Credential(models.Model):
     def verify(self, *, actor: Actor) -> Verdict:
         """Sign in with the current secret, save status and reason, and return the verdict with the OEM's token in it.
 
+        A token that is kept for programs is replaced by the new one, or dropped if the OEM refuses the secret.
         Takes up to 10 seconds. Nothing is locked meanwhile: if the secret is replaced, the verdict is not saved.
         """
         secret = self.secret
@@ -478,14 +513,21 @@ class Credential(models.Model):
         self._set_status(_STATUS_OF[verdict.outcome])
         return self.status != before
 
-    def lend_token(self, *, actor: Actor, for_whom: Mapping[str, object] | None = None) -> Loan:
+    @sensitive_variables()
+    def lend_token(
+        self, *, actor: Actor, for_whom: Mapping[str, object] | None = None, refused_token: str = ""
+    ) -> Loan:
         """Return the OEM's access token, from the last sign-in or from a new one, which takes up to 10 seconds.
 
         One sign-in serves everyone who waits for it, on whatever machine it happens, and its failure is shared too.
-        Raises SignInFailed, TooManyWait, and ObjectDoesNotExist if the credential is deleted meanwhile. `for_whom` goes
-        into the audit event, such as the vehicle.
+        `refused_token` is a token that the OEM no longer accepts. If it is the kept one, drop it and sign in again, at
+        most once in REPORT_AGAIN_AFTER however many programs report it. For any other, return the kept one.
+        `for_whom` goes into the audit event, such as the vehicle.
+        Raises SignInFailed, ReportedTooSoon, TooManyWait, and ObjectDoesNotExist if the credential is deleted.
         """
-        loan = self._stored_loan() or self._new_loan(actor)
+        loan = self._stored_loan()
+        if loan is None or loan.is_of(refused_token):
+            loan = self._new_loan(actor, refused_token)
         with transaction.atomic():
             AuditEvent.record(self.fleet, actor, "credential.lend_token", self, dict(for_whom or {}))
             self.record_use()
@@ -644,17 +686,32 @@ class Credential(models.Model):
             before = stored.status
             changed = stored.apply_verdict(verdict)
             stored.save(update_fields=VERDICT_FIELDS)
+            stored._renew_kept_token(verdict, version)
             # FleetControl's own rounds leave an event only where the status changed.
             if changed or actor.kind != "system":
                 changes = {"status": [before, stored.status], "reason": [None, verdict.code]}
                 AuditEvent.record(stored.fleet, actor, "credential.verify", stored, changes)
         self.refresh_from_db()
 
+    def _renew_kept_token(self, verdict: Verdict, version: int) -> None:
+        """Put the token of a verdict in place of the kept one, which ends when the OEM refuses the secret."""
+        if verdict.token is not None:
+            life = verdict.expires_in or LIFE_IF_NOT_UNDERSTOOD
+            OemToken.keep(verdict.token, life, credential_id=self.pk, version=version, only_renew=True)
+        elif verdict.outcome in (Outcome.REFUSED, Outcome.SCOPES_MISSING):
+            OemToken.drop(self.pk)
+
     def _stored_loan(self) -> Loan | None:
         """The token of the last sign-in with the current secret, until shortly before it ends."""
+        declared = self.oem.sign_in
+        # A little more, because the clocks of two machines differ.
+        longest = timedelta(seconds=declared.longest_life if declared else brands.LONGEST_LIFE, minutes=5)
+        now = timezone.now()
         stored = OemToken.objects.filter(
             credential=self.pk,
-            renew_at__gt=timezone.now(),
+            value__isnull=False,
+            renew_at__gt=now,
+            ends_at__lte=now + longest,
             version=self.secrets.filter(is_current=True).values("version")[:1],
         ).first()
         if stored is None or stored.value is None:
@@ -665,7 +722,8 @@ class Credential(models.Model):
             return None
         return Loan(SecretToken(token), stored.ends_at)
 
-    def _new_loan(self, actor: Actor) -> Loan:
+    @sensitive_variables()
+    def _new_loan(self, actor: Actor, refused_token: str) -> Loan:
         """Sign in while holding a lock: whoever waits for it finds the token or the failure."""
         with transaction.atomic():
             with connection.cursor() as cursor:
@@ -673,8 +731,11 @@ class Credential(models.Model):
                 if cursor.fetchone()[0] >= MOST_WAITING:
                     raise TooManyWait
                 cursor.execute("SELECT pg_advisory_xact_lock(%s, hashtext(%s))", [SIGN_IN_LOCK, self.pk])
-            if loan := self._stored_loan():
+            loan = self._stored_loan()
+            if loan and not loan.is_of(refused_token):
                 return loan
+            if loan:
+                self._refuse_report_too_soon()
             self.refresh_from_db()
             until = self._paused_until()
             if until and until > timezone.now():
@@ -682,11 +743,22 @@ class Credential(models.Model):
             else:
                 version = self.secret.version
                 verdict = self.verify(actor=actor)
+                # Only now, because the credential's row is to be locked before that of its token.
+                if loan:
+                    OemToken.drop(self.pk, refused_at=timezone.now())
                 if verdict.token is not None:
-                    return self._store_token(verdict, verdict.token, version)
+                    life = verdict.expires_in or LIFE_IF_NOT_UNDERSTOOD
+                    ends_at = OemToken.keep(verdict.token, life, credential_id=self.pk, version=version)
+                    return Loan(verdict.token, ends_at)
                 cannot = verdict.outcome is Outcome.CANNOT_CHECK
                 failure = SignInFailed(verdict.reason, None if cannot else self._paused_until() or timezone.now())
         raise failure  # outside the transaction, so that the verdict stays saved
+
+    def _refuse_report_too_soon(self) -> None:
+        """Raise ReportedTooSoon if a report caused a sign-in a moment ago."""
+        reported = OemToken.objects.filter(credential=self.pk).values_list("refused_at", flat=True).first()
+        if reported and reported + REPORT_AGAIN_AFTER > timezone.now():
+            raise ReportedTooSoon(reported + REPORT_AGAIN_AFTER)
 
     def _paused_until(self) -> datetime | None:
         """Until when the failure of the last sign-in answers for the next ones; None if it did not fail."""
@@ -694,21 +766,6 @@ class Credential(models.Model):
             return None
         retry_after = timedelta(seconds=int(self.status_details.get("retry_after", 0)))
         return self.checked_at + min(max(_PAUSE_AFTER_FAILURE, retry_after), _LONGEST_PAUSE)
-
-    @sensitive_variables()
-    def _store_token(self, verdict: Verdict, token: SecretToken, version: int) -> Loan:
-        life = verdict.expires_in or _TOKEN_LIFE_IF_UNTOLD
-        ends_at = timezone.now() + timedelta(seconds=life)
-        OemToken.objects.update_or_create(
-            credential_id=self.pk,
-            defaults={
-                "version": version,
-                "value": seal(token.reveal(), OemToken.owner(self.pk, version)),
-                "ends_at": ends_at,
-                "renew_at": ends_at - timedelta(seconds=min(60, life // 10)),
-            },
-        )
-        return Loan(token, ends_at)
 
 
 # What `apply_verdict` sets.

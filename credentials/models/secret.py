@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_variables
 from pydantic_core import to_json
 
+from credentials.brands import pem
 from credentials.brands.schema import Cleaned
 from fleetcontrol.audit.models import Actor, AuditEvent
 from fleetcontrol.seal import Sealed, SealedTextField, SealError, fingerprint, seal
@@ -23,6 +24,7 @@ from fleetcontrol.seal import Sealed, SealedTextField, SealError, fingerprint, s
 class SecretQuerySet(models.QuerySet["CredentialSecret"]):
     def holding(self, value: str, fleet_id: int) -> Self:
         """Versions of the fleet in which one of the secret fields has this value; includes erased versions."""
+        value = pem.rewrapped(value)  # as a certificate or key was stored
         return self.filter(credential__fleet=fleet_id, fingerprints__contains=[fingerprint(value, f"fleet:{fleet_id}")])
 
     def with_vehicle_counts(self) -> Self:

@@ -1,19 +1,21 @@
 """A stand-in for every OEM of the catalogue, for tests and for trying by hand: a small HTTPS server on this machine.
 
 It accepts a brand's request only as the catalogue declares it (host, path, form or JSON, Basic or body, audience,
-client certificate). The first word of the client secret chooses one of BEHAVIOURS; any other secret is right.
+client certificate). A client secret that starts with one of BEHAVIOURS gets it; any other secret is right.
 """
 
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
+import os
 import secrets
 import socket
 import ssl
+import tempfile
 import threading
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -25,7 +27,7 @@ from urllib.parse import parse_qsl, unquote_plus, urlsplit
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 
 from credentials import brands
 from credentials.brands.schema import Brand
@@ -52,6 +54,8 @@ _ERRORS: Mapping[str, tuple[int, str]] = {
     "trouble": (500, "server_error"),
 }
 
+_CERTIFICATE_MESSAGE = 11  # of the handshake, in every version of TLS
+
 
 @dataclass(frozen=True, slots=True)
 class Received:
@@ -68,9 +72,9 @@ class Received:
 class DemoOem:
     """The server, from `start` to `stop`.
 
-    `folder` gets the certificate authority (ca.pem) and the server's certificate, which is valid for `names`, by
-    default the hosts of the catalogue. `client_ca` is a PEM file with the client certificates to accept. `log` gets a
-    line for each request.
+    `folder` keeps the certificate authority (ca.pem), which a second demo OEM on another port uses as well. The server
+    shows a certificate for each host of the catalogue that is asked for, or one for `names` alone. `client_ca` is a PEM
+    file with the client certificates to accept, by default any. `log` gets a line for each request.
     """
 
     folder: Path
@@ -83,14 +87,13 @@ class DemoOem:
     def start(self) -> None:
         """Listen on 127.0.0.1 in background threads; `address` is known afterwards. Raises OSError for a taken port."""
         self.stopping = threading.Event()
-        pair = make_certificates(self.folder, self.names or _all_hosts())
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(pair)
-        if self.client_ca:
-            context.verify_mode = ssl.CERT_OPTIONAL
-            context.load_verify_locations(self.client_ca)
+        # Take the port first: a demo OEM that listens there already goes on with the certificates it has.
         self.server = _Server(("127.0.0.1", self.port), partial(_Handler, self))
-        self.server.context = context
+        try:
+            self.server.tls = _Tls(Authority.of(self.folder), self.names, self.client_ca)
+        except OSError:
+            self.server.server_close()
+            raise
         serve = partial(self.server.serve_forever, poll_interval=0.05)
         threading.Thread(target=serve, daemon=True, name="demo_oem").start()
 
@@ -110,15 +113,77 @@ class DemoOem:
         return self.folder / "ca.pem"
 
 
+class _Tls:
+    """What the server shows of itself, and which client certificates it accepts."""
+
+    def __init__(self, authority: Authority, names: tuple[str, ...], client_ca: Path | None) -> None:
+        self.authority, self.client_ca = authority, client_ca
+        self.contexts: dict[str, ssl.SSLContext] = {}
+        self.context = self._new_context(names or ("localhost",))
+        if not names:
+            self.context.sni_callback = self._show_certificate_of_host
+
+    def _show_certificate_of_host(self, connection: ssl.SSLObject, host: str | None, _context: object) -> None:
+        """Make the certificate for a host of the catalogue when it is asked for: many hosts are patterns."""
+        if host and any(brand.allows(host) for brand in brands.catalogue().values()):
+            if host not in self.contexts:
+                self.contexts[host] = self._new_context((host,))
+            connection.context = self.contexts[host]
+
+    def _new_context(self, names: tuple[str, ...]) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        with tempfile.TemporaryDirectory(prefix="fleetcontrol-") as folder:  # mode 700
+            context.load_cert_chain(self.authority.issue(Path(folder) / "pair.pem", names))
+        context.verify_mode = ssl.CERT_OPTIONAL
+        if self.client_ca:
+            context.load_verify_locations(self.client_ca)
+        else:
+            _trust_any_client(context)
+        return context
+
+
+def _trust_any_client(context: ssl.SSLContext) -> None:
+    """Trust each client certificate in the moment it comes, whoever issued it.
+
+    The ssl module has no setting for that, so the context's hook for debugging reads the certificate out of the
+    handshake before OpenSSL verifies it. That the client has the key is proved all the same.
+    """
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+
+    def trust(
+        _connection: object, direction: str, version: ssl.TLSVersion, _type: object, message: object, data: bytes
+    ) -> None:
+        if direction == "read" and message == _CERTIFICATE_MESSAGE:
+            for certificate in _certificates_in(data, version):
+                context.load_verify_locations(cadata=certificate)
+
+    context._msg_callback = trust  # type: ignore[attr-defined]
+
+
+def _certificates_in(message: bytes, version: ssl.TLSVersion) -> list[bytes]:
+    """The certificates, in DER, of a Certificate message (RFC 5246 section 7.4.2, RFC 8446 section 4.4.2)."""
+    is_newest = version == ssl.TLSVersion.TLSv1_3
+    at = 4  # after type and length
+    if is_newest:
+        at += 1 + message[at]  # the request's context
+    at += 3  # the length of the list
+    found = []
+    while at + 3 <= len(message):
+        end = at + 3 + int.from_bytes(message[at : at + 3])
+        found.append(message[at + 3 : end])
+        at = end + 2 + int.from_bytes(message[end : end + 2]) if is_newest else end  # after the extensions
+    return found
+
+
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
-    context: ssl.SSLContext
+    tls: _Tls
 
     def finish_request(self, request: Any, client_address: Any) -> None:
         """Shake hands in the request's own thread, so that a client that never finishes holds up no other."""
         request.settimeout(90)
-        tls_socket = self.context.wrap_socket(request, server_side=True, do_handshake_on_connect=False)
-        with suppress(OSError), tls_socket as tls:
+        tls_socket = self.tls.context.wrap_socket(request, server_side=True, do_handshake_on_connect=False)
+        with contextlib.suppress(OSError), tls_socket as tls:
             try:
                 tls.do_handshake()
             except OSError:
@@ -143,18 +208,17 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         received = self._receive()
         self.oem.received.append(received)
-        brand = _brand_of(received.host)
+        brand = _brand_at(received.host, received.path)
         client_secret = received.values.get("client_secret") or received.values.get("password", "")
-        word = client_secret.split("-")[0].lower()
+        word = next((word for word in BEHAVIOURS if client_secret.lower().startswith(word)), "")
         if self.oem.log:
-            behaviour = word if word in BEHAVIOURS else "right"
-            self.oem.log(f"{received.host}{received.path} {brand.id if brand else '?'}: {behaviour}")
+            self.oem.log(f"{received.host}{received.path} {brand.id if brand else '?'}: {word or 'right'}")
         self.close_connection = True
-        if brand is None or not _is_path_of(brand, received.path):
+        if brand is None:
             self._answer(404, {"error": "not_found"})
         elif not self._is_as_declared(brand, received):
             self._answer(400, {"error": "invalid_request"})
-        elif word in BEHAVIOURS:
+        elif word:
             self._misbehave(word, client_secret)
         else:
             self._grant(brand)
@@ -172,14 +236,17 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _is_as_declared(self, brand: Brand, received: Received) -> bool:
         declared = brand.sign_in
-        assert declared is not None  # noqa: S101  # _brand_of finds only brands with a sign-in
-        fixed_start_of_audience = declared.audience.partition("{")[0]
+        assert declared is not None  # noqa: S101  # _brand_at finds only brands with a sign-in
+        audiences = {declared.audience}
+        for addresses in declared.by_choice.values():
+            audiences |= {address.audience for address in addresses.values()}
+        audience = received.values.get("audience", "")
         return (
             ("json" in received.content_type) == (declared.body == "json")
             and received.by_basic == (declared.client == "basic")
             and received.values.get("grant_type") == declared.grant
             and bool(received.values.get("client_id"))
-            and received.values.get("audience", "").startswith(fixed_start_of_audience)
+            and any(audience.startswith(one.partition("{")[0]) for one in audiences)
             and set(declared.scopes) <= set(received.values.get("scope", "").split())
             and (not declared.mutual_tls or bool(self.connection.getpeercert()))
         )
@@ -234,25 +301,58 @@ class _Handler(BaseHTTPRequestHandler):
         """Drop the server's own log lines: `DemoOem.log` gets one that names the brand."""
 
 
+@dataclass(frozen=True)
+class Authority:
+    """The demo's own certificate authority, and the folder where it keeps its certificates."""
+
+    folder: Path
+    certificate: x509.Certificate
+    key: ec.EllipticCurvePrivateKey
+
+    @classmethod
+    def of(cls, folder: Path) -> Authority:
+        """The authority of a folder, made if there is none or it ends soon."""
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        ca_file, key_file = folder / "ca.pem", folder / "ca.key"
+        with contextlib.suppress(FileNotFoundError, ValueError):
+            certificate = x509.load_pem_x509_certificate(ca_file.read_bytes())
+            key = load_pem_private_key(key_file.read_bytes(), None)
+            lasts = certificate.not_valid_after_utc > datetime.now(UTC) + timedelta(days=3)
+            if lasts and isinstance(key, ec.EllipticCurvePrivateKey) and key.public_key() == certificate.public_key():
+                return cls(folder, certificate, key)
+        key = ec.generate_private_key(ec.SECP256R1())
+        name = _name("FleetControl demo OEM")
+        certificate = _certificate(name, name, key.public_key(), key, is_ca=True).sign(key, hashes.SHA256())
+        _write_private(key_file, _key_as_pem(key))
+        ca_file.write_bytes(certificate.public_bytes(Encoding.PEM))
+        return cls(folder, certificate, key)
+
+    def issue(self, pair: Path, names: tuple[str, ...]) -> Path:
+        """Write a server certificate for these hosts, with its key, into a file; returns its path."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        leaf = _certificate(_name(names[0][:64]), self.certificate.subject, key.public_key(), self.key, is_ca=False)
+        alternatives = x509.SubjectAlternativeName([x509.DNSName(name) for name in names])
+        signed = leaf.add_extension(alternatives, critical=False).sign(self.key, hashes.SHA256())
+        _write_private(pair, _key_as_pem(key) + signed.public_bytes(Encoding.PEM))
+        return pair
+
+
 def make_certificates(folder: Path, names: tuple[str, ...]) -> Path:
     """Make a certificate authority, folder/ca.pem, and a server certificate for `names`.
 
-    Returns the path of the server certificate with its key. Both certificates are valid for a week.
+    Returns the path of the server certificate with its key.
     """
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    ca_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
-    ca_name = _name("FleetControl demo OEM")
-    ca = _certificate(ca_name, ca_name, ca_key.public_key(), ca_key, is_ca=True)
-    (folder / "ca.pem").write_bytes(ca.sign(ca_key, hashes.SHA256()).public_bytes(Encoding.PEM))
-    leaf = _certificate(_name(names[0]), ca_name, key.public_key(), ca_key, is_ca=False)
-    alternatives = x509.SubjectAlternativeName([x509.DNSName(name) for name in names])
-    signed = leaf.add_extension(alternatives, critical=False).sign(ca_key, hashes.SHA256())
-    pair = folder / "server.pem"
-    pair.touch(mode=0o600)
-    pair.write_bytes(
-        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()) + signed.public_bytes(Encoding.PEM)
-    )
-    return pair
+    return Authority.of(folder).issue(folder / "server.pem", names)
+
+
+def _key_as_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
+def _write_private(path: Path, content: bytes) -> None:
+    with contextlib.closing(os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb")) as file:
+        os.fchmod(file.fileno(), 0o600)  # also of a file that was there
+        file.write(content)
 
 
 def _certificate(
@@ -290,15 +390,13 @@ def _name(text: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, text)])
 
 
-def _all_hosts() -> tuple[str, ...]:
-    return tuple(dict.fromkeys(host for brand in brands.catalogue().values() for host in brand.hosts))
+def _brand_at(host: str, path: str) -> Brand | None:
+    """The brand that signs in at this address, whatever setting stands in it.
 
-
-def _brand_of(host: str) -> Brand | None:
-    return next((brand for brand in brands.catalogue().values() if brand.sign_in and brand.allows(host)), None)
-
-
-def _is_path_of(brand: Brand, path: str) -> bool:
-    """Whether the brand signs in at this path. Any path will do where people type the address themselves."""
-    url = brand.sign_in.url if brand.sign_in else ""
-    return url.startswith("{") or urlsplit(url).path == path
+    Any path will do where people type the address themselves.
+    """
+    for brand in brands.catalogue().values():
+        addresses = {(urlsplit(url).hostname, urlsplit(url).path) for url in brand.sign_in_urls}
+        if (host, path) in addresses or (brand.sign_in and not addresses and brand.allows(host)):
+            return brand
+    return None

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import base64
 import json
+import logging
 import re
 import ssl
 import time
+import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -33,30 +35,58 @@ _TOKEN = re.compile(r"[\x21-\x7e]{1,16384}")
 _SCOPE_ERRORS = {"invalid_scope", "insufficient_scope"}
 _TROUBLE_ERRORS = {"server_error", "temporarily_unavailable"}
 _LONGEST_WAIT_SECONDS = 24 * 3600
+_SECONDS_AS_TEXT = re.compile(r"[0-9]{1,15}(\.[0-9]{1,6})?")
+LIFE_IF_NOT_UNDERSTOOD = 60  # seconds
+
+logger = logging.getLogger(__name__)
 
 
 @sensitive_variables()
 def sign_in(brand: Brand, identifier: str, settings: Mapping[str, str], secret: Mapping[str, str]) -> Verdict:
     """Ask the OEM for a token with these values, as `Brand.clean` gives them.
 
-    Takes up to 10 seconds. Never raises for anything the OEM does.
+    Takes up to 10 seconds. Never raises: whatever the OEM does or the values are, there is a verdict.
     """
+    try:
+        return _ask(brand, identifier, settings, secret)
+    except Exception as error:  # noqa: BLE001 - a verdict of its own; the log names the place
+        # Log neither the error's text nor its frames: both may hold the secret.
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        logger.error(
+            "Signing in to %s failed unexpectedly: %s in %s, line %s.",
+            brand.id,
+            type(error).__name__,
+            place.filename,
+            place.lineno,
+        )
+        details = {"time": timezone.now().isoformat(timespec="seconds")}
+        return Verdict(Outcome.NO_ANSWER, brand, "unexpected", details)
+
+
+@sensitive_variables()
+def _ask(brand: Brand, identifier: str, settings: Mapping[str, str], secret: Mapping[str, str]) -> Verdict:
     declared = brand.sign_in
     if declared is None:
         return Verdict(Outcome.CANNOT_CHECK, brand, "no_public_sign_in" if brand.fields else "no_credential")
-    missing = _missing_value(brand, declared, settings, secret)
+    missing = next(
+        (one.key for one in brand.needed_to_sign_in if not (settings.get(one.key) or secret.get(one.key))), ""
+    )
     if missing:
         return Verdict(Outcome.CANNOT_CHECK, brand, "setting_missing", {"setting": missing})
+    declared = declared.chosen(settings)
     url = declared.filled(declared.url, brand, settings)
     host = outbound.host_of(url)
     details: dict[str, Any] = {"time": timezone.now().isoformat(timespec="seconds"), "host": host}
     if not brand.allows(host):
         return Verdict(Outcome.NO_ANSWER, brand, "not_there", details)
     headers, content = _token_request(brand, declared, identifier, settings, secret)
-    detour = _demo_detour(brand, declared, secret)
+    try:
+        detour = _demo_detour(brand, declared, secret)
+        trust = _tls_context_with_client_certificate(brand, secret) if declared.mutual_tls else None
+    except pem.PemError:
+        return Verdict(Outcome.REFUSED, brand, "unusable_certificate", details)
     if detour:
         details["demo"] = True
-    trust = _tls_context_with_client_certificate(brand, secret) if declared.mutual_tls else None
     try:
         with _timed(details):
             answer = outbound.post(
@@ -66,14 +96,6 @@ def sign_in(brand: Brand, identifier: str, settings: Mapping[str, str], secret: 
         return _verdict_on_silence(brand, declared, error.reason, details)
     details |= _quotable_details(answer, secret)
     return _verdict_on_answer(brand, declared, answer, details)
-
-
-def _missing_value(brand: Brand, declared: SignIn, settings: Mapping[str, str], secret: Mapping[str, str]) -> str:
-    """The key of the first field without which the OEM cannot be asked, else ""."""
-    certificate_and_key = [field.key for field in brand.fields if field.kind.is_pem] if declared.mutual_tls else []
-    missing_settings = (key for key in declared.needs if not settings.get(key))
-    missing_secrets = (key for key in certificate_and_key if not secret.get(key))
-    return next(missing_settings, "") or next(missing_secrets, "")
 
 
 @contextmanager
@@ -184,7 +206,7 @@ def _quotable_details(answer: outbound.Answer, secret: Mapping[str, str]) -> dic
         details["request_id"] = request_id
     wait = answer.headers.get("retry-after", "")
     if wait.isdecimal():
-        details["retry_after"] = min(int(wait[:9]), _LONGEST_WAIT_SECONDS)
+        details["retry_after"] = min(int(wait[:15]), _LONGEST_WAIT_SECONDS)
     return details
 
 
@@ -203,13 +225,13 @@ def _verdict_on_answer(brand: Brand, declared: SignIn, answer: outbound.Answer, 
     token = body.get("access_token")
     if not isinstance(token, str) or not _TOKEN.fullmatch(token):
         return Verdict(Outcome.NO_ANSWER, brand, "broken", details)
-    # An answer without a scope grants all that the request asked for (RFC 6749 section 5.1).
+    # An answer without a scope grants all that the request asked for (RFC 6749 section 5.1). `openid` allows nothing
+    # by itself: it asks for an ID token, and a server that gives none to programs need not name it.
     granted = body.get("scope")
-    if isinstance(granted, str) and set(declared.scopes) - set(granted.split()):
+    if isinstance(granted, str) and set(declared.scopes) - {"openid", *granted.split()}:
         return Verdict(Outcome.SCOPES_MISSING, brand, "scopes", details)
-    return Verdict(
-        Outcome.WORKS, brand, "works", details, SecretToken(token), _positive_seconds(body.get("expires_in"))
-    )
+    life = _life(body.get("expires_in"), declared.longest_life)
+    return Verdict(Outcome.WORKS, brand, "works", details, SecretToken(token), life)
 
 
 def _outcome_of_error(status: int, error: str) -> tuple[Outcome, str]:
@@ -246,10 +268,16 @@ def _error_code(body: Mapping[str, Any]) -> str:
     return error if isinstance(error, str) else ""
 
 
-def _positive_seconds(value: object) -> int | None:
-    """A number of seconds, which some servers send as text; None for anything else."""
-    if isinstance(value, str) and value.isdecimal():
-        value = int(value[:9])
-    if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 10**9:
+def _life(value: object, longest: int) -> int:
+    """How many seconds a token lives. Some servers send the number as text.
+
+    A server may also name the point in time at which the token ends, or milliseconds, and a token kept by such a number
+    is handed out long after its end. So believe no life above `longest`, and take what is not believed for a minute.
+    """
+    if isinstance(value, str) and _SECONDS_AS_TEXT.fullmatch(value.strip()):
+        value = float(value)
+    if isinstance(value, int | float) and not isinstance(value, bool) and 1 <= value <= longest:
         return int(value)
-    return None
+    if value is not None:
+        logger.warning("A token's life is not understood or longer than %d seconds, and counts as 60 seconds.", longest)
+    return LIFE_IF_NOT_UNDERSTOOD

@@ -33,6 +33,7 @@ REASONS: Mapping[str, StrOrPromise] = {
         "%(brand)s knows these details but does not allow them to sign in. Ask %(brand)s to approve them."
     ),
     "own_certificate": _("%(brand)s did not accept the client certificate."),
+    "unusable_certificate": _("The client certificate and its private key cannot be used to sign in. Replace them."),
     "scopes": _(
         "The details work, but this account may not read vehicle data yet. "
         "Ask %(brand)s to approve it, then check again."
@@ -48,6 +49,7 @@ REASONS: Mapping[str, StrOrPromise] = {
     "not_there": _("%(brand)s has no sign-in at this address. Check the address."),
     "busy": _("%(brand)s asks to wait before signing in again."),
     "trouble": _("%(brand)s has trouble of its own at the moment."),
+    "unexpected": _("FleetControl could not finish signing in to %(brand)s: something failed here. Its log says more."),
     "no_public_sign_in": _("FleetControl cannot check %(brand)s credentials: how to sign in is not public."),
     "no_credential": _("%(brand)s has no shared credentials to check."),
     "setting_missing": _("FleetControl cannot check this credential without “%(setting)s”."),
@@ -81,7 +83,7 @@ class Verdict:
 
     `code` is a key of REASONS. `details` may be shown to people: time (ISO 8601, UTC), host, http_status, error
     (OAuth's code), request_id, milliseconds, retry_after (seconds), setting (the key of a missing value), and demo if
-    the demo OEM answered. `expires_in` is the token's lifetime in seconds, None if the OEM does not say.
+    the demo OEM answered. `expires_in` is the token's life in seconds, None without a token.
     """
 
     outcome: Outcome
@@ -90,6 +92,11 @@ class Verdict:
     details: Mapping[str, Any] = field(default_factory=dict)
     token: SecretToken | None = None
     expires_in: int | None = None
+
+    @property
+    def says_nothing_against_secret(self) -> bool:
+        """Whether a secret that was not accepted may be right all the same."""
+        return self.outcome in (Outcome.NO_ANSWER, Outcome.SCOPES_MISSING)
 
     @property
     def reason(self) -> str:

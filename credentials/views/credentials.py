@@ -23,8 +23,9 @@ from credentials.listing import Listing
 from credentials.models import Credential, CredentialInUse, CredentialSecret, SecretRefused, Status
 from credentials.oem.verdict import Outcome, Verdict
 from fleetcontrol.audit.models import AuditEvent
-from fleetcontrol.pages.once import kept
+from fleetcontrol.pages.kept_input import kept_input
 from fleetcontrol.pages.paging import page_of
+from fleetcontrol.pages.typed_secrets import TypedSecrets
 from fleetcontrol.people.access import FleetRequest, fleet_view
 from fleetcontrol.people.models import Role
 
@@ -78,8 +79,10 @@ def choose_brand(request: FleetRequest) -> HttpResponse:
 @fleet_view(Role.MANAGER)
 def add(request: FleetRequest, brand: str) -> HttpResponse:
     oem = shared_brand_or_404(brand)
-    start = {"name": oem.name} | kept(request)
-    form = AddForm(oem, request.POST if request.method == "POST" else None, initial=start)
+    start = {"name": oem.name} | kept_input(request)
+    typed_secrets = TypedSecrets(request, "credentials:add", request.fleet.pk, oem.id)
+    posted = request.POST if request.method == "POST" else None
+    form = AddForm(oem, posted, initial=start, typed_secrets=typed_secrets)
     if form.is_valid():
         details = {field: form.cleaned_data[field] for field in ("name", "note", "ends_on")}
         details |= {"values": form.values, "verify_first": "unchecked" not in request.POST}
@@ -90,6 +93,7 @@ def add(request: FleetRequest, brand: str) -> HttpResponse:
         except SecretRefused as refusal:
             form.refuse(refusal.verdict, *advice_after(refusal.verdict))
         else:
+            typed_secrets.forget()
             say_saved(request, credential)
             return redirect("credentials:detail", fleet=request.fleet.slug, id=credential.pk)
     status = 422 if form.errors else 200
@@ -123,7 +127,7 @@ def detail(request: FleetRequest, id: str) -> HttpResponse:
 @deleted_meanwhile_is_404
 def change(request: FleetRequest, id: str) -> HttpResponse:
     credential = credential_or_404(request, id)
-    start = {"note": credential.note, "ends_on": credential.ends_on} | kept(request)
+    start = {"note": credential.note, "ends_on": credential.ends_on} | kept_input(request)
     form = ChangeForm(credential, request.POST if request.method == "POST" else None, initial=start)
     if form.is_valid():
         try:

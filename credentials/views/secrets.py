@@ -22,6 +22,8 @@ from credentials.models import (
 )
 from credentials.oem.verdict import Outcome, Verdict
 from credentials.views.credentials import credential_or_404, deleted_meanwhile_is_404
+from fleetcontrol.pages.kept_input import kept_input
+from fleetcontrol.pages.typed_secrets import TypedSecrets
 from fleetcontrol.people.access import FleetRequest, fleet_view
 from fleetcontrol.people.models import Role
 
@@ -41,7 +43,13 @@ def verify(request: FleetRequest, id: str) -> HttpResponse:
 @deleted_meanwhile_is_404
 def rotate(request: FleetRequest, id: str) -> HttpResponse:
     credential = credential_or_404(request, id)
-    form = RotateForm(credential.oem, request.POST if request.method == "POST" else None)
+    if request.POST.get("why") == "leaked":
+        # A leak is known from now on, whatever becomes of the new secret.
+        credential.report_leak(actor=request.actor, expected_version=version_on_page(request))
+    start = ({"why": "leaked"} if credential.leaked_at else {}) | kept_input(request)
+    typed_secrets = TypedSecrets(request, "credentials:rotate", request.fleet.pk, credential.brand, credential.pk)
+    posted = request.POST if request.method == "POST" else None
+    form = RotateForm(credential.oem, posted, initial=start, typed_secrets=typed_secrets)
     if form.is_valid():
         try:
             secret = credential.rotate(
@@ -59,6 +67,7 @@ def rotate(request: FleetRequest, id: str) -> HttpResponse:
             version = {"version": credential.secret.version}
             form.refuse(refusal.verdict, _("Version %(version)s is still in use, nothing has changed.") % version)
         else:
+            typed_secrets.forget()
             say_version_in_use(request, credential, secret)
             return redirect("credentials:detail", fleet=request.fleet.slug, id=credential.pk)
     context = rotate_context(credential, form)
@@ -101,8 +110,8 @@ def find_secret(request: FleetRequest) -> HttpResponse:
 
 def rotate_context(credential: Credential, form: RotateForm) -> dict[str, object]:
     secret = credential.secret
-    outcome = form.verdict.outcome if form.verdict else None
-    may_skip = credential.status in TROUBLED or outcome in (Outcome.NO_ANSWER, Outcome.SCOPES_MISSING)
+    undecided = form.verdict is not None and form.verdict.says_nothing_against_secret
+    may_skip = credential.status in TROUBLED or undecided or bool(form.typed_secrets.token)
     return {
         "form": form,
         "credential": credential,

@@ -17,7 +17,7 @@ from fleetcontrol.people.admin import FleetFilter
 
 @admin.register(ApiClient)
 class ApiClientAdmin(VerbAdmin):
-    """Facts to read, and revoking; clients and secrets are made where the secret is shown once."""
+    """Shows API clients and revokes them. Clients and secrets are added on the pages, which show the secret once."""
 
     list_display = ("name", "client_id", "fleet", "ends_on", "last_used_at", "revoked_at")
     list_filter = (FleetFilter,)

@@ -11,9 +11,9 @@ class ApiConfig(AppConfig):
         from fleetcontrol.api import duties
         from fleetcontrol.audit import words
         from fleetcontrol.duties import register
-        from fleetcontrol.people.models import Fleet
+        from fleetcontrol.people import owned
 
-        Fleet.owned.append("api_clients")
+        owned.register("api_clients")
         register(duties.erase_kept_answers)
         words.register(
             phrases={

@@ -1,4 +1,4 @@
-"""The API's description for programs and for people, and a page for each type of problem. None needs a sign-in."""
+"""Pages that need no sign-in: the API's description for programs and for people, and each type of problem."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from fleetcontrol.api.problems import CATALOGUE
 
 @dataclass(frozen=True, slots=True)
 class Property:
-    """A property of a body or a parameter of an address."""
+    """A property of a body, or a parameter in the path or the query."""
 
     name: str
     type: str
@@ -55,8 +55,8 @@ def openapi_json(request: HttpRequest) -> HttpResponse:
 @login_not_required
 @require_safe
 def docs(request: HttpRequest) -> HttpResponse:
-    made = described()
-    return render(request, "api/docs.html", {"info": made["info"], "chapters": chapters(made)})
+    document = described()
+    return render(request, "api/docs.html", {"info": document["info"], "chapters": chapters(document)})
 
 
 @login_not_required
@@ -68,20 +68,20 @@ def problem(request: HttpRequest, name: str) -> HttpResponse:
 
 
 def described() -> dict[str, Any]:
-    """The description of the API as it is put together in API_URLCONF."""
+    """The description of the API that API_URLCONF puts together."""
     return description(import_module(settings.API_URLCONF).api)
 
 
-def chapters(made: Mapping[str, Any]) -> list[tuple[str, list[Operation]]]:
+def chapters(document: Mapping[str, Any]) -> list[tuple[str, list[Operation]]]:
     """The operations by their tag, in the order of the description."""
-    found = defaultdict(list)
-    for path, methods in made["paths"].items():
+    by_tag = defaultdict(list)
+    for path, methods in document["paths"].items():
         for method, operation in methods.items():
-            found[operation["tags"][0]].append(shown(made, path, method, operation))
-    return list(found.items())
+            by_tag[operation["tags"][0]].append(operation_of(document, path, method, operation))
+    return list(by_tag.items())
 
 
-def shown(made: Mapping[str, Any], path: str, method: str, operation: Mapping[str, Any]) -> Operation:
+def operation_of(document: Mapping[str, Any], path: str, method: str, operation: Mapping[str, Any]) -> Operation:
     sent: Mapping[str, Any] = next(iter(operation.get("requestBody", {}).get("content", {}).values()), {})
     success = next(iter(operation["responses"].values()))
     returned: Mapping[str, Any] = next(iter(success.get("content", {}).values()), {})
@@ -92,8 +92,8 @@ def shown(made: Mapping[str, Any], path: str, method: str, operation: Mapping[st
         summary=operation["summary"],
         words=operation.get("description", ""),
         permission=operation["x-permission"] or "",
-        parameters=[parameter(made, one) for one in operation["parameters"]],
-        body=list(properties(made, sent.get("schema", {}))),
+        parameters=[parameter(document, one) for one in operation["parameters"]],
+        body=list(properties(document, sent.get("schema", {}))),
         sends=pretty(sent.get("example")),
         returns=pretty(returned.get("example")),
         answers=[
@@ -103,47 +103,47 @@ def shown(made: Mapping[str, Any], path: str, method: str, operation: Mapping[st
     )
 
 
-def parameter(made: Mapping[str, Any], one: Mapping[str, Any]) -> Property:
-    one = resolved(made, one)
+def parameter(document: Mapping[str, Any], one: Mapping[str, Any]) -> Property:
+    one = resolved(document, one)
     words = one.get("description") or one["schema"].get("description", "")
-    return Property(one["name"], kind(made, one["schema"]), one.get("required", False), words)
+    return Property(one["name"], kind(document, one["schema"]), one.get("required", False), words)
 
 
-def properties(made: Mapping[str, Any], schema: Mapping[str, Any], prefix: str = "") -> Iterator[Property]:
-    """All properties of a schema, those of nested objects with dots; of alternatives the first."""
-    schema = resolved(made, schema)
+def properties(document: Mapping[str, Any], schema: Mapping[str, Any], prefix: str = "") -> Iterator[Property]:
+    """The properties of a schema, or of its first alternative. Those of a nested object are written with dots."""
+    schema = resolved(document, schema)
     if "oneOf" in schema or "anyOf" in schema:
-        schema = resolved(made, (schema.get("oneOf") or schema["anyOf"])[0])
+        schema = resolved(document, (schema.get("oneOf") or schema["anyOf"])[0])
     for name, one in schema.get("properties", {}).items():
-        nested = resolved(made, one)
+        nested = resolved(document, one)
         if "properties" in nested:
-            yield from properties(made, nested, f"{prefix}{name}.")
+            yield from properties(document, nested, f"{prefix}{name}.")
         else:
             required = name in schema.get("required", [])
-            yield Property(f"{prefix}{name}", kind(made, one), required, one.get("description", ""))
+            yield Property(f"{prefix}{name}", kind(document, one), required, one.get("description", ""))
 
 
-def kind(made: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
-    """A schema's type in a word or two, with its greatest length."""
-    schema = resolved(made, schema)
+def kind(document: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
+    """The type of a schema in a word or two, with the maximum length."""
+    schema = resolved(document, schema)
     if "anyOf" in schema:
-        return " | ".join(kind(made, one) for one in schema["anyOf"])
+        return " | ".join(kind(document, one) for one in schema["anyOf"])
     if "enum" in schema:
         return " | ".join(str(one) for one in schema["enum"] if one != "")
     words = schema.get("format") or schema.get("type", "")
     return f"{words} ≤ {schema['maxLength']}" if "maxLength" in schema else str(words)
 
 
-def resolved(made: Mapping[str, Any], schema: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What a reference refers to, also one with a default beside it."""
+def resolved(document: Mapping[str, Any], schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The schema that a reference refers to, even when the reference stands in `allOf` beside a default."""
     if len(schema.get("allOf", ())) == 1:
         schema = schema["allOf"][0]
     if "$ref" not in schema:
         return schema
-    found: Any = made
+    found: Any = document
     for part in schema["$ref"].removeprefix("#/").split("/"):
         found = found[part]
-    return resolved(made, found)
+    return resolved(document, found)
 
 
 def pretty(example: Any) -> str:

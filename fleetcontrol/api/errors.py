@@ -1,4 +1,4 @@
-"""The API as an object of ninja's, and how it answers what goes wrong."""
+"""The API as an object of ninja's, and its handlers of errors."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from fleetcontrol.api.problems import VALIDATION_ERROR, ProblemError
 
 
 class Api(NinjaAPI):
-    """ninja's API with our parser and our problems.
+    """ninja's API with FleetControl's parser and problems.
 
-    ninja makes a response for each request in case the operation makes none. Ours all make one, so it is spared.
+    ninja makes a temporal response for operations that return none. All of ours return one, so requests share it.
     """
 
-    _none = HttpResponse()
+    _unused_response = HttpResponse()
 
     def __init__(self) -> None:
         super().__init__(
@@ -35,7 +35,7 @@ class Api(NinjaAPI):
             self.add_exception_handler(kind, handler)
 
     def create_temporal_response(self, request: HttpRequest) -> HttpResponse:
-        return self._none
+        return self._unused_response
 
 
 def problem(request: HttpRequest, error: ProblemError) -> HttpResponse:
@@ -43,8 +43,8 @@ def problem(request: HttpRequest, error: ProblemError) -> HttpResponse:
 
 
 def invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
-    """Answer with what pydantic found in the body and the parameters, in words for people."""
-    words = {
+    """Answer with the errors that pydantic found in the body and the parameters, in words for people."""
+    sentences = {
         "missing": _("This is required."),
         "extra_forbidden": _("There is no such property, or it cannot be set."),
         "string_type": _("Write a text in quotes."),
@@ -71,14 +71,14 @@ def invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
     def worded(one: dict[str, Any]) -> str:
         if one["type"].startswith("date_"):
             return _("Write a day like 2026-10-17.")
-        return str(words.get(one["type"], "%(msg)s") % {"msg": one["msg"], **one.get("ctx", {})})
+        return str(sentences.get(one["type"], "%(msg)s") % {"msg": one["msg"], **one.get("ctx", {})})
 
     errors = [(_field(one["loc"]), worded(one)) for one in error.errors]
     return problem(request, ProblemError(VALIDATION_ERROR, errors=errors))
 
 
 def unreadable(request: HttpRequest, error: HttpError) -> HttpResponse:
-    """Answer with the problem that a parser raised; ninja wraps it."""
+    """Answer with the problem that the parser raised, which ninja wraps in an HttpError."""
     cause = error.__cause__
     if not isinstance(cause, ProblemError):
         raise error
@@ -99,11 +99,11 @@ HANDLERS: Mapping[type[Exception], Callable[[HttpRequest, Any], HttpResponse]] =
 
 
 def _field(loc: tuple[Any, ...]) -> str:
-    """Where an error is, as a client knows it: without the parameter of the function and the branch of a union."""
+    """The field as a client knows it: without the name of the function's parameter and the branch of a union."""
     source, *parts = loc
     if source == "body":
         parts = parts[1:]
         if parts[:1] in (["one"], ["many"]):
             parts = parts[1:]
-    parts = [part for part in parts if part not in ("[key]", "")]  # a wrong key stands before "[key]"
+    parts = [part for part in parts if part not in ("[key]", "")]  # pydantic writes "[key]" behind a wrong key
     return ".".join(str(part) for part in parts) or "body"

@@ -32,7 +32,7 @@ def permission_field(group: str, **options: Any) -> forms.MultipleChoiceField:
 
 
 class PermissionsForm(forms.Form):
-    """What the client may do, in three groups; at least one permission of any."""
+    """The permissions of a client, in three groups. At least one is required."""
 
     read = permission_field("read", label=gettext_lazy("May read"))
     write = permission_field("write", label=gettext_lazy("May change"), help_text=gettext_lazy("Includes reading."))
@@ -73,7 +73,7 @@ class AddForm(PermissionsForm):
 
     @property
     def ends_on(self) -> date | None:
-        """The last day, once the form is valid."""
+        """The last day on which the client works, or None. Only for a valid form."""
         days: int = self.cleaned_data["lasts"]
         return timezone.localdate() + timedelta(days=days) if days else None
 

@@ -1,4 +1,4 @@
-"""Reading a body in JSON strictly: UTF-8, every property once, no NaN, no text that a database cannot keep."""
+"""The strict parser of JSON bodies: UTF-8, each property once, no NaN, no text that the database cannot store."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from fleetcontrol.api.problems import INVALID_JSON, VALIDATION_ERROR, ProblemErr
 
 
 class JsonParser(Parser):
-    """ninja's reader of bodies. Raises ProblemError that says where the body is wrong."""
+    """Parses bodies for ninja. Raises ProblemError, which says where the body is wrong."""
 
     def parse_body(self, request: HttpRequest) -> Any:
         try:
             text = request.body.decode()
-            return _storable(json.loads(text, parse_constant=_no_constant, object_pairs_hook=_once), request.body)
+            return _storable(json.loads(text, parse_constant=_no_constant, object_pairs_hook=_object), request.body)
         except UnicodeDecodeError as error:
             words = _("Byte %(position)s is not UTF-8.") % {"position": error.start + 1}
         except json.JSONDecodeError as error:
@@ -35,7 +35,7 @@ class JsonParser(Parser):
 
 
 def _storable(value: Any, body: bytes) -> Any:
-    """The value, if no text in it has a character that PostgreSQL cannot keep. JSON can write those only as \\u…."""
+    """The value, once no text in it has a character that PostgreSQL cannot store. JSON writes those only as \\u…."""
     if b"\\u" in body:
         field = _unstorable(value)
         if field is not None:
@@ -45,7 +45,7 @@ def _storable(value: Any, body: bytes) -> Any:
 
 
 def _unstorable(value: Any, place: str = "") -> str | None:
-    """Where the first such character is, None when there is none."""
+    """The place of the first such character; None when there is none."""
     if isinstance(value, str):
         return place if any(char == "\x00" or "\ud800" <= char <= "\udfff" for char in value) else None
     if isinstance(value, dict):
@@ -58,14 +58,14 @@ def _unstorable(value: Any, place: str = "") -> str | None:
     return next((found.lstrip(".") or "body" for found in places if found is not None), None)
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object whose properties are all named once: which of two values is meant, nobody can know."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object. Raises ProblemError when it has a property twice, since either value may be the one that is meant."""
+    properties = dict(pairs)
+    if len(properties) < len(pairs):
         names = [name for name, _value in pairs]
         twice = next(name for name in names if names.count(name) > 1)
         raise ProblemError(VALIDATION_ERROR, errors=[(twice[:60] or "body", _("This property stands here twice."))])
-    return found
+    return properties
 
 
 def _no_constant(name: str) -> NoReturn:

@@ -1,7 +1,7 @@
-"""How much may be asked for in a minute, counted in the database so that it holds across processes and machines.
+"""Limits of requests per minute, counted in the database so that they hold across processes and machines.
 
-The table of counts is unlogged: after a crash of the database counting begins anew, and in return a count waits for no
-disk.
+The table of counts is unlogged: a count does not wait for the disk, and after a crash of the database counting starts
+anew.
 """
 
 from __future__ import annotations
@@ -14,22 +14,10 @@ from django.utils.translation import gettext_lazy as _
 
 from fleetcontrol.api.problems import TOO_MANY_REQUESTS, ProblemError
 
-WINDOW = 60  # seconds
-
-# A statement of its own and a part of the token check's; clock_timestamp() goes on inside a transaction.
-COUNT = """
-INSERT INTO api_tally AS tally (key, ends_at, count)
-VALUES (%(key)s, clock_timestamp() + interval '60 seconds', %(step)s)
-ON CONFLICT (key) DO UPDATE SET
-    count = CASE WHEN tally.ends_at > clock_timestamp() THEN tally.count ELSE 0 END + %(step)s,
-    ends_at = CASE WHEN tally.ends_at > clock_timestamp() THEN tally.ends_at ELSE excluded.ends_at END
-RETURNING count, extract(epoch FROM ends_at)::float8 AS ends_at
-"""
-
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """What is left of an allowance. `ends_at` is when it is full again, in seconds of the epoch."""
+    """An allowance and how much of it is used. `ends_at`, in seconds of the epoch, is when it is whole again."""
 
     allowed: int
     used: int
@@ -57,8 +45,8 @@ class Limit:
 
 
 def count(key: str, allowed: int, *, step: int = 1) -> Limit:
-    """Count one more under this key. With `step` 0 nothing is added: a look at what is left."""
+    """Add `step` to the count of this key, whose minute begins with its first count. A `step` of 0 only reads it."""
     with connection.cursor() as cursor:
-        cursor.execute(COUNT, {"key": key[:120], "step": step})
+        cursor.execute("SELECT used, window_ends FROM api_count(%s, %s)", [key[:120], step])
         used, ends_at = cursor.fetchone()
     return Limit(allowed, used, ends_at)

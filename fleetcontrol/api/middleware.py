@@ -1,7 +1,7 @@
-"""The way in for requests of the API.
+"""The entrance for requests to the API.
 
-They have no session, no cookie and no form, so they do not pass the middleware of the pages: `ApiMiddleware` takes
-them before it and sends them straight to their operation.
+They have no session, cookie or form, so they skip the middleware of the pages: `ApiMiddleware` stands before it and
+sends them straight to their operation.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from fleetcontrol.api.problems import (
 from fleetcontrol.web.headers import too_large
 
 FORM = "application/x-www-form-urlencoded"
-# An answer is data for the program that asked, and for no page and no cache.
+# No page may embed an answer and no cache may keep it.
 HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
@@ -43,7 +43,7 @@ logger = logging.getLogger("django.request")
 
 
 class ApiMiddleware:
-    """Takes the requests that are for the API and answers everything that goes wrong on the way with a problem."""
+    """Handles the requests to the API, and turns every error on their way into a problem."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -52,8 +52,8 @@ class ApiMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         if request.path_info.split("/", 2)[1] not in self.urlconf.FIRST_PARTS:
             return self.get_response(request)
-        asks = "HTTP_ACCEPT_LANGUAGE" in request.META
-        with translation.override(translation.get_language_from_request(request) if asks else "en"):
+        names_language = "HTTP_ACCEPT_LANGUAGE" in request.META
+        with translation.override(translation.get_language_from_request(request) if names_language else "en"):
             response = self.enter(request)
         limit = getattr(request, "rate_limit", None)
         for name, value in (HEADERS if limit is None else HEADERS | limit.headers()).items():
@@ -64,30 +64,30 @@ class ApiMiddleware:
 
     def enter(self, request: HttpRequest) -> HttpResponse:
         try:
-            request.get_host()  # raises DisallowedHost; for pages, CommonMiddleware asks
+            request.get_host()  # raises DisallowedHost; CommonMiddleware calls it for pages
             if too_large(request):
                 raise ProblemError(PAYLOAD_TOO_LARGE)
             return self.answer(request)
         except ProblemError as error:
-            found = error
+            refusal = error
         except (RequestDataTooBig, UnreadablePostError):
-            found = ProblemError(PAYLOAD_TOO_LARGE)
+            refusal = ProblemError(PAYLOAD_TOO_LARGE)
         except DisallowedHost:
-            found = ProblemError(VALIDATION_ERROR, _("FleetControl is not reached under this host name."))
+            refusal = ProblemError(VALIDATION_ERROR, _("FleetControl is not reached under this host name."))
         except SuspiciousOperation:
-            found = ProblemError(VALIDATION_ERROR)
-        except Exception:  # whatever it is, the client gets a problem and the log the traceback
+            refusal = ProblemError(VALIDATION_ERROR)
+        except Exception:  # the client gets a problem, the log gets the traceback
             got_request_exception.send(sender=type(self), request=request)
             logger.exception("Internal Server Error: %s", request.path, extra={"status_code": 500, "request": request})
-            found = ProblemError(INTERNAL_SERVER_ERROR)
-        return problem(request, found)
+            refusal = ProblemError(INTERNAL_SERVER_ERROR)
+        return problem(request, refusal)
 
     def answer(self, request: HttpRequest) -> HttpResponse:
-        """The operation's answer. Raises ProblemError for what is no request of any operation."""
+        """The operation's answer. Raises ProblemError for a request that no operation takes."""
         head = request.method == "HEAD"
         if head:
             request.method = "GET"
-        self.refuse_odd(request)
+        self.refuse_nul(request)
         try:
             match = resolve(request.path_info, urlconf=settings.API_URLCONF)
         except Resolver404:
@@ -103,7 +103,7 @@ class ApiMiddleware:
             response.content = b""
         return response
 
-    def refuse_odd(self, request: HttpRequest) -> None:
+    def refuse_nul(self, request: HttpRequest) -> None:
         if "\x00" in request.path_info:
             raise ProblemError(RESOURCE_NOT_FOUND, _("The API has no such path."))
         odd = [name for name, values in request.GET.lists() if any("\x00" in text for text in (name, *values))]
@@ -112,7 +112,7 @@ class ApiMiddleware:
             raise ProblemError(VALIDATION_ERROR, errors=[(name.replace("\x00", "�"), words) for name in odd])
 
     def refuse_body(self, request: HttpRequest) -> None:
-        """Bodies of the wrong type or too long. A file is read where it is known who sends it."""
+        """Refuse a body of the wrong type or length. A file is read later, when its sender is authenticated."""
         takes_file = request.method == "POST" and request.path_info in self.urlconf.TAKE_FILES
         if not takes_file:
             read_body(request, settings.DATA_UPLOAD_MAX_MEMORY_SIZE)

@@ -1,7 +1,8 @@
-"""API clients: programs that use the API of one fleet, and what they may do.
+"""API clients: programs that use the API of one fleet, and their permissions.
 
-A secret is shown once, when it is made, and kept as a keyed digest. At most two work at a time: the newest, and the one
-it replaced, for as long as was chosen. Tokens name the secret they were got with and end when it does.
+A secret is shown once, when it is made, and kept as a keyed digest. At most two work at a time: the newest, and for an
+overlap of a chosen length the one it replaced. A token names the secret that the client signed in with, and ends with
+it.
 """
 
 from __future__ import annotations
@@ -29,12 +30,10 @@ from fleetcontrol.seal import SealedTextField, fingerprint
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
 
-    from fleetcontrol.people.models import Fleet
-
 
 @dataclass(frozen=True, slots=True)
 class Permission:
-    """One permission of the API. `.ro` is the form that reads; the full one, `implied_by`, covers it."""
+    """One permission of the API. Its form `.ro` may only read, and is implied by the full one, `implied_by`."""
 
     name: str
     words: StrOrPromise
@@ -63,18 +62,18 @@ OVERLAPS: Mapping[str, tuple[timedelta, StrOrPromise]] = {
     "24h": (timedelta(hours=24), _("In 24 hours")),
     "7d": (timedelta(days=7), _("In 7 days")),
 }
-# How much of a digest a token carries to say with which secret it was got; it cannot be turned back.
+# A token names its secret by so many characters of the secret's digest, which do not reveal the secret.
 MARK_LENGTH = 16
 ANSWERS_KEPT = timedelta(hours=24)
 
 
 def allows(granted: Collection[str], needed: str) -> bool:
-    """Whether these permissions cover the needed one: `vehicles` covers `vehicles.ro` too."""
+    """Whether these permissions include the needed one; `vehicles` includes `vehicles.ro`."""
     return needed in granted or needed.removesuffix(".ro") in granted
 
 
 class ApiClient(models.Model):
-    """A program that uses the API of one fleet. Its secrets are kept as keyed digests; at most two live at a time."""
+    """A program that uses the API of one fleet. At most two of its secrets work at a time."""
 
     client_id = models.CharField(_("client ID"), max_length=40, unique=True)
     fleet = models.ForeignKey(Fleet, models.CASCADE, verbose_name=_("fleet"), related_name="api_clients")
@@ -114,7 +113,7 @@ class ApiClient(models.Model):
     def add(
         cls, *, fleet: Fleet, actor: Actor, name: str, permissions: Collection[str], ends_on: date | None = None
     ) -> tuple[ApiClient, str]:
-        """A new client and its secret, which cannot be seen again. Raises ValidationError by field."""
+        """Add a client. Returns it with its secret, which cannot be shown again. Raises ValidationError by field."""
         client = cls(
             fleet=fleet,
             client_id=f"fc_{secrets.token_hex(12)}",
@@ -140,7 +139,7 @@ class ApiClient(models.Model):
         return client, secret
 
     def change(self, *, actor: Actor, permissions: Collection[str], ends_on: date | None) -> None:
-        """Other permissions or another end; tokens that exist follow at once. Raises ValidationError by field."""
+        """Change permissions and end date, also of existing tokens at once. Raises ValidationError by field."""
         with transaction.atomic():
             client = self._locked()
             before = (client.permissions, client.ends_on)
@@ -159,9 +158,10 @@ class ApiClient(models.Model):
         self.refresh_from_db()
 
     def replace_secret(self, *, actor: Actor, overlap: str = "24h") -> str:
-        """A new secret, which cannot be seen again; the one it replaces works on for the overlap, a key of OVERLAPS.
+        """Give the client a new secret and return it; it cannot be shown again.
 
-        A secret that was replaced before and still worked stops at once. Raises ValidationError once revoked.
+        The secret it replaces works for the overlap, a key of OVERLAPS; one that was replaced before that stops at
+        once. Raises ValidationError when the client is revoked.
         """
         with transaction.atomic():
             client = self._locked()
@@ -179,7 +179,7 @@ class ApiClient(models.Model):
         return secret
 
     def stop_former(self, *, actor: Actor) -> None:
-        """Let the replaced secret stop now, and with it the tokens that were got with it."""
+        """Stop the replaced secret now, and its tokens with it."""
         with transaction.atomic():
             client = self._locked()
             if client.former_secret_digest:
@@ -189,7 +189,7 @@ class ApiClient(models.Model):
         self.refresh_from_db()
 
     def revoke(self, *, actor: Actor) -> None:
-        """End the client for good, with its secrets and all its tokens."""
+        """End the client for good, with its secrets and tokens."""
         with transaction.atomic():
             client = self._locked()
             if client.revoked_at is None:
@@ -202,17 +202,17 @@ class ApiClient(models.Model):
 
     @property
     def ended(self) -> bool:
-        """Whether its end date has passed; on the day itself it still works."""
+        """Whether the end date has passed. The client still works on the day itself."""
         return self.ends_on is not None and self.ends_on < timezone.localdate()
 
     @property
     def former_works_until(self) -> datetime | None:
-        """Until when the replaced secret works; None when it does not."""
+        """When the replaced secret stops; None when it does not work."""
         ends = self.former_secret_ends_at
         return ends if self.former_secret_digest and ends and ends > timezone.now() else None
 
     def secret_mark(self, secret: str) -> str:
-        """The mark of the working secret that this is; "" when it is none. Takes the same time for each."""
+        """The mark of this secret if it works, else "". The comparison takes the same time for every secret."""
         digest = fingerprint(secret, f"apiclient:{self.client_id}")
         current = compare_digest(digest, self.secret_digest.rjust(64))
         former = compare_digest(digest, self.former_secret_digest.rjust(64)) and self.former_works_until is not None
@@ -237,13 +237,13 @@ class ApiClient(models.Model):
 
 
 def _ordered(permissions: Collection[str]) -> list[str]:
-    """Known permissions in the catalogue's order, unknown ones after them (validation names those)."""
+    """Known permissions in the catalogue's order, then unknown ones, which validation names."""
     order = list(PERMISSIONS)
     return sorted(set(permissions), key=lambda name: (order.index(name) if name in order else len(order), name))
 
 
 class KeptAnswer(models.Model):
-    """What a client was answered to the request with this key."""
+    """The answer that a client got to the request with this Idempotency-Key."""
 
     client = models.ForeignKey(ApiClient, models.CASCADE, related_name="+", db_index=False)
     key = models.CharField(max_length=255)
@@ -265,7 +265,7 @@ class KeptAnswer(models.Model):
 
 
 class Tally(models.Model):
-    """How often a key was counted in its minute, which begins with the first count."""
+    """The count of a key in its minute, which begins with the first count."""
 
     key = models.CharField(primary_key=True, max_length=120)
     ends_at = models.DateTimeField(db_index=True)
@@ -276,5 +276,5 @@ class Tally(models.Model):
 
     @classmethod
     def erase_ended(cls) -> int:
-        """Delete the counts of minutes that are over; returns how many."""
+        """Delete the counts of past minutes; returns how many."""
         return cls.objects.filter(ends_at__lt=timezone.now()).delete()[0]

@@ -1,20 +1,22 @@
-"""Access tokens: the token endpoint, by Authlib, and the check of a token, one query a request.
+"""Access tokens: the token endpoint, built on Authlib, and the authentication of a request with one query.
 
-A token is a signed JWT of 900 seconds (RFC 9068) and is kept nowhere. It names its client and the secret it was got
-with; permissions are not read from it but from the client each time, so that whatever is revoked ends at once.
+A token is a signed JWT that works for 900 seconds (RFC 9068). FleetControl does not store it. It names its client and
+marks the secret that the client signed in with. Permissions are read from the client on every request, so what is
+revoked ends at once.
 
-Signing keys are derived from TOKEN_KEYS, newest first, by default the keys of FERNET_KEYS: a key put in front signs
-from then on, the others are still accepted until they are taken away. Nothing has to be stored or shared.
+Signing keys are derived from TOKEN_KEYS, newest first, which default to FERNET_KEYS. A key put in front signs from
+then on; the others are accepted until they are removed. No key has to be stored or shared.
 """
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date, datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from authlib.integrations.django_oauth2.requests import DjangoOAuth2Payload
 from authlib.oauth2.rfc6749 import AuthorizationServer, OAuth2Request
@@ -25,7 +27,7 @@ from authlib.oauth2.rfc9068 import JWTBearerTokenGenerator
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from django.conf import settings
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS, connection
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -45,14 +47,10 @@ GUESSES = 10  # wrong secrets a minute for one client id from one address
 GUESSES_OF_ADDRESS = 100  # wrong secrets a minute from one address
 _NOBODY = ApiClient(client_id="fc_nobody")
 
-# Counts the request, notes the client's use and reads client and fleet: one query, which the migration check_token made
-# a function, because planning its statements each time took longer than all the rest of a GET.
-_CHECK = "SELECT * FROM api_check_token(%s, %s, %s)"
-
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """The API client behind a valid token, with what it may do now."""
+    """The API client behind a valid token, its fleet, and the permissions that token and client have in common."""
 
     id: int
     client_id: str
@@ -62,46 +60,75 @@ class Caller:
     limit: limits.Limit
 
     def must_have(self, permission: str) -> None:
-        """Raises ProblemError missing-permissions that names it."""
+        """Raise ProblemError missing-permissions, which names the permission, unless the caller has it."""
         if not allows(self.permissions, permission):
             words = _("The API client “%(client)s” has no permission “%(permission)s”.")
             raise ProblemError(MISSING_PERMISSIONS, words % {"client": self.actor.label, "permission": permission})
 
     def use_up(self, what: str, allowed: int) -> None:
-        """Count one more of what is allowed only so often in a minute. Raises ProblemError too-many-requests."""
+        """Count one use of what is allowed `allowed` times a minute. Raises ProblemError too-many-requests."""
         limit = limits.count(f"{what}:{self.client_id}", allowed)
         if limit.exceeded:
             raise limit.problem()
 
 
-def check(request: HttpRequest) -> Caller:
-    """Who sent this request. Raises ProblemError: no token, a token that is not valid any more, too many requests."""
-    token = _bearer(request)
-    claims = _claims(token)
-    client_id, mark, scope = claims["sub"], claims["mark"], claims["scope"]
+class _TakenRequest(NamedTuple):
+    """What the database function `api_take_request` returns of the client, by the names of its columns.
+
+    Only the count is set when there is no such client.
+    """
+
+    client_pk: int | None
+    client_name: str
+    permissions: Sequence[str]
+    secret_digest: str
+    former_secret_digest: str | None  # None as soon as the former secret has stopped
+    revoked_at: datetime | None
+    ends_on: date | None
+    used: int
+    window_ends: float
+
+    def works_with(self, mark: str) -> bool:
+        """Whether a token works that the client got with the secret of this mark."""
+        marks = [digest[:MARK_LENGTH] for digest in (self.secret_digest, self.former_secret_digest) if digest]
+        return mark in marks and self.revoked_at is None and not (self.ends_on and self.ends_on < timezone.localdate())
+
+
+# Every column of the fleet follows, so that no rule reads a default in place of what the fleet has.
+_FLEET_FIELDS = tuple(field.attname for field in Fleet._meta.concrete_fields)
+_COLUMNS = ", ".join([*_TakenRequest._fields, *(f"fleet_{name}" for name in _FLEET_FIELDS)])
+_TAKE_REQUEST = f"SELECT {_COLUMNS} FROM api_take_request(%s, %s, %s)"  # noqa: S608 - texts of this code
+
+
+def authenticate(request: HttpRequest) -> Caller:
+    """The API client that sent this request, which is counted against the client's limit.
+
+    Raises ProblemError when there is no token, when the token does not work any more, and when the limit is exceeded.
+    """
+    claims = _claims(_bearer(request))
+    client_id: str = claims["sub"]
     address = request.META.get("REMOTE_ADDR") or None
     with connection.cursor() as cursor:
-        cursor.execute(_CHECK, [client_id, f"client:{client_id}", address])
-        (
-            pk, name, permissions, digest, revoked_at, former, ends_on,
-            fleet_id, fleet_name, slug, created_at, used, ends_at,
-        ) = cursor.fetchone()  # fmt: skip
-    limit = limits.Limit(settings.API_REQUESTS_PER_MINUTE, used, ends_at)
-    marks = [one[:MARK_LENGTH] for one in (digest, former) if one]
-    if pk is None or revoked_at is not None or mark not in marks or (ends_on and ends_on < timezone.localdate()):
+        cursor.execute(_TAKE_REQUEST, [client_id, f"client:{client_id}", address])
+        values = cursor.fetchone()
+    taken = _TakenRequest._make(values[: len(_TakenRequest._fields)])
+    if taken.client_pk is None or not taken.works_with(claims["mark"]):
         raise _invalid(_("The API client of this token, or its secret, was revoked or has ended."))
-    request.rate_limit = limit  # type: ignore[attr-defined]  # read where the answer gets its headers
+    limit = limits.Limit(settings.API_REQUESTS_PER_MINUTE, taken.used, taken.window_ends)
+    request.rate_limit = limit  # type: ignore[attr-defined]  # ApiMiddleware writes the answer's headers from it
     if limit.exceeded:
         raise limit.problem()
-    granted = frozenset(one for one in scope.split() if allows(permissions, one))
-    fleet = Fleet(id=fleet_id, name=fleet_name, slug=slug, created_at=created_at)
-    fleet._state.adding, fleet._state.db = False, "default"
-    actor = Actor("client", client_id, name, flow_id=getattr(request, "flow_id", ""), address=address)
-    return Caller(pk, client_id, granted, fleet, actor, limit)
+    granted = frozenset(one for one in claims["scope"].split() if allows(taken.permissions, one))
+    fleet = Fleet.from_db(DEFAULT_DB_ALIAS, _FLEET_FIELDS, values[len(_TakenRequest._fields) :])
+    actor = Actor("client", client_id, taken.client_name, flow_id=getattr(request, "flow_id", ""), address=address)
+    return Caller(taken.client_pk, client_id, granted, fleet, actor, limit)
 
 
-def token(request: HttpRequest) -> HttpResponse:
-    """POST /auth/oauth/token. `grant_type` and `scope` in the form or the query, the secret in Basic or the form."""
+def token_endpoint(request: HttpRequest) -> HttpResponse:
+    """POST /auth/oauth/token, which takes `grant_type` and `scope` from the form or the query.
+
+    Id and secret of the client come by HTTP Basic or in the form.
+    """
     response: HttpResponse = _server.create_token_response(request)
     response["Cache-Control"] = "no-store"
     return response
@@ -129,7 +156,10 @@ def _claims(token: str) -> Mapping[str, Any]:
 
 @lru_cache(maxsize=1024)
 def _verified(token: str, keys: tuple[str, ...]) -> Mapping[str, Any]:
-    """What a token says, if its signature is right: the same token comes again and again. Raises ValueError."""
+    """The claims of a token with a valid signature, cached because a client sends the same token many times.
+
+    Raises JoseError or ValueError.
+    """
     decoded = jwt.decode(token, _keys(keys), algorithms=[ALGORITHM])
     if decoded.header.get("typ") != "at+jwt" or not isinstance(decoded.claims.get("mark"), str):
         raise ValueError("This is a JWT, but not an access token.")
@@ -142,7 +172,7 @@ def _invalid(detail: str) -> ProblemError:
 
 @lru_cache(maxsize=4)
 def _keys(texts: tuple[str, ...]) -> KeySet:
-    """The signing keys, the newest first."""
+    """The signing keys, newest first."""
 
     def derived(text: str) -> bytes:
         return HKDF(SHA256(), 32, salt=None, info=b"fleetcontrol access token").derive(text.encode())
@@ -150,8 +180,8 @@ def _keys(texts: tuple[str, ...]) -> KeySet:
     return KeySet([OctKey.import_key(derived(text)) for text in texts])
 
 
-class _Party:
-    """An API client as Authlib wants it, authenticated with the secret of this mark."""
+class _AuthlibClient:
+    """Authlib's view of an API client that signed in with the secret of this mark."""
 
     def __init__(self, client: ApiClient, mark: str) -> None:
         self.client, self.mark = client, mark
@@ -160,7 +190,10 @@ class _Party:
         return self.client.client_id
 
     def get_allowed_scope(self, scope: str | None) -> str | None:
-        """The asked permissions if the client has all of them, all of its own if none are asked; None refuses."""
+        """The requested permissions if the client has all of them, all of its own if it requests none.
+
+        None makes Authlib answer `invalid_scope`.
+        """
         if not scope:
             return " ".join(self.client.permissions)
         wanted = scope.split()
@@ -174,7 +207,7 @@ class _Party:
 
 
 class _Request(OAuth2Request):  # type: ignore[misc]  # Authlib has no types
-    """A token request. Whether it came over TLS is the matter of PUBLIC_URL and the proxy, not of Authlib."""
+    """A token request. Its address is https for Authlib; PUBLIC_URL and the proxy decide whether TLS is needed."""
 
     def __init__(self, request: HttpRequest) -> None:
         super().__init__(request.method, f"https://fleetcontrol.invalid{request.path}", headers=request.headers)
@@ -194,8 +227,8 @@ class _Grant(ClientCredentialsGrant):  # type: ignore[misc]  # Authlib has no ty
     TOKEN_ENDPOINT_AUTH_METHODS = ("client_secret_basic", "client_secret_post")
 
 
-class _Tokens(JWTBearerTokenGenerator):  # type: ignore[misc]  # Authlib has no types
-    """Writes the token; `mark` names the secret that it was got with."""
+class _TokenGenerator(JWTBearerTokenGenerator):  # type: ignore[misc]  # Authlib has no types
+    """Writes access tokens. The claim `mark` names the secret that the client signed in with."""
 
     def __init__(self) -> None:
         super().__init__(settings.PUBLIC_URL, ALGORITHM, expires_generator=lambda client, grant_type: LIFETIME)
@@ -203,25 +236,29 @@ class _Tokens(JWTBearerTokenGenerator):  # type: ignore[misc]  # Authlib has no 
     def get_jwks(self) -> KeySet:
         return KeySet(_keys(tuple(settings.TOKEN_KEYS)).keys[:1])
 
-    def get_audiences(self, client: _Party, user: None, scope: str) -> str:
+    def get_audiences(self, client: _AuthlibClient, user: None, scope: str) -> str:
         return str(settings.PUBLIC_URL)
 
-    def get_extra_claims(self, client: _Party, grant_type: str, user: None, scope: str) -> dict[str, str]:
+    def get_extra_claims(self, client: _AuthlibClient, grant_type: str, user: None, scope: str) -> dict[str, str]:
         return {"mark": client.mark}
 
     def generate(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         return {**super().generate(*args, **kwargs), "token_type": "bearer"}
 
 
-class _Server(AuthorizationServer):  # type: ignore[misc]  # Authlib has no types
+class _AuthorizationServer(AuthorizationServer):  # type: ignore[misc]  # Authlib has no types
+    """Authlib's server with the client-credentials grant, our clients, and Django's requests and responses."""
+
     def __init__(self) -> None:
         super().__init__(scopes_supported=list(PERMISSIONS))
         self.register_grant(_Grant)
-        self.register_token_generator("default", _Tokens())
+        self.register_token_generator("default", _TokenGenerator())
 
-    def authenticate_client(self, request: _Request, methods: tuple[str, ...], endpoint: str = "token") -> _Party:
-        """The client of this request. Wrong ids and wrong secrets do the same work and get the same answer."""
-        client_id, secret, method = _presented(request)
+    def authenticate_client(
+        self, request: _Request, methods: tuple[str, ...], endpoint: str = "token"
+    ) -> _AuthlibClient:
+        """The client of a token request. A wrong id takes the same work and gets the same answer as a wrong secret."""
+        client_id, secret, method = _id_and_secret(request)
         address = request.django.META.get("REMOTE_ADDR") or ""
         allowances = {
             f"guess:{address}:{client_id[:60]}": GUESSES,
@@ -230,30 +267,30 @@ class _Server(AuthorizationServer):  # type: ignore[misc]  # Authlib has no type
         for tally in Tally.objects.filter(key__in=allowances, ends_at__gt=timezone.now()):
             if tally.count >= allowances[tally.key]:
                 raise limits.Limit(allowances[tally.key], tally.count, tally.ends_at.timestamp()).problem()
-        found = ApiClient.objects.filter(client_id=client_id).first()
-        mark = (found or _NOBODY).secret_mark(secret)
-        if found is None or not mark:
+        client = ApiClient.objects.filter(client_id=client_id).first()
+        mark = (client or _NOBODY).secret_mark(secret)
+        if client is None or not mark:
             for key, allowed in allowances.items():
                 limits.count(key, allowed)
             raise InvalidClientError(status_code=401, description="The client ID or the client secret is wrong.")
         request.auth_method = method
-        return _Party(found, mark)
+        return _AuthlibClient(client, mark)
 
     def create_oauth2_request(self, request: HttpRequest) -> _Request:
         return _Request(request)
 
     def save_token(self, token: dict[str, Any], request: _Request) -> None:
-        """A token is kept nowhere."""
+        """Store nothing: a token is checked by its signature."""
 
     def send_signal(self, name: str, *args: Any, **kwargs: Any) -> None:
-        """Nobody listens."""
+        """Send nothing: FleetControl has no receiver of Authlib's signals."""
 
     def handle_response(self, status: int, body: Mapping[str, Any], headers: list[tuple[str, str]]) -> HttpResponse:
         return HttpResponse(json.dumps(body), status=status, headers=dict(headers))
 
 
-def _presented(request: _Request) -> tuple[str, str, str]:
-    """Client id, secret and method of a token request. Raises Authlib's errors."""
+def _id_and_secret(request: _Request) -> tuple[str, str, str]:
+    """Client id, secret and the method of sending them. Raises Authlib's errors."""
     if "client_secret" in request.args:
         raise InvalidRequestError("Send the client secret in the body or with Basic, never in the address.")
     if any(request.form.get(name, value) != value for name, value in request.args.items()):
@@ -275,4 +312,4 @@ def _presented(request: _Request) -> tuple[str, str, str]:
     return client_id, secret, method
 
 
-_server = _Server()
+_server = _AuthorizationServer()

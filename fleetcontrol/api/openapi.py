@@ -1,4 +1,4 @@
-"""The API in OpenAPI 3.1: what django-ninja knows of the operations, and what `contract.operation` adds."""
+"""The API in OpenAPI 3.1: what django-ninja knows of the operations, and what `operations.operation` adds."""
 
 from __future__ import annotations
 
@@ -30,55 +30,37 @@ _EVERYWHERE = (
     VALIDATION_ERROR, MISSING_CREDENTIALS, INVALID_CREDENTIALS, MISSING_PERMISSIONS, TOO_MANY_REQUESTS,
     INTERNAL_SERVER_ERROR,
 )  # fmt: skip
-_WITH_WAIT = (TOO_MANY_REQUESTS.status, OEM_SIGN_IN_FAILED.status)  # answers that may name a time
-_PARAMETERS = {
-    "brand": ("ID of a brand, in any case, with hyphens or underscores.", "MERCEDES_BENZ"),
-    "id": ("ID that FleetControl gave, 26 characters.", "01F62857KMPG2NE2GK1W2N3QYS"),
-}
-# Where the answer of an operation has what others need: operation, and its answer's id as theirs.
-_LINKS = {
-    "add_credential": [
-        "read_credential", "change_credential", "check_credential", "lend_credential_token",
-        "release_credential_secret", "remove_credential",
-    ],
-    **{
-        f"import_{noun}s": [f"{verb}_{noun}_import" for verb in ("read", "write", "cancel")] + [f"read_refused_{noun}s"]
-        for noun in ("vehicle", "credential")
-    },
-    "add_vehicle": [
-        "read_vehicle", "change_vehicle", "lend_vehicle_token", "release_vehicle_secret", "remove_vehicle",
-    ],
-}  # fmt: skip
+_WITH_WAIT = (TOO_MANY_REQUESTS.status, OEM_SIGN_IN_FAILED.status)  # answers that may have Retry-After
 ABOUT = """\
 Existing clients of the INVERS OneAPI work after a change of base address and client credentials. Get a token from \
-`/auth/oauth/token`, send it as `Authorization: Bearer …`. Times are UTC to the second. Every answer has \
-`X-INVERS-Flow-ID`; errors are problems (RFC 9457) whose `type` is the path of a page that explains it."""
+`/auth/oauth/token` and send it as `Authorization: Bearer …`. Times are in UTC, to the second. Every answer has \
+`X-INVERS-Flow-ID`. Errors are problems (RFC 9457); `type` is the path of a page that explains the problem."""
 
 
 @cache
 def description(api: NinjaAPI) -> dict[str, Any]:
-    """The whole description. In English, whatever the reader's language: it is a contract."""
+    """The whole description, in English whatever the reader's language, because it is a contract."""
     with override("en"):
-        made: dict[str, Any] = dict(api.get_openapi_schema(path_prefix=""))
-        for path in made["paths"].values():
+        document: dict[str, Any] = dict(api.get_openapi_schema(path_prefix=""))
+        for path in document["paths"].values():
             for operation in path.values():
                 _finish(operation)
-        for schema in made["components"]["schemas"].values():
-            for one in schema.get("properties", {}).values():
-                # Clients made from the description would send a default, and so change what nobody named.
-                one.pop("default", None)
-        paths = sorted(made["paths"].items(), key=lambda item: "/imports" in item[0])  # many at once come last
-        made["paths"] = {TOKEN_PATH: {"post": _token()}, **dict(paths)}
-        made["info"]["description"] = ABOUT
-        made["servers"] = [{"url": "/"}]
-        made["components"]["schemas"] |= _SCHEMAS
-        made["components"] |= {
+        for schema in document["components"]["schemas"].values():
+            for field in schema.get("properties", {}).values():
+                # A generated client would send the default, and so change a field that its user did not set.
+                field.pop("default", None)
+        paths = sorted(document["paths"].items(), key=lambda item: "/imports" in item[0])  # imports come last
+        document["paths"] = {TOKEN_PATH: {"post": _token_operation()}, **dict(paths)}
+        document["info"]["description"] = ABOUT
+        document["servers"] = [{"url": "/"}]
+        document["components"]["schemas"] |= _SCHEMAS
+        document["components"] |= {
             "examples": {problem.name: _example(problem) for problem in CATALOGUE.values()},
             "headers": _HEADERS,
             "parameters": _HEADER_PARAMETERS,
             "securitySchemes": _security(),
         }
-    return made
+    return document
 
 
 def _finish(operation: dict[str, Any]) -> None:
@@ -86,7 +68,8 @@ def _finish(operation: dict[str, Any]) -> None:
     operation["security"] = [{"oauth2": [operation["x-permission"]]}]
     for parameter in operation["parameters"]:
         if parameter["in"] == "path":
-            parameter["description"], parameter["example"] = _PARAMETERS[parameter["name"]]
+            # They stand at the parameter, where ninja has copied them.
+            del parameter["schema"]["description"], parameter["schema"]["example"]
     names = [name for name in ("If-Match", "Idempotency-Key") if extra[name.lower().replace("-", "_")]]
     operation["parameters"] += [{"$ref": f"#/components/parameters/{name}"} for name in names]
     if extra["takes"]:
@@ -98,11 +81,11 @@ def _finish(operation: dict[str, Any]) -> None:
         if extra["gives"]:
             answer["content"] = {extra["gives"]: {"schema": {"type": "string"}, "example": extra["returns"]}}
         answer["headers"] = _header_references(["ETag"] if extra["etag"] else [])
-        if linked := _LINKS.get(operation["operationId"]):
-            of_brand = any(parameter.get("name") == "brand" for parameter in operation["parameters"])
-            brand = {"brand": "$request.path.brand"} if of_brand else {}
-            parameters = {"id": "$response.body#/id", **brand}
-            answer["links"] = {name: {"operationId": name, "parameters": parameters} for name in linked}
+        if extra["links"]:
+            # A linked operation takes the parameters of this operation's path as well.
+            path = [parameter["name"] for parameter in operation["parameters"] if parameter.get("in") == "path"]
+            parameters = {"id": "$response.body#/id", **{name: f"$request.path.{name}" for name in path}}
+            answer["links"] = {name: {"operationId": name, "parameters": parameters} for name in extra["links"]}
         for content in answer.get("content", {}).values():
             if extra["returns"] is not None:
                 content["example"] = extra["returns"]
@@ -111,7 +94,7 @@ def _finish(operation: dict[str, Any]) -> None:
 
 
 def _problems(names: Iterable[str]) -> dict[int, Any]:
-    """The answers with these problems: one for each status, with an example for each type."""
+    """The answers with these problems, one for each status, with an example of each type."""
     by_status = defaultdict(list)
     for name in dict.fromkeys(names):
         by_status[CATALOGUE[name].status].append(CATALOGUE[name])
@@ -137,18 +120,21 @@ def _example(problem: Problem) -> dict[str, Any]:
     return {"value": value | {"detail": str(problem.meaning), "flow_id": FLOW_ID}}
 
 
-def _token() -> dict[str, Any]:
+def _token_operation() -> dict[str, Any]:
     def form(required: list[str], **properties: Any) -> dict[str, Any]:
         return {"type": "object", "properties": properties, "required": required}
 
     text = {"type": "string"}
-    scope = {**text, "description": "Fewer permissions than the client has, with spaces between them."}
+    scope = {
+        **text,
+        "description": "The permissions of the token, separated by spaces. By default all that the client has.",
+    }
     grant = {"type": "string", "enum": ["client_credentials"]}
     return {
         "operationId": "get_token",
         "summary": "Get an access token",
-        "description": "OAuth 2.0 client credentials. Id and secret come by HTTP Basic, or in the form as `client_id` "
-        "and `client_secret`; `grant_type` in the form, or in the query as INVERS documents it.",
+        "description": "OAuth 2.0 client credentials. Send ID and secret by HTTP Basic, or in the form as `client_id` "
+        "and `client_secret`. Send `grant_type` in the form, or in the query as INVERS documents it.",
         "tags": ["Access token"],
         "x-permission": None,
         "security": [{"basic": []}, {}],
@@ -170,7 +156,7 @@ def _token() -> dict[str, Any]:
 
 
 def _token_answers() -> dict[str, Any]:
-    """By status: the token, OAuth's own errors, and the problems of every operation."""
+    """By status: the token, OAuth's own errors, and problems."""
     errors = {
         400: ["unsupported_grant_type", "invalid_scope", "invalid_request"],
         401: ["invalid_client"],
@@ -229,33 +215,35 @@ def _object(words: str, **properties: Any) -> dict[str, Any]:
 _OF_TOKEN = [TOO_MANY_REQUESTS.name, INTERNAL_SERVER_ERROR.name, "payload-too-large", "unsupported-media-type"]
 _LIMITS = ("X-Rate-Limit-Limit", "X-Rate-Limit-Remaining", "X-Rate-Limit-Reset")
 _HEADERS = {
-    "X-INVERS-Flow-ID": _header("Ties the answer to log and audit history; a valid one of the request is kept."),
-    "X-Flow-ID": _header("The same value."),
-    "X-Rate-Limit-Limit": _header("Requests that the client may send in a minute.", "integer"),
-    "X-Rate-Limit-Remaining": _header("How many of them are left.", "integer"),
-    "X-Rate-Limit-Reset": _header("When all of them are left again, in seconds of the epoch.", "integer"),
-    "Retry-After": _header("How many seconds to wait.", "integer"),
-    "ETag": _header("The version, for If-Match. A check or a use of a credential makes no new one."),
+    "X-INVERS-Flow-ID": _header(
+        "Finds the request in the log and the audit history. A valid one in the request is kept."
+    ),
+    "X-Flow-ID": _header("The same value as X-INVERS-Flow-ID."),
+    "X-Rate-Limit-Limit": _header("Requests that the client may send per minute.", "integer"),
+    "X-Rate-Limit-Remaining": _header("Requests that are left in this minute.", "integer"),
+    "X-Rate-Limit-Reset": _header("When the minute ends, in seconds since the epoch.", "integer"),
+    "Retry-After": _header("Seconds to wait.", "integer"),
+    "ETag": _header("The version, for If-Match. A check or a use makes no new one."),
 }
 _HEADER_PARAMETERS = {
     "If-Match": {
         "in": "header",
         "name": "If-Match",
         "required": False,
-        "description": "ETag of the version that is meant; another one is refused with resource-modified.",
+        "description": "The ETag of the version to change. If there is a newer one, the answer is resource-modified.",
         "schema": {"type": "string"},
     },
     "Idempotency-Key": {
         "in": "header",
         "name": "Idempotency-Key",
         "required": False,
-        "description": "The same key and body within 24 hours give the first answer again and do nothing.",
+        "description": "The same key and body within 24 hours get the first answer again, and change nothing.",
         "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$"},
     },
 }
 _SCHEMAS: Mapping[str, Any] = {
     "Problem": _object(
-        "A problem (RFC 9457). Its type is the path of a page that explains it.",
+        "A problem (RFC 9457). `type` is the path of a page that explains it.",
         type={"type": "string", "enum": [problem.path for problem in CATALOGUE.values()]},
         title={"type": "string"},
         status={"type": "integer"},
@@ -264,12 +252,12 @@ _SCHEMAS: Mapping[str, Any] = {
         errors={"type": "array", "items": {"$ref": "#/components/schemas/FieldError"}, "optional": True},
     ),
     "FieldError": _object(
-        "What is wrong with one field; a nested one is written with dots, such as master_data.vin.",
+        "What is wrong with one field. A nested field is written with dots, such as master_data.vin.",
         field={"type": "string"},
         message={"type": "string"},
     ),
     "Token": _object(
-        "An access token, good for 900 seconds.",
+        "An access token. It works for 900 seconds.",
         access_token={"type": "string"},
         token_type={"type": "string", "enum": ["bearer"]},
         expires_in={"type": "integer"},

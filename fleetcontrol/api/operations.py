@@ -1,13 +1,13 @@
-"""What the operations of the API have in common: who asks, what they may, how bodies, answers, pages and ETags look.
+"""What the operations of the API share: authentication and permissions, bodies, answers, pages and ETags.
 
-An operation is a function of a router with `**operation(...)`: the permission it needs is checked before it runs and
-stands in the OpenAPI description, together with every problem it can answer (see `fleetcontrol.openapi`).
+An operation is a function of a router with `**operation(...)`. The permission it needs is checked before it runs, and
+stands in the OpenAPI description together with every problem it can answer (see `fleetcontrol.api.openapi`).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import date, datetime
 from operator import itemgetter
 from typing import Annotated, Any
@@ -20,11 +20,12 @@ from django.template.defaultfilters import filesizeformat
 from django.utils.translation import gettext as _
 from gunicorn.http.errors import NoMoreData, ParseException
 from ninja import Schema
+from ninja.operation import Operation
+from ninja.params.functions import Path as PathParameter
 from ninja.security import HttpBearer
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from fleetcontrol.api import oauth
-from fleetcontrol.api.idempotency import once
 from fleetcontrol.api.problems import (
     INVALID_JSON,
     PAYLOAD_TOO_LARGE,
@@ -41,19 +42,19 @@ from fleetcontrol.people.models import Fleet
 
 MOST_ITEMS = 1000
 BODY_PROBLEMS = (INVALID_JSON, PAYLOAD_TOO_LARGE, UNSUPPORTED_MEDIA_TYPE)
-# The first stands in the description, because clients made from it know no others for files.
+# The description names only the first, because generated clients take no others for a file.
 FILE_TYPES = (
     "application/octet-stream",
     "text/csv",
     "application/jsonl",
     "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
 )
-_TIMES = orjson.OPT_UTC_Z | orjson.OPT_OMIT_MICROSECONDS  # as the API writes them: UTC, to the second
+_TIMES = orjson.OPT_UTC_Z | orjson.OPT_OMIT_MICROSECONDS  # 2026-10-17T14:30:00Z
 _pages = signing.Signer(salt="page token")
 
 
 class ApiRequest(HttpRequest):
-    """What an operation gets."""
+    """A request with what `Bearer` and FlowIdMiddleware add to it."""
 
     caller: oauth.Caller
     fleet: Fleet
@@ -62,24 +63,35 @@ class ApiRequest(HttpRequest):
 
 
 class JsonBody(BaseModel):
-    """The body of a request: properties that are not known are refused, and nothing is turned into another type."""
+    """The body of a request. Unknown properties are refused, and no value is converted to another type."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
+
+
+Id = Annotated[
+    str,
+    PathParameter(
+        description="The ID that FleetControl assigned, 26 characters.", example="01F62857KMPG2NE2GK1W2N3QYS"
+    ),
+]
+"""The id in the path of an operation."""
 
 
 class PageQuery(Schema):
     """The parameters of every list."""
 
-    limit: int = Field(100, ge=1, le=MOST_ITEMS, description="How many items at most.")
+    limit: int = Field(100, ge=1, le=MOST_ITEMS, description="The maximum number of items.")
     page_token: str | None = Field(
-        None, max_length=200, description="`next_page_token` of the page before; without it, the first page."
+        None,
+        max_length=200,
+        description="`next_page_token` of the previous page. Without it the answer is the first page.",
     )
 
 
 class Bearer(HttpBearer):
-    """The access token in the Authorization header, of a client with the permission that the operation needs.
+    """Authenticates a request by the access token in its Authorization header, and checks the client's permission.
 
-    Who may ask is told then what the operation does not take: a parameter that it does not know, a body.
+    A client that may ask is then refused a parameter that the operation does not know, and a body where it takes none.
     """
 
     def __init__(self, permission: str, parameters: Collection[str], *, takes_body: bool) -> None:
@@ -87,7 +99,7 @@ class Bearer(HttpBearer):
         self.permission, self.parameters, self.takes_body = permission, parameters, takes_body
 
     def __call__(self, request: HttpRequest) -> oauth.Caller:
-        caller = oauth.check(request)
+        caller = oauth.authenticate(request)
         if self.permission:
             caller.must_have(self.permission)
         if unknown := [name for name in request.GET if name not in self.parameters]:
@@ -101,7 +113,7 @@ class Bearer(HttpBearer):
         return caller
 
     def authenticate(self, request: HttpRequest, token: str) -> None:
-        raise NotImplementedError("__call__ does all of it")
+        raise NotImplementedError("__call__ authenticates without this method of HttpBearer")
 
 
 def operation(
@@ -118,11 +130,13 @@ def operation(
     idempotent: bool = False,
     takes: str = "",
     gives: str = "",
+    links: Collection[str] = (),
 ) -> dict[str, Any]:
     """The keyword arguments of a router's decorator.
 
-    `query` has the parameters in the address. `sends` is an example of a body, `returns` of its answer; `problems` are
-    those that not every operation has. A body or an answer that is a file has its media type in `takes` or `gives`.
+    `query` declares the parameters in the query, `problems` those that not every operation can answer. `sends` is an
+    example of the body and `returns` of the answer. A body or an answer that is a file has its media type in `takes` or
+    `gives`. `links` are the ids of the operations that take the id in the answer as theirs.
     """
     return {
         "auth": Bearer(permission, query.model_fields if query else (), takes_body=sends is not None),
@@ -139,13 +153,14 @@ def operation(
                 "idempotency_key": idempotent,
                 "takes": takes,
                 "gives": gives,
+                "links": list(links),
             },
         },
     }
 
 
 def answer(data: Any, *, status: int = 200, etag: str = "", private: bool = False) -> HttpResponse:
-    """An answer in JSON. It is not checked against its schema again: the tests do that, for each operation."""
+    """An answer in JSON. It is not validated against its schema: the tests do that for each operation."""
     headers = {"ETag": etag} if etag else {}
     if private:
         headers["Cache-Control"] = "no-store"
@@ -159,13 +174,8 @@ def no_content() -> HttpResponse:
     return response
 
 
-def idempotently(request: ApiRequest, work: Callable[[], HttpResponse]) -> HttpResponse:
-    """Do the work of a POST once for one Idempotency-Key."""
-    return once(request, request.caller.id, work)
-
-
 def read_body(request: HttpRequest, most: int) -> bytes:
-    """The body, also one that comes in chunks, of which Django reads none. Raises ProblemError above `most` bytes."""
+    """The body, even a chunked one, which Django does not read. Raises ProblemError above `most` bytes."""
     chunked = "chunked" in request.headers.get("Transfer-Encoding", "").lower()
     source = request.META["wsgi.input"] if chunked and request.META.get("wsgi.input_terminated") else request
     too_long = int(request.META.get("CONTENT_LENGTH") or 0) > most
@@ -178,7 +188,7 @@ def read_body(request: HttpRequest, most: int) -> bytes:
     if too_long or len(body) > most:
         words = _("A body may have up to %(size)s.") % {"size": filesizeformat(most)}
         raise ProblemError(PAYLOAD_TOO_LARGE, words)
-    request._body = body  # where Django keeps what it read
+    request._body = body  # HttpRequest.body returns it from there
     request.META["CONTENT_LENGTH"] = str(len(body))
     return bytes(body)
 
@@ -186,39 +196,39 @@ def read_body(request: HttpRequest, most: int) -> bytes:
 def page(
     request: ApiRequest, query: PageQuery, reader: Reader, *, rows: QuerySet[Any] | None = None, **filters: Any
 ) -> HttpResponse:
-    """One page in the order of the ids, that is of the time of adding: what is added meanwhile comes last.
+    """One page of `rows`, or else of all rows for which the filters hold.
 
-    Of all rows for which the filters hold, or of `rows` if they are given.
+    Its order is that of the ids, which is the order of adding: a row that is added meanwhile comes last.
     """
     after = _after(query.page_token) if query.page_token else ""
     if rows is not None:
         found = reader.among(rows, after, query.limit + 1)
     else:
         found = reader.after(request.fleet.pk, after, query.limit + 1, **filters)
-    return _page([reader.show(row) for row in found[: query.limit]], more=len(found) > query.limit)
+    return _page(found[: query.limit], more=len(found) > query.limit)
 
 
 def page_of_few(items: Iterable[dict[str, Any]], query: PageQuery) -> HttpResponse:
-    """One page of a list that is at hand, in the order of the ids."""
+    """One page of a list that is in memory, in the order of the ids."""
     after = _after(query.page_token) if query.page_token else ""
     found = sorted((one for one in items if one["id"] > after), key=itemgetter("id"))
     return _page(found[: query.limit], more=len(found) > query.limit)
 
 
-def page_of(item: dict[str, Any]) -> dict[str, Any]:
-    """The example of a list's answer: one page with one item."""
+def example_page(item: dict[str, Any]) -> dict[str, Any]:
+    """An example of a list's answer: one page with this item."""
     return {"items": [item], "next_page_token": None}
 
 
 def etag_of(changed_at: datetime) -> str:
-    """The ETag of what was changed then, to the microsecond. Being used or checked is no change."""
+    """The ETag of an object by the microsecond of its last change. A use or a check of it is no change."""
     return f'"{int(changed_at.timestamp() * 1_000_000):x}"'
 
 
 def must_match(request: HttpRequest, changed_at: datetime) -> None:
-    """Raises ProblemError resource-modified when an If-Match header names another version.
+    """Raise ProblemError resource-modified when an If-Match header names another version.
 
-    To be asked with the row locked, so that nothing comes between the question and the change.
+    Call it with the row locked, so that nobody changes the row after the comparison.
     """
     wanted = request.headers.get("If-Match")
     if wanted is None or wanted.strip() == "*":
@@ -228,7 +238,7 @@ def must_match(request: HttpRequest, changed_at: datetime) -> None:
 
 
 def not_found(noun: str, pk: str) -> ProblemError:
-    """The problem of an id in the path that this fleet has not."""
+    """The problem of an id in the path that belongs to nothing in this fleet."""
     words = _("This fleet has no %(noun)s “%(id)s”.") % {"noun": noun, "id": pk[:60]}
     return ProblemError(RESOURCE_NOT_FOUND, words)
 
@@ -246,10 +256,15 @@ def _after(token: str) -> str:
 
 
 def _day(value: Any) -> Any:
-    """A number is not taken for a day, as pydantic would."""
+    """Refuse numbers, which pydantic would take for days."""
     if isinstance(value, str) and re.fullmatch(r"\d{4}-\d\d-\d\d", value):
         return value
     raise ValueError(_("Write a day like 2026-10-17."))
 
 
 Day = Annotated[date, Field(strict=False), BeforeValidator(_day, json_schema_input_type=date)]
+
+
+def takes_file(operation: Operation) -> bool:
+    """Whether the body of this operation is a file."""
+    return bool((operation.openapi_extra or {})["x-contract"]["takes"])

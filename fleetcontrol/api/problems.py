@@ -1,7 +1,6 @@
-"""Problems in the form of RFC 9457 and the flow id that ties an answer to its log lines and audit events.
+"""Problems: the API's error answers in the form of RFC 9457, with the flow id that ties them to log and audit events.
 
-The catalogue below is the whole of what the API can answer when it does not do what was asked; every type has a page of
-its own at the path that is its name.
+The catalogue holds every type of problem that the API can answer. Each has a page that explains it at the type's path.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One type of problem: `title` is short, `meaning` says when it comes, `remedy` what to do."""
+    """One type of problem: `title` is short, `meaning` says when it occurs, `remedy` what to do about it."""
 
     name: str
     status: int
@@ -155,7 +154,25 @@ OEM_SIGN_IN_FAILED = Problem(
 )
 
 CATALOGUE: Mapping[str, Problem] = {
-    problem.name: problem for problem in list(globals().values()) if isinstance(problem, Problem)
+    problem.name: problem
+    for problem in (
+        VALIDATION_ERROR,
+        INVALID_JSON,
+        REFERENCED_RESOURCE_NOT_FOUND,
+        MISSING_CREDENTIALS,
+        INVALID_CREDENTIALS,
+        MISSING_PERMISSIONS,
+        RESOURCE_NOT_FOUND,
+        METHOD_NOT_ALLOWED,
+        UNIQUE_IDENTIFIER_ALREADY_EXISTS,
+        CONFLICTING_RESOURCE,
+        RESOURCE_MODIFIED,
+        PAYLOAD_TOO_LARGE,
+        UNSUPPORTED_MEDIA_TYPE,
+        TOO_MANY_REQUESTS,
+        INTERNAL_SERVER_ERROR,
+        OEM_SIGN_IN_FAILED,
+    )
 }
 
 
@@ -178,20 +195,21 @@ class ProblemError(Exception):
 
     @classmethod
     def of(cls, error: ValidationError, names: Mapping[str, str] | None = None, prefix: str = "") -> ProblemError:
-        """What a model's verb refused: a taken identifier, or values with errors. `names` maps the model's fields to
-        the API's.
+        """The problem of a model's verb that refused its values: an identifier is taken, or a value is wrong.
+
+        `names` has the API's names of the model's fields, where they differ; `prefix` stands before each.
         """
         names = names or {}
-        found = [
+        single_errors = [
             (prefix + names.get(field, "" if field == NON_FIELD_ERRORS else field), one)
             for field, errors in by_field(error).items()
             for one in errors
         ]
-        taken = all(one.code == "unique" for _field, one in found)
+        taken = all(one.code == "unique" for _field, one in single_errors)
         return cls(
             UNIQUE_IDENTIFIER_ALREADY_EXISTS if taken else VALIDATION_ERROR,
-            " ".join(dict.fromkeys(" ".join(one.messages) for _field, one in found)) if taken else "",
-            errors=[(field, " ".join(one.messages)) for field, one in found],
+            " ".join(dict.fromkeys(" ".join(one.messages) for _field, one in single_errors)) if taken else "",
+            errors=[(field, " ".join(one.messages)) for field, one in single_errors],
         )
 
     def answer(self, flow_id: str) -> HttpResponse:
@@ -214,14 +232,14 @@ class ProblemError(Exception):
 
 
 def by_field(error: ValidationError) -> dict[str, list[ValidationError]]:
-    """A ValidationError's single errors by field, whether it was raised with fields or without."""
+    """The single errors of a ValidationError by field; NON_FIELD_ERRORS is the field of one that has no fields."""
     if hasattr(error, "error_dict"):
         return error.error_dict
     return {NON_FIELD_ERRORS: error.error_list}
 
 
 def _text(value: object) -> str:
-    """json.dumps asks for what it does not know: sentences that are translated when they are read."""
+    """The text of a lazily translated sentence, for json.dumps."""
     if isinstance(value, Promise):
         return str(value)
     raise TypeError(f"{type(value).__name__} has no place in a problem")

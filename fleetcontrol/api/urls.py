@@ -1,4 +1,4 @@
-"""Addresses of the pages about the API: its description, and a fleet's API clients."""
+"""Addresses of the pages about the API: its description, and the API clients of a fleet."""
 
 from django.urls import include, path
 

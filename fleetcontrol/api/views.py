@@ -1,4 +1,4 @@
-"""API clients of a fleet: what they are, their secrets, their end."""
+"""Pages of a fleet's API clients: adding and changing them, replacing a secret, revoking."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ from django.views.decorators.cache import never_cache
 
 from fleetcontrol.api.forms import AddForm, ChangeForm, ReplaceForm
 from fleetcontrol.api.models import ApiClient
-from fleetcontrol.pages.once import kept
+from fleetcontrol.api.problems import by_field
+from fleetcontrol.pages.kept_input import kept_input
 from fleetcontrol.people.access import FleetRequest, fleet_view, fresh_sign_in
 from fleetcontrol.people.models import Role
 
 
 @fleet_view(Role.ADMINISTRATOR)
 def index(request: FleetRequest) -> HttpResponse:
-    """All clients, revoked ones last."""
+    """List all clients, revoked ones last."""
     clients = request.fleet.api_clients.order_by(F("revoked_at").asc(nulls_first=True), "name")
     return render(request, "api/clients/index.html", {"clients": clients})
 
@@ -29,8 +30,8 @@ def index(request: FleetRequest) -> HttpResponse:
 @fresh_sign_in
 @never_cache
 def add(request: FleetRequest) -> HttpResponse:
-    """The answer to the form shows the secret: sent again it is not done again, so a reload does not show it again."""
-    form = AddForm(request.POST or None, initial=kept(request))
+    """Show the secret in the answer to the form. A reload sends the form again, which neither adds nor shows again."""
+    form = AddForm(request.POST or None, initial=kept_input(request))
     if request.method == "POST" and form.is_valid():
         chosen = form.cleaned_data
         try:
@@ -44,7 +45,7 @@ def add(request: FleetRequest) -> HttpResponse:
         except ValidationError as error:
             add_errors(form, error)
         else:
-            return shown_once(request, client, secret)
+            return secret_page(request, client, secret)
     return render(request, "api/clients/add.html", {"form": form}, status=422 if form.is_bound else 200)
 
 
@@ -70,7 +71,7 @@ def change(request: FleetRequest, id: str) -> HttpResponse:
 @fresh_sign_in
 @never_cache
 def replace_secret(request: FleetRequest, id: str) -> HttpResponse:
-    """A second secret, beside which the first one works for the chosen time."""
+    """Add a second secret, beside which the first one works for the chosen time."""
     client = client_of(request, id)
     form = ReplaceForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
@@ -79,14 +80,14 @@ def replace_secret(request: FleetRequest, id: str) -> HttpResponse:
         except ValidationError as error:
             form.add_error(None, error)
         else:
-            return shown_once(request, client, secret)
+            return secret_page(request, client, secret)
     context = {"form": form, "client": client}
     return render(request, "api/clients/replace_secret.html", context, status=422 if form.is_bound else 200)
 
 
 @fleet_view(Role.ADMINISTRATOR)
 def stop_former(request: FleetRequest, id: str) -> HttpResponse:
-    """End the overlap of a replaced secret. Once there is none, nothing is asked."""
+    """End the overlap of a replaced secret, without a question when there is none."""
     client = client_of(request, id)
     if request.method == "POST":
         client.stop_former(actor=request.actor)
@@ -110,14 +111,13 @@ def client_of(request: FleetRequest, id: str) -> ApiClient:
     return get_object_or_404(request.fleet.api_clients, client_id=id)
 
 
-def shown_once(request: FleetRequest, client: ApiClient, secret: str) -> HttpResponse:
-    """The only page that ever shows a secret; `never_cache` keeps it from being kept."""
+def secret_page(request: FleetRequest, client: ApiClient, secret: str) -> HttpResponse:
+    """The only page that shows a secret. `never_cache` keeps it out of caches."""
     return render(request, "api/clients/secret.html", {"client": client, "secret": secret})
 
 
 def add_errors(form: forms.Form, error: ValidationError) -> None:
-    """A verb's errors at the form's fields; permissions are three of them."""
-    by_field = error.error_dict if hasattr(error, "error_dict") else {"": error.error_list}
-    for field, errors in by_field.items():
+    """Add a verb's errors to the form's fields. Those of the permissions go to the first of their three fields."""
+    for field, errors in by_field(error).items():
         place = {"permissions": "read", "ends_on": "ends_on" if "ends_on" in form.fields else "lasts"}.get(field, field)
         form.add_error(place if place in form.fields else None, errors)

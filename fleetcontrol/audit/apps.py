@@ -18,7 +18,7 @@ class AuditConfig(AppConfig):
                 "audit.retire": _("deleted %(before)s audit events whose time to be kept was over"),
                 "secret.reseal": _("sealed the secrets with the newest key: %(target)s"),
             },
-            telling={
+            value_fields={
                 "audit.retire": "events",
             },
             areas={

@@ -6,17 +6,17 @@ from datetime import timedelta
 from django.conf import settings
 from django.utils import timezone
 
-from fleetcontrol.audit.chain import SealingDelayed, retire, seal_events
+from fleetcontrol.audit.chain import WritersStillActive, extend_chain, retire_events
 from fleetcontrol.audit.models import AuditSeal
 
 log = logging.getLogger(__name__)
 
 
 def seal_audit() -> str:
-    """Seal the new events and write the head to the log, which thereby keeps it outside of the database."""
+    """Seal the new events. Also log the head, so that a copy of it exists outside the database."""
     try:
-        sealed = seal_events()
-    except SealingDelayed as delay:
+        sealed = extend_chain()
+    except WritersStillActive as delay:
         return f"{delay} Left for the next time."
     if not sealed:
         return ""
@@ -26,8 +26,8 @@ def seal_audit() -> str:
 
 
 def retire_audit() -> str:
-    """Delete audit events that are older than AUDIT_KEPT_DAYS; without that setting they are kept for ever."""
+    """Delete audit events that are older than AUDIT_KEPT_DAYS. Without that setting, keep them for ever."""
     if not settings.AUDIT_KEPT_DAYS:
         return ""
-    gone = retire(timezone.now() - timedelta(days=settings.AUDIT_KEPT_DAYS))
-    return f"deleted {gone} audit events" if gone else ""
+    deleted = retire_events(timezone.now() - timedelta(days=settings.AUDIT_KEPT_DAYS))
+    return f"deleted {deleted} audit events" if deleted else ""

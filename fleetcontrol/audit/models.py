@@ -1,8 +1,7 @@
 """The audit trail: who did what to what, when and from where; and the seals that make it tamper-evident.
 
-Events are only ever inserted, without a look at other events, so that bulk work stays as fast as its rows. What makes
-them tamper-evident is added afterwards, see `fleetcontrol.audit.chain`. This app is the ground that every verb stands
-on, so fleets and people appear here as ids and texts only.
+Inserting an event looks at no other event, which keeps bulk work fast. `fleetcontrol.audit.chain` adds the seals
+afterwards. All other apps import this one, so fleets and people appear here only as ids and texts.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ from fleetcontrol.db.writing import insert
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who does something, as the audit trail keeps it: a person, an API client, a command or FleetControl itself."""
+    """Who does something: a person, an API client, a command, FleetControl itself, or a visitor."""
 
     kind: str  # user, client, command, system, visitor
     id: str
@@ -58,12 +57,12 @@ class Actor:
 
     @classmethod
     def system(cls) -> Actor:
-        """FleetControl itself: what it does by the clock and not because somebody asked."""
+        """FleetControl itself, for what it does on schedule and not because somebody asked."""
         return cls("system", "system", "FleetControl")
 
     @classmethod
     def visitor(cls, *, flow_id: str = "", address: str | None = None) -> Actor:
-        """Somebody who has not proved who they are."""
+        """Somebody who is not signed in."""
         return cls("visitor", "", "", flow_id, address)
 
 
@@ -74,12 +73,12 @@ def actor_of(request: HttpRequest) -> Actor:
 
 
 def actor_for(request: HttpRequest, user: models.Model) -> Actor:
-    """A person who acts through this request without being its signed-in user yet or any more."""
+    """A person who acts through this request but is not its signed-in user: not yet, or no longer."""
     return Actor.of(user, flow_id=getattr(request, "flow_id", ""), address=request.META.get("REMOTE_ADDR") or None)
 
 
-def visitor(request: HttpRequest | None) -> Actor:
-    """Somebody who has not proved who they are."""
+def visitor_of(request: HttpRequest | None) -> Actor:
+    """Somebody who is not signed in. Without a request, nothing is known about them."""
     if request is None:
         return Actor.visitor()
     return Actor.visitor(flow_id=getattr(request, "flow_id", ""), address=request.META.get("REMOTE_ADDR") or None)
@@ -87,7 +86,7 @@ def visitor(request: HttpRequest | None) -> Actor:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The object of an event that is not a row of a table, such as a page that was refused."""
+    """The object of an event. It need not be a row of a table: a page that was refused is one too."""
 
     kind: str
     id: str = ""
@@ -101,9 +100,9 @@ class Target:
 
 
 class AuditEvent(models.Model):
-    """Something that happened, for good: a trigger refuses to change or delete rows.
+    """Something that happened. A trigger refuses to change or delete rows.
 
-    Fleets, people, clients and objects are kept as ids and texts, so that an event outlives what it is about.
+    Fleets, people, clients and objects are stored as ids and texts, so an event outlives them.
     """
 
     fleet_id = models.BigIntegerField(_("fleet"), null=True)
@@ -139,7 +138,7 @@ class AuditEvent(models.Model):
         target: models.Model | Target,
         changes: Mapping[str, Any] | None,
     ) -> AuditEvent:
-        """The event, not yet saved. `changes` maps a field to [before, after] and never holds a secret."""
+        """Build an event without saving it. `changes` maps a field to [before, after] and never holds a secret."""
         target = Target.of(target)
         return cls(
             fleet_id=fleet.pk if fleet else None,
@@ -160,7 +159,7 @@ class AuditEvent(models.Model):
         target: models.Model | Target,
         changes: Mapping[str, Any] | None = None,
     ) -> AuditEvent:
-        """Write one event; the caller's transaction carries it together with the change it tells of."""
+        """Write one event, in the transaction of the change that it describes."""
         event = cls.about(fleet, actor, action, target, changes)
         insert(event)
         return event
@@ -201,27 +200,25 @@ class AuditEvent(models.Model):
 
 
 class Pseudonym(models.Model):
-    """What stands in the audit trail in place of the label of a person who was removed."""
+    """A text that replaces, in the audit trail, a label of a person who was removed."""
 
     text = models.CharField(max_length=40, unique=True)
-    digest = models.CharField(max_length=64)  # of the label it replaced, keyed
+    digest = models.CharField(max_length=64)  # keyed digest of the replaced label
 
     def __str__(self) -> str:
         return self.text
 
     @classmethod
     def of(cls, labels: Iterable[str]) -> dict[str, str]:
-        """New pseudonyms for the labels that one person had; their texts show that they are one person's."""
+        """Make a pseudonym for each label of one person. Their texts show that they belong together."""
         code = new_id()[-8:]
         texts = {label: f"Former person {code}" + (f"-{n}" if n else "") for n, label in enumerate(labels)}
-        Pseudonym.objects.bulk_create(
-            Pseudonym(text=text, digest=digest_of_label(label)) for label, text in texts.items()
-        )
+        Pseudonym.objects.bulk_create(Pseudonym(text=text, digest=label_digest(label)) for label, text in texts.items())
         return texts
 
 
 class AuditSeal(models.Model):
-    """A proof of up to a thousand events of one fleet; without a fleet, of events that concern none."""
+    """A proof of up to a thousand events of one fleet. A seal without a fleet proves events outside of fleets."""
 
     number = models.BigIntegerField(primary_key=True)
     fleet_id = models.BigIntegerField(null=True)
@@ -240,29 +237,29 @@ class AuditSeal(models.Model):
     def __str__(self) -> str:
         return f"{self.number}:{self.head}"
 
-    def true_head(self, previous: str, previous_of_fleet: str) -> str:
-        """The head that this seal must have after these two."""
+    def expected_head(self, previous: str, previous_of_fleet: str) -> str:
+        """The head that this seal must have, given the previous seal's head and the fleet's previous head."""
         facts = [self.number, self.fleet_id, self.until_id, self.sealed_at.isoformat(), self.leaves_digest]
-        return keyed("seal", [*facts, previous, previous_of_fleet])
+        return keyed_digest("seal", [*facts, previous, previous_of_fleet])
 
-    def true_proof(self) -> str:
-        """What proves that this seal was retired by somebody who holds the key."""
-        assert self.retired_at is not None  # noqa: S101 - asked of retired seals only
-        return keyed("retired", [self.head, self.retired_at.isoformat()])
+    def expected_proof(self) -> str:
+        """The proof that a retired seal must carry: only a holder of the key can compute it."""
+        assert self.retired_at is not None  # noqa: S101 - only retired seals have one
+        return keyed_digest("retired", [self.head, self.retired_at.isoformat()])
 
 
-def keyed(purpose: str, facts: list[Any]) -> str:
-    """A digest (64 hex digits) that only a holder of AUDIT_KEY can make."""
+def keyed_digest(purpose: str, facts: list[Any]) -> str:
+    """A digest (64 hex digits) that only a holder of AUDIT_KEY can compute."""
     return hmac.digest(audit_key(), json.dumps([purpose, facts]).encode(), "sha256").hex()
 
 
-def digest_of_label(label: str) -> str:
-    """What stands for a person's or an object's name in a leaf."""
-    return keyed("label", [label])
+def label_digest(label: str) -> str:
+    """The digest that stands in a leaf for the name of a person or an object."""
+    return keyed_digest("label", [label])
 
 
 def audit_key() -> bytes:
-    """AUDIT_KEY. Raises ImproperlyConfigured when it is not set."""
+    """AUDIT_KEY as bytes. Raises ImproperlyConfigured if it is not set."""
     if not settings.AUDIT_KEY:
         raise ImproperlyConfigured(
             "AUDIT_KEY is not set. It is the key that seals the audit trail; set AUDIT_KEY, or AUDIT_KEY_FILE to the "

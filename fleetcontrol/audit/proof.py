@@ -1,7 +1,8 @@
-"""The proof that the audit trail is whole: every seal fits the one before it, every event fits its leaf.
+"""The proof that the audit trail is complete: every seal fits the one before it, every event fits its leaf.
 
-What was changed, taken out or put in is named, whoever did it and by whatever road; see `fleetcontrol.audit.chain`.
-What a proof inside the database cannot show is that its end was cut off: for that keep a head elsewhere and hand it in.
+`findings` names every event that was changed, removed or added, whoever did it and however; see
+`fleetcontrol.audit.chain`. A proof inside the database cannot show that its end was cut off. To detect that, keep a
+head elsewhere and pass it as `expect`.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from fleetcontrol.audit.chain import leaves_of, unpacked
+from fleetcontrol.audit.chain import compute_leaves, unpack_leaves
 from fleetcontrol.audit.models import AuditEvent, AuditSeal
 
 SEALED_WITHIN = timedelta(days=7)
@@ -24,7 +25,7 @@ SEALED_WITHIN = timedelta(days=7)
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something that is not as it was sealed."""
+    """One difference between the audit trail and its seals."""
 
     sentence: str
     event_id: int | None = None
@@ -35,7 +36,7 @@ class Finding:
 
 @dataclass(slots=True)
 class Report:
-    """What was looked at; complete when the findings have been read to their end."""
+    """What was verified. Complete once all findings have been read."""
 
     events: int = 0
     seals: int = 0
@@ -46,7 +47,7 @@ class Report:
 
 @dataclass(slots=True)
 class _Chain:
-    """How far one fleet's chain has been followed."""
+    """How far the chain of one fleet has been verified."""
 
     head: str = ""
     until_id: int = 0
@@ -54,9 +55,9 @@ class _Chain:
 
 
 def findings(report: Report, *, fleet_id: int | None = None, expect: str = "") -> Iterator[Finding]:
-    """Everything that is wrong, fleet by fleet or for one fleet; fills `report` on the way.
+    """Yield everything that is wrong, in all fleets or in one, and fill `report` on the way.
 
-    `expect` is a head that was printed earlier ("12:9f3a…"): it must still be in the chain.
+    `expect` is a head that was printed earlier ("12:9f3a…") and must still be in the chain.
     """
     chains: dict[int | None, _Chain] = {}
     previous, expected_number, seen = "", 1, not expect
@@ -80,7 +81,7 @@ def findings(report: Report, *, fleet_id: int | None = None, expect: str = "") -
 
 
 def _seal_findings(seal: AuditSeal, previous: str, chain: _Chain) -> Iterator[Finding]:
-    if not hmac.compare_digest(seal.head, seal.true_head(previous, chain.head)):
+    if not hmac.compare_digest(seal.head, seal.expected_head(previous, chain.head)):
         yield Finding(
             _("Seal %(number)s was changed, or not made with this AUDIT_KEY, or the one before it was.")
             % {"number": seal.number}
@@ -88,20 +89,20 @@ def _seal_findings(seal: AuditSeal, previous: str, chain: _Chain) -> Iterator[Fi
     if seal.retired_at is None:
         if hashlib.sha256(seal.leaves or b"").hexdigest() != seal.leaves_digest:
             yield Finding(_("The leaves of seal %(number)s were changed.") % {"number": seal.number})
-    elif not chain.retired or not hmac.compare_digest(seal.retired_proof, seal.true_proof()):
+    elif not chain.retired or not hmac.compare_digest(seal.retired_proof, seal.expected_proof()):
         yield Finding(_("Seal %(number)s is marked as retired, but was not.") % {"number": seal.number})
 
 
 def _event_findings(seal: AuditSeal, chain: _Chain, report: Report) -> Iterator[Finding]:
-    """What differs between a seal's leaves and the events that are there now."""
+    """Yield the differences between a seal's leaves and the events in the table."""
     events = AuditEvent.objects.filter(Q(fleet_id=seal.fleet_id), id__gt=chain.until_id, id__lte=seal.until_id)
-    leaves = dict(unpacked(bytes(seal.leaves or b"")))
+    leaves = dict(unpack_leaves(bytes(seal.leaves or b"")))
     report.retired += seal.retired_at is not None
-    for event_id, digest in leaves_of(events):
+    for event_id, digest in compute_leaves(events):
         report.events += 1
         leaf = leaves.pop(event_id, None)
         if leaf is None:
-            yield _inserted(event_id)
+            yield _added_later(event_id)
         elif not hmac.compare_digest(leaf, digest):
             yield Finding(
                 _("Event %(id)s was changed after it was sealed in seal %(number)s on %(time)s.")
@@ -116,13 +117,13 @@ def _event_findings(seal: AuditSeal, chain: _Chain, report: Report) -> Iterator[
 
 
 def _tail_findings(chains: dict[int | None, _Chain], of: int | None, report: Report) -> Iterator[Finding]:
-    """Events behind a fleet's last seal: those up to the last seal of all should have been sealed with it."""
+    """Check the events after a fleet's last seal. Those up to the last seal of any fleet should be in a seal too."""
     sealed_until = max((chain.until_id for chain in chains.values()), default=0)
     of_fleet = AuditEvent.objects.all() if of is None else AuditEvent.objects.filter(fleet_id=of)
     for fleet_id in of_fleet.order_by("fleet_id").values_list("fleet_id", flat=True).distinct():
         behind = of_fleet.filter(Q(fleet_id=fleet_id), id__gt=chains.get(fleet_id, _Chain()).until_id)
         for event_id in behind.filter(id__lte=sealed_until).order_by("id").values_list("id", flat=True).iterator():
-            yield _inserted(event_id)
+            yield _added_later(event_id)
     waiting = of_fleet.filter(id__gt=sealed_until)
     report.waiting = waiting.count()
     if waiting.filter(time__lt=timezone.now() - SEALED_WITHIN).exists():
@@ -131,5 +132,5 @@ def _tail_findings(chains: dict[int | None, _Chain], of: int | None, report: Rep
         )
 
 
-def _inserted(event_id: int) -> Finding:
+def _added_later(event_id: int) -> Finding:
     return Finding(_("Event %(id)s was put in later: it is in no seal.") % {"id": event_id}, event_id)

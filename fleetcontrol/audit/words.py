@@ -1,7 +1,8 @@
-"""What an audit event says to people: one phrase that follows the name of who did it.
+"""The words of audit events: one phrase that follows the name of the actor.
 
-"Mira Krüger" stands in its own column or bold in front; the phrase is whole in every language ("replaced the secret of
-BMW Germany (version 3 → 4)", „hat das Secret von BMW Deutschland ersetzt (Version 3 → 4)“).
+The actor, such as "Mira Krüger", is shown in a column of its own or in bold before the phrase. Each language has the
+whole phrase: "replaced the secret of BMW Germany (version 3 → 4)", „hat das Secret von BMW Deutschland ersetzt (Version
+3 → 4)“.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
 
 _phrases: dict[str, StrOrPromise] = {}
-_telling: dict[str, str] = {}
+_value_fields: dict[str, str] = {}
 _areas: dict[str, StrOrPromise] = {}
 _fields: dict[str, StrOrPromise] = {}
 _values: dict[str, StrOrPromise] = {}
@@ -30,20 +31,20 @@ _values: dict[str, StrOrPromise] = {}
 def register(
     *,
     phrases: Mapping[str, StrOrPromise],
-    telling: Mapping[str, str] | None = None,
+    value_fields: Mapping[str, str] | None = None,
     areas: Mapping[str, StrOrPromise] | None = None,
     fields: Mapping[str, StrOrPromise] | None = None,
     values: Mapping[str, StrOrPromise] | None = None,
 ) -> None:
     """Add the words of an app's actions.
 
-    `phrases` maps an action to the phrase that follows the name of who did it. In it %(target)s is the object's name,
-    %(fields)s the names of all changed fields, and %(before)s and %(after)s are the values of the field that `telling`
-    names for the action. `areas` names the first part of actions, as the filter of the audit history shows them.
-    `fields` and `values` are words for what is neither a model's field nor a choice of one.
+    `phrases` maps an action to the phrase that follows the actor's name. In a phrase, %(target)s is the name of the
+    object, %(fields)s lists the changed fields, and %(before)s and %(after)s are the values of the field that
+    `value_fields` names for this action. `areas` maps the first part of actions to its name in the filter of the audit
+    history. `fields` and `values` name what is neither a field of a model nor one of its choices.
     """
     _phrases.update(phrases)
-    _telling.update(telling or {})
+    _value_fields.update(value_fields or {})
     _areas.update(areas or {})
     _fields.update(fields or {})
     _values.update(values or {})
@@ -60,30 +61,32 @@ def areas() -> Mapping[str, StrOrPromise]:
 
 
 def who(event: AuditEvent) -> str:
-    """The name in front of the phrase."""
+    """The actor's name, which precedes the phrase."""
     return event.actor_label or _("Somebody who is not signed in")
 
 
 def phrase(event: AuditEvent) -> str:
-    """What happened, in the reader's language; an action without words of its own is named as it is kept."""
+    """What happened, in the reader's language. An action without a registered phrase shows its code."""
     words = _phrases.get(event.action)
     if words is None:
         words = _("%(action)s: %(target)s")
-    before, after = _pair(event.changes, _telling.get(event.action, ""))
+    value_field = _value_fields.get(event.action, "")
+    before, after = _before_and_after(event.changes, value_field)
     return str(words) % {
         "action": event.action,
         "target": event.target_label,
-        "before": shown(event.target_kind, _telling.get(event.action, ""), before),
-        "after": shown(event.target_kind, _telling.get(event.action, ""), after),
+        "before": value_label(event.target_kind, value_field, before),
+        "after": value_label(event.target_kind, value_field, after),
         "fields": ", ".join(sorted(str(field_label(event.target_kind, field)) for field in event.changes)),
     }
 
 
 def changes(event: AuditEvent) -> list[tuple[str, str, str]]:
-    """Each changed field's label with its values before and after, for people."""
+    """The label of each changed field with its values before and after, for people."""
     rows = []
     for field in event.changes:
-        before, after = (shown(event.target_kind, field, value) for value in _pair(event.changes, field))
+        pair = _before_and_after(event.changes, field)
+        before, after = (value_label(event.target_kind, field, value) for value in pair)
         rows.append((capfirst(str(field_label(event.target_kind, field))), before, after))
     return rows
 
@@ -101,8 +104,8 @@ def field_label(kind: str, field: str) -> StrOrPromise:
     return field.replace("_", " ")
 
 
-def shown(kind: str, field: str, value: Any) -> str:
-    """A kept value for people: the label of a choice, a list with commas, "–" for nothing."""
+def value_label(kind: str, field: str, value: Any) -> str:
+    """A stored value for people: the label of a choice, a list with commas, "–" for nothing."""
     if value in (None, "", [], {}):
         return "–"
     for model in apps.get_models():
@@ -113,12 +116,12 @@ def shown(kind: str, field: str, value: Any) -> str:
                 break
             return str(choices.get(value, _values.get(value, value)))
     if isinstance(value, Mapping):
-        return ", ".join(f"{key}: {shown('', '', one)}" for key, one in value.items())
+        return ", ".join(f"{key}: {value_label('', '', item)}" for key, item in value.items())
     if isinstance(value, list):
-        return ", ".join(shown("", "", one) for one in value)
+        return ", ".join(value_label("", "", item) for item in value)
     return str(_values.get(str(value), value))
 
 
-def _pair(made: Mapping[str, Any], field: str) -> tuple[Any, Any]:
-    pair = made.get(field)
+def _before_and_after(changes: Mapping[str, Any], field: str) -> tuple[Any, Any]:
+    pair = changes.get(field)
     return (pair[0], pair[1]) if isinstance(pair, list) and len(pair) == 2 else (None, pair)

@@ -17,7 +17,7 @@ from fleetcontrol.people.models import Fleet
 
 
 class EventFleetFilter(FleetFilter):
-    """As `FleetFilter`; an event keeps its fleet as an id."""
+    """`FleetFilter` for events, which store their fleet as an id."""
 
     def queryset(self, request: HttpRequest, queryset: models.QuerySet[Any]) -> models.QuerySet[Any]:
         return queryset.filter(fleet_id=self.value()) if (self.value() or "").isdigit() else queryset
@@ -25,18 +25,28 @@ class EventFleetFilter(FleetFilter):
 
 @admin.register(AuditEvent)
 class AuditEventAdmin(VerbAdmin):
-    """To read only; a trigger refuses changes anyway."""
+    """Read only. A trigger refuses changes anyway."""
 
     list_display = ("time", "fleet_name", "actor_label", "what", "address")
     list_filter = (EventFleetFilter,)
     search_fields = ("target_id__exact",)
     search_help_text = _("Search for the ID of a credential, vehicle or person.")
     ordering = ("-id",)
-    fields = ("time", "fleet_name", "actor_kind", "actor_id", "actor_label", "what", "made", "flow_id", "address")
-    readonly_fields = ("fleet_name", "what", "made")
+    fields = (
+        "time",
+        "fleet_name",
+        "actor_kind",
+        "actor_id",
+        "actor_label",
+        "what",
+        "differences",
+        "flow_id",
+        "address",
+    )
+    readonly_fields = ("fleet_name", "what", "differences")
 
     def get_queryset(self, request: HttpRequest) -> models.QuerySet[AuditEvent]:
-        """With the name of the fleet, which an event keeps as an id alone."""
+        """Annotate each event with the name of its fleet, of which it stores only the id."""
         name = Fleet.objects.filter(pk=models.OuterRef("fleet_id")).values("name")
         events: models.QuerySet[AuditEvent] = super().get_queryset(request)
         return events.annotate(fleet_name=models.Subquery(name))
@@ -50,7 +60,7 @@ class AuditEventAdmin(VerbAdmin):
         return words.phrase(event)
 
     @admin.display(description=_("changes"))
-    def made(self, event: AuditEvent) -> str:
+    def differences(self, event: AuditEvent) -> str:
         rows = [f"{field}: {before} → {after}" for field, before, after in words.changes(event)]
         return "\n".join(rows) or "–"
 

@@ -1,4 +1,4 @@
-"""The audit history of a fleet: a page with filters, and the same as CSV or JSON Lines."""
+"""The audit history of a fleet: a page with filters, and its content as CSV or JSON Lines."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ COLUMNS = (
 
 
 class FilterForm(forms.Form):
-    """What of the history is shown; anything that is not a choice is refused and shows nothing."""
+    """Filters of the history. A value that is not one of the choices is an error, and then no event is shown."""
 
     who = forms.ChoiceField(label=gettext_lazy("Person"), required=False)
     area = forms.ChoiceField(label=gettext_lazy("Area"), required=False)
@@ -50,42 +50,42 @@ class FilterForm(forms.Form):
 
     def __init__(self, fleet: Fleet, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        gaps = dict.fromkeys(("target", "before", "after", "fields", "action"), "…")
-        whats = sorted((str(phrase) % gaps, action) for action, phrase in words.phrases().items())
+        blanks = dict.fromkeys(("target", "before", "after", "fields", "action"), "…")
+        actions = sorted((str(phrase) % blanks, action) for action, phrase in words.phrases().items())
         choices: dict[str, list[tuple[str, Any]]] = {
-            "who": [("", _("Everybody")), *people(fleet)],
+            "who": [("", _("Everybody")), *actors_of(fleet)],
             "area": [("", _("All areas")), *sorted(words.areas().items(), key=lambda area: str(area[1]))],
-            "what": [("", _("Everything")), *((action, capfirst(phrase)) for phrase, action in whats)],
+            "what": [("", _("Everything")), *((action, capfirst(phrase)) for phrase, action in actions)],
         }
         for name, values in choices.items():
             field = self.fields[name]
             assert isinstance(field, forms.ChoiceField)  # noqa: S101 - declared above
             field.choices = values
 
-    def chosen(self, events: QuerySet[AuditEvent]) -> QuerySet[AuditEvent]:
+    def apply(self, events: QuerySet[AuditEvent]) -> QuerySet[AuditEvent]:
         if not self.is_valid():
             return events.none()
-        wanted, condition = self.cleaned_data, Q()
-        if wanted["who"]:
-            kind, _colon, pk = wanted["who"].partition(":")
+        filters, condition = self.cleaned_data, Q()
+        if filters["who"]:
+            kind, _colon, pk = filters["who"].partition(":")
             condition &= Q(actor_kind=kind, actor_id=pk) if pk else Q(actor_kind=kind)
-        if wanted["area"]:
-            condition &= Q(action__startswith=f"{wanted['area']}.")
-        if wanted["what"]:
-            condition &= Q(action=wanted["what"])
-        if wanted["since"]:
-            condition &= Q(time__gte=timezone.make_aware(datetime.combine(wanted["since"], time.min)))
-        if wanted["until"]:
-            condition &= Q(time__lte=timezone.make_aware(datetime.combine(wanted["until"], time.max)))
-        if wanted["flow"]:
-            condition &= Q(flow_id=wanted["flow"])
+        if filters["area"]:
+            condition &= Q(action__startswith=f"{filters['area']}.")
+        if filters["what"]:
+            condition &= Q(action=filters["what"])
+        if filters["since"]:
+            condition &= Q(time__gte=timezone.make_aware(datetime.combine(filters["since"], time.min)))
+        if filters["until"]:
+            condition &= Q(time__lte=timezone.make_aware(datetime.combine(filters["until"], time.max)))
+        if filters["flow"]:
+            condition &= Q(flow_id=filters["flow"])
         return events.filter(condition)
 
 
 @fleet_view(Role.ADMINISTRATOR)
 def index(request: FleetRequest) -> HttpResponse:
     form = FilterForm(request.fleet, request.GET)
-    page = page_of(form.chosen(events_of(request.fleet)), request.GET, order=("-id",))
+    page = page_of(form.apply(events_of(request.fleet)), request.GET, order=("-id",))
     exports = [(kind, request.GET.copy()) for kind in ("csv", "jsonl")]
     for _kind, query in exports:
         for name in ("after", "before"):
@@ -97,7 +97,7 @@ def index(request: FleetRequest) -> HttpResponse:
 @fleet_view(Role.ADMINISTRATOR)
 def export(request: FleetRequest, kind: str) -> FileResponse:
     """What the filters show, as CSV or JSON Lines. The export is an event itself."""
-    events = FilterForm(request.fleet, request.GET).chosen(events_of(request.fleet)).order_by("-id")
+    events = FilterForm(request.fleet, request.GET).apply(events_of(request.fleet)).order_by("-id")
     AuditEvent.record(request.fleet, request.actor, "audit.export", request.fleet)
 
     def write(file: BinaryIO, using: str) -> int:
@@ -114,19 +114,18 @@ def events_of(fleet: Fleet) -> QuerySet[AuditEvent]:
     return AuditEvent.objects.filter(fleet_id=fleet.pk)
 
 
-def people(fleet: Fleet) -> list[tuple[str, str]]:
-    """Who may have done something: members, API clients, and what is no person."""
+def actors_of(fleet: Fleet) -> list[tuple[str, str]]:
+    """Everybody who may have done something: members, API clients, commands, FleetControl itself, visitors."""
     return [
         *((f"user:{user.pk}", str(user)) for user in fleet.people.order_by("name", "email")),
-        *((f"client:{pk}", _("API client %(name)s") % {"name": name}) for pk, name in clients(fleet)),
+        *(
+            (f"client:{client.client_id}", _("API client %(name)s") % {"name": client.name})
+            for client in fleet.api_clients.order_by("name")
+        ),
         ("command", _("Commands")),
         ("system", "FleetControl"),
         ("visitor", _("Somebody who is not signed in")),
     ]
-
-
-def clients(fleet: Fleet) -> list[tuple[str, str]]:
-    return [(client.client_id, client.name) for client in fleet.api_clients.order_by("name")]
 
 
 def rows(events: QuerySet[AuditEvent], using: str) -> Generator[dict[str, Any]]:

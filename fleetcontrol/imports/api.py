@@ -1,32 +1,32 @@
-"""The API of imports: a file goes in as it is, and becomes an import like one of the browser's.
+"""The API of imports: a client sends a file as it is, and it becomes an import like one of the browser's.
 
-The pages know no noun, and this does not either: `router` makes the operations of one. An import that software sent
-stands in the fleet's list of imports, where a person can look at its problems and import the good rows; one that a
-person uploaded can be read here.
+This module knows no noun, as the pages of imports know none: `router` makes the operations of one. An import that a
+client sent stands in the fleet's list of imports, where a person can look at its problems and import the good rows. A
+client can read an import that a person uploaded.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial, wraps
+from functools import partial
 from io import BytesIO
-from typing import Any
 
 from django.http import HttpResponse
 from django.utils.translation import gettext as _
 from ninja import Query, Router
 
 from fleetcontrol import tabular
+from fleetcontrol.api.idempotency import idempotently
 from fleetcontrol.api.operations import (
     FILE_TYPES,
     ApiRequest,
+    Id,
     PageQuery,
     answer,
-    idempotently,
+    example_page,
     not_found,
     operation,
     page,
-    page_of,
     read_body,
 )
 from fleetcontrol.api.problems import (
@@ -37,117 +37,171 @@ from fleetcontrol.api.problems import (
     VALIDATION_ERROR,
     ProblemError,
 )
-from fleetcontrol.imports.api_schema import EXAMPLE, READER, ImportOut, ImportPage, ImportQuery, shown
+from fleetcontrol.imports.api_schema import IMPORT_EXAMPLE, READER, ImportOut, ImportPage, ImportQuery
 from fleetcontrol.imports.columns import UnknownColumn, match_columns, parse_pairs
 from fleetcontrol.imports.importer import Importer, OnDuplicate, OnError, importers
 from fleetcontrol.imports.models import LARGEST_UPLOAD, ImportRun, NotNow, Stage
-from fleetcontrol.imports.work import check_or_write
+from fleetcontrol.imports.work import check_or_write, resume
 
-IMPORTS = 60  # of one client in a minute
+IMPORTS = 60  # that one client may send in a minute
 
 
-class Operations:
-    """The operations on imports of one noun. `change` is a permission that changing what is there needs as well."""
+def router(kind: str, *, read: str, write: str, change: str = "", example: str) -> Router:
+    """The six operations on imports of one noun.
 
-    def __init__(self, kind: str, change: str) -> None:
-        self.kind = kind
-        self.change = change
+    `read` and `write` are the permissions they need. An import that changes what the fleet has needs `change` as well,
+    where it is given. `example` is a file in CSV.
+    """
+    router = Router(tags=["Imports"])
+    nouns = f"{kind}s"
 
-    def add(self, request: ApiRequest, query: Query[ImportQuery]) -> HttpResponse:
-        """The body is the file: CSV, JSON Lines or XLSX; format, separator and encoding are found by themselves, so
-        that `application/octet-stream` will do for any, and a type of its own, such as `text/csv`, too. A small file is
-        done when the answer comes, a large one goes on in the background: ask for the import until its `stage` is
-        `done`, `checked` or `failed`. With `on_error=stop` a file with a wrong row stays `checked`: nothing of it was
-        written, and `problems` tell why.
+    @router.post(
+        "",
+        operation_id=f"import_{nouns}",
+        **operation(
+            write,
+            f"Import a file of {nouns}",
+            {202: ImportOut},
+            problems=[PAYLOAD_TOO_LARGE, UNSUPPORTED_MEDIA_TYPE, CONFLICTING_RESOURCE],
+            query=ImportQuery,
+            takes=FILE_TYPES[0],
+            sends=example,
+            returns=IMPORT_EXAMPLE,
+            idempotent=True,
+            links=[
+                f"read_{kind}_import",
+                f"write_{kind}_import",
+                f"cancel_{kind}_import",
+                f"read_refused_{nouns}",
+            ],
+        ),
+    )
+    def import_file(request: ApiRequest, query: Query[ImportQuery]) -> HttpResponse:
+        """The body is the file, in CSV, JSON Lines or XLSX. Format, separator and encoding are detected, so send any of
+        them as `application/octet-stream`, or as its own type such as `text/csv`. A small file is done when the answer
+        arrives; a large one goes on in the background, so read the import until its `stage` is `done`, `checked` or
+        `failed`. With `on_error=stop` a file with a wrong row stays `checked`: nothing is written, and `problems` says
+        why.
         """
         request.caller.use_up("import", IMPORTS)
-        self.must_be_allowed(request, query.on_duplicate)
+        must_be_allowed(request, query.on_duplicate, change)
         data = read_body(request, LARGEST_UPLOAD)
-        return idempotently(request, partial(upload, request, importers()[self.kind], query, data))
+        return idempotently(request, partial(upload, request, importers()[kind], query, data))
 
-    def index(self, request: ApiRequest, query: Query[PageQuery]) -> HttpResponse:
-        return page(request, query, READER, kind=self.kind)
+    @router.get(
+        "",
+        operation_id=f"list_{kind}_imports",
+        **operation(
+            read,
+            f"List imports of {nouns}",
+            {200: ImportPage},
+            query=PageQuery,
+            returns=example_page(IMPORT_EXAMPLE),
+        ),
+    )
+    def list_imports(request: ApiRequest, query: Query[PageQuery]) -> HttpResponse:
+        return page(request, query, READER, rows=ImportRun.objects.filter(fleet=request.fleet, kind=kind))
 
-    def read(self, request: ApiRequest, id: str) -> HttpResponse:
-        row = READER.one(request.fleet.pk, id=id, kind=self.kind)
-        if row is None:
-            raise not_found(_("import"), id)
-        return answer(shown(row))
+    @router.get(
+        "/{id}",
+        operation_id=f"read_{kind}_import",
+        **operation(
+            read,
+            f"Read an import of {nouns}",
+            {200: ImportOut},
+            problems=[RESOURCE_NOT_FOUND],
+            returns=IMPORT_EXAMPLE,
+        ),
+    )
+    def read_import(request: ApiRequest, id: Id) -> HttpResponse:
+        return answer(READER.of(import_at(request, kind, id)))
 
-    def write(self, request: ApiRequest, id: str) -> HttpResponse:
-        """The rows that need fixing are left out; they can be fetched with `…/refused-rows`."""
-        run = self.find(request, id)
-        self.must_be_allowed(request, run.on_duplicate)
+    @router.post(
+        "/{id}/write",
+        operation_id=f"write_{kind}_import",
+        **operation(
+            write,
+            f"Write what a check of {nouns} found good",
+            {202: ImportOut},
+            problems=[RESOURCE_NOT_FOUND, CONFLICTING_RESOURCE],
+            returns=IMPORT_EXAMPLE,
+        ),
+    )
+    def write_import(request: ApiRequest, id: Id) -> HttpResponse:
+        """Wrong rows are left out. Read them with `…/refused-rows`. An import that is `writing` and `stalled` is begun
+        again as it was, with its own `on_error`.
+        """
+        run = import_at(request, kind, id)
+        must_be_allowed(request, run.on_duplicate, change)
         if run.stage not in (Stage.CHECKED, Stage.WRITING):
             raise ProblemError(CONFLICTING_RESOURCE, _("This import is not waiting to be written. Read its stage."))
-        start(request, run, Stage.WRITING, OnError.SKIP)
-        return accepted(run)
+        if run.stage == Stage.WRITING:
+            begin(partial(resume, run, actor=request.actor))
+        else:
+            begin(partial(check_or_write, run, Stage.WRITING, actor=request.actor, on_error=OnError.SKIP))
+        return answer(READER.of(run), status=202)
 
-    def refused(self, request: ApiRequest, id: str) -> HttpResponse:
-        """As a file to mend and send again, for a week; without any it is the header alone. Secrets are left out."""
-        run = self.find(request, id)
+    @router.get(
+        "/{id}/refused-rows",
+        operation_id=f"read_refused_{nouns}",
+        **operation(
+            read,
+            f"Read the refused rows of {nouns}",
+            {200: None},
+            problems=[RESOURCE_NOT_FOUND],
+            gives="text/csv",
+            returns=example,
+        ),
+    )
+    def read_refused_rows(request: ApiRequest, id: Id) -> HttpResponse:
+        """The answer is a file to correct and send again, without secrets. It is kept for a week. If no row was
+        refused, it has only the header.
+        """
+        run = import_at(request, kind, id)
         rows = b"".join(run.chunks("refused")) or next(tabular.csv_lines(run.header, ())).encode()
         return HttpResponse(rows, content_type="text/csv; charset=utf-8")
 
-    def cancel(self, request: ApiRequest, id: str) -> HttpResponse:
-        """Nothing of it is written and its file is erased; it stays in the list."""
-        run = self.find(request, id)
+    @router.post(
+        "/{id}/cancel",
+        operation_id=f"cancel_{kind}_import",
+        **operation(
+            write,
+            f"Cancel an import of {nouns}",
+            {200: ImportOut},
+            problems=[RESOURCE_NOT_FOUND, CONFLICTING_RESOURCE],
+            returns=IMPORT_EXAMPLE,
+        ),
+    )
+    def cancel_import(request: ApiRequest, id: Id) -> HttpResponse:
+        """Nothing of the import is written, and its file is erased. The import stays in the list."""
+        run = import_at(request, kind, id)
         try:
             run.cancel()
         except NotNow:
             raise ProblemError(CONFLICTING_RESOURCE, _("It was too late to cancel: the import had ended.")) from None
-        return answer(shown(READER.of(run)))
+        return answer(READER.of(run))
 
-    def find(self, request: ApiRequest, id: str) -> ImportRun:
-        """The fleet's import of this address. Raises ProblemError resource-not-found."""
-        run = ImportRun.objects.filter(fleet=request.fleet, kind=self.kind, pk=id).first()
-        if run is None:
-            raise not_found(_("import"), id)
-        return run
-
-    def must_be_allowed(self, request: ApiRequest, on_duplicate: str) -> None:
-        """Raises ProblemError missing-permissions where rows may change what is there."""
-        if self.change and on_duplicate == OnDuplicate.UPDATE:
-            request.caller.must_have(self.change)
+    return router
 
 
-def router(kind: str, *, read: str, write: str, change: str = "", example: str) -> Router:
-    """The routes of `Operations`, with the permissions to read, to write, and to change what is there, and a file."""
-    made, its, nouns = Router(tags=["Imports"]), Operations(kind, change), f"{kind}s"
+def must_be_allowed(request: ApiRequest, on_duplicate: str, change: str) -> None:
+    """Raise ProblemError missing-permissions when rows may change what the fleet has and the client may not."""
+    if change and on_duplicate == OnDuplicate.UPDATE:
+        request.caller.must_have(change)
 
-    def route(method: str, path: str, view: Callable[..., HttpResponse], id: str, about: dict[str, Any]) -> None:
-        @wraps(view)
-        def function(*args: Any, **kwargs: Any) -> HttpResponse:  # ninja writes on it, which a method does not take
-            return view(*args, **kwargs)
 
-        made.add_api_operation(path, [method], function, operation_id=id, **about)
-
-    no_file, not_now = [PAYLOAD_TOO_LARGE, UNSUPPORTED_MEDIA_TYPE], CONFLICTING_RESOURCE
-    summary = f"Import a file of {nouns}"
-    one: dict[str, Any] = {"sends": example, "returns": EXAMPLE, "takes": FILE_TYPES[0], "idempotent": True}
-    about = operation(write, summary, {202: ImportOut}, problems=[*no_file, not_now], query=ImportQuery, **one)
-    route("POST", "", its.add, f"import_{nouns}", about)
-    listed: dict[str, Any] = {"query": PageQuery, "returns": page_of(EXAMPLE)}
-    about = operation(read, f"List imports of {nouns}", {200: ImportPage}, **listed)
-    route("GET", "", its.index, f"list_{kind}_imports", about)
-    gone = [RESOURCE_NOT_FOUND]
-    about = operation(read, f"Read an import of {nouns}", {200: ImportOut}, problems=gone, returns=EXAMPLE)
-    route("GET", "/{id}", its.read, f"read_{kind}_import", about)
-    summary = f"Write what a check of {nouns} found good"
-    about = operation(write, summary, {202: ImportOut}, problems=[*gone, not_now], returns=EXAMPLE)
-    route("POST", "/{id}/write", its.write, f"write_{kind}_import", about)
-    about = operation(
-        read, f"Read the refused rows of {nouns}", {200: None}, problems=gone, gives="text/csv", returns=example
-    )
-    route("GET", "/{id}/refused-rows", its.refused, f"read_refused_{nouns}", about)
-    summary = f"Cancel an import of {nouns}"
-    about = operation(write, summary, {200: ImportOut}, problems=[*gone, not_now], returns=EXAMPLE)
-    route("POST", "/{id}/cancel", its.cancel, f"cancel_{kind}_import", about)
-    return made
+def import_at(request: ApiRequest, kind: str, id: str) -> ImportRun:
+    """The fleet's import of this path. Raises ProblemError resource-not-found."""
+    run = ImportRun.objects.filter(fleet=request.fleet, kind=kind, pk=id).first()
+    if run is None:
+        raise not_found(_("import"), id)
+    return run
 
 
 def upload(request: ApiRequest, importer: type[Importer], query: ImportQuery, data: bytes) -> HttpResponse:
-    """Keep the file, and check or write it. Raises ProblemError for what is no table or a column that is not there."""
+    """Keep the file, and check or write it. Raises ProblemError for a file that is no table, and for columns that the
+    noun or the file does not have.
+    """
     try:
         table = tabular.read(BytesIO(data))
         columns, constants = parse_pairs("map", query.map), parse_pairs("set", query.set)
@@ -162,19 +216,16 @@ def upload(request: ApiRequest, importer: type[Importer], query: ImportQuery, da
         fleet=request.fleet, actor=request.actor, kind=importer.kind, name=name, chunks=[data], header=table.header
     )
     run.choose(columns=columns, constants=constants, on_duplicate=query.on_duplicate)
-    start(request, run, Stage.CHECKING if query.dry_run else Stage.WRITING, query.on_error)
-    response = accepted(run)
+    stage = Stage.CHECKING if query.dry_run else Stage.WRITING
+    begin(partial(check_or_write, run, stage, actor=request.actor, on_error=query.on_error))
+    response = answer(READER.of(run), status=202)
     response.headers["Location"] = f"{request.path}/{run.pk}"
     return response
 
 
-def start(request: ApiRequest, run: ImportRun, stage: Stage, on_error: OnError) -> None:
-    """Raises ProblemError when somebody was quicker."""
+def begin(work: Callable[[], None]) -> None:
+    """Let an import go on. Raises ProblemError when it went on in another way meanwhile."""
     try:
-        check_or_write(run, stage, actor=request.actor, on_error=on_error)
+        work()
     except NotNow:
         raise ProblemError(CONFLICTING_RESOURCE, _("This import went on meanwhile. Read its stage.")) from None
-
-
-def accepted(run: ImportRun) -> HttpResponse:
-    return answer(shown(READER.of(run)), status=202)

@@ -1,22 +1,23 @@
-"""The parameters and answers of the API of imports, with the example of its description."""
+"""The parameters and answers of the API of imports, and the example that its description shows."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from ninja import Schema
 from pydantic import Field
 
-from fleetcontrol.db.reading import Reader, Row, from_json
+from fleetcontrol.db.reading import Column, Reader
 from fleetcontrol.imports.importer import OnDuplicate, OnError
 from fleetcontrol.imports.models import ImportRun, Stage
 
-EXAMPLE: dict[str, Any] = {
+IMPORT_EXAMPLE: dict[str, Any] = {
     "id": "01JAE4S8W5X3RZ6VQF0N6B7C8D",
     "file_name": "vehicles-november.csv",
     "size": 41210,
     "stage": "checked",
+    "stalled": False,
     "on_error": "stop",
     "on_duplicate": "update",
     "counts": {"new": 312, "updated": 41, "unchanged": 9, "skipped": 0, "errors": 6, "notes": 0},
@@ -35,28 +36,34 @@ EXAMPLE: dict[str, Any] = {
     "created_at": "2026-10-17T14:30:00Z",
     "ended_at": "2026-10-17T14:30:02Z",
 }
-_FOUND = ("new", "updated", "unchanged", "skipped", "errors", "notes")
 
 
 class ImportQuery(Schema):
-    """How a file is to be taken."""
+    """How to import a file."""
 
-    file_name: str = Field("", max_length=200, description="What the list of imports calls it.")
-    on_error: OnError = Field(OnError.STOP, description="stop: one wrong row and nothing is written. skip: only it.")
+    file_name: str = Field("", max_length=200, description="The name of the file in the list of imports.")
+    on_error: OnError = Field(
+        OnError.STOP,
+        description="`stop`: if a row is wrong, nothing is written. `skip`: only wrong rows are left out.",
+    )
     on_duplicate: OnDuplicate = Field(
         OnDuplicate.FAIL,
-        description="What a row does that stands for something the fleet has: is wrong, is left out, or changes it. "
-        "Changing vehicles needs the permission `vehicles` as well.",
+        description="What to do with a row that the fleet has already: `fail` calls it wrong, `skip` leaves it out, "
+        "`update` changes what is there. Changing vehicles needs the permission `vehicles` as well.",
     )
-    dry_run: bool = Field(default=False, description="Check all, write nothing; `…/write` can go on from there.")
+    dry_run: bool = Field(
+        default=False, description="Check the file and write nothing. `…/write` can write it afterwards."
+    )
     map: list[str] = Field(
-        [], max_length=200, description="FIELD=COLUMN: fill a field from a column of another name. Repeatable."
+        [], max_length=200, description="FIELD=COLUMN: fill the field from a column of another name. May be repeated."
     )
-    set: list[str] = Field([], max_length=200, description="FIELD=VALUE: the same value for every row. Repeatable.")
+    set: list[str] = Field(
+        [], max_length=200, description="FIELD=VALUE: the same value for every row. May be repeated."
+    )
 
 
 class ImportCounts(Schema):
-    """How many rows became what, or would have; `errors` are rows, `notes` are notes."""
+    """The number of rows with each result, or that would have it. `errors` counts rows, `notes` counts notes."""
 
     new: int
     updated: int
@@ -66,8 +73,13 @@ class ImportCounts(Schema):
     notes: int
 
 
+def _counts(report: Mapping[str, int]) -> dict[str, int] | None:
+    """The counts of a report; None until the file is checked."""
+    return {name: report[name] for name in ImportCounts.model_fields} if report else None
+
+
 class ImportProblem(Schema):
-    """What is wrong with some rows, or only to be noted: `count` of them, the first 20 by their lines."""
+    """An error or a note that `count` rows have in common, and the lines of the first 20."""
 
     column: str
     reason: str
@@ -77,7 +89,7 @@ class ImportProblem(Schema):
 
 
 class ImportProgress(Schema):
-    """`done` of `total`: bytes while reading, rows afterwards."""
+    """How much of `total` is done, in bytes while the file is read and in rows afterwards."""
 
     step: Literal["", "queue", "read", "wait", "check", "write"]
     done: int
@@ -85,16 +97,20 @@ class ImportProgress(Schema):
 
 
 class ImportOut(Schema):
-    """An import. `checking` and `writing` go on by themselves; `checked` wrote nothing and waits to be written."""
+    """An import. `checking` and `writing` end by themselves; `checked` has written nothing and waits for `…/write`.
+
+    `stalled`: the process that worked on it is gone. FleetControl takes it up again by itself within minutes.
+    """
 
     id: str
     file_name: str
     size: int
     stage: Stage
+    stalled: Annotated[bool, Column("is_stalled")]
     on_error: OnError
     on_duplicate: OnDuplicate
-    counts: ImportCounts | None
-    problems: list[ImportProblem]
+    counts: Annotated[ImportCounts | None, Column("report", _counts)]
+    problems: Annotated[list[ImportProblem], Column("findings")]
     failure: str
     progress: ImportProgress
     created_by: str
@@ -107,36 +123,5 @@ class ImportPage(Schema):
     next_page_token: str | None
 
 
-def shown(row: Row) -> dict[str, Any]:
-    """An import as ImportOut has it."""
-    (
-        id, file_name, size, stage, on_error, on_duplicate, report, findings, failure, step, done, total, created_by,
-        created_at, ended_at,
-    ) = row  # fmt: skip
-    found: Mapping[str, int] = from_json(report)
-    return {
-        "id": id,
-        "file_name": file_name,
-        "size": size,
-        "stage": stage,
-        "on_error": on_error,
-        "on_duplicate": on_duplicate,
-        "counts": {key: found[key] for key in _FOUND} if found else None,
-        "problems": from_json(findings),
-        "failure": failure,
-        "progress": {"step": step, "done": done, "total": total},
-        "created_by": created_by,
-        "created_at": created_at,
-        "ended_at": ended_at,
-    }
-
-
-READER = Reader(
-    ImportRun,
-    (
-        "id", "file_name", "size", "stage", "on_error", "on_duplicate", "report", "findings", "failure", "step", "done",
-        "total", "created_by", "created_at", "ended_at",
-    ),
-    shown,
-    {"id": "id = %(id)s", "kind": "kind = %(kind)s"},
-)  # fmt: skip
+# Whether an import is stalled is known to the model's manager: read querysets and instances, not fixed statements.
+READER = Reader(ImportRun, ImportOut, filters=())

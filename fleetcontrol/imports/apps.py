@@ -13,5 +13,5 @@ class ImportsConfig(AppConfig):
         from fleetcontrol.imports.models import ImportRun
         from fleetcontrol.pages import badges
 
-        register(duties.erase_left_imports)
+        register(duties.take_up_imports, duties.erase_left_imports, duties.prune_tasks)
         badges.register("imports:index", busy=ImportRun.is_any_running)

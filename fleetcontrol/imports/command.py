@@ -27,10 +27,10 @@ from fleetcontrol.imports.columns import UnknownColumn, match_columns, parse_pai
 from fleetcontrol.imports.importer import Importer, OnDuplicate, OnError, Options
 from fleetcontrol.imports.load import Finding, Listener, Report, bulk_import
 from fleetcontrol.pages.export import Export
+from fleetcontrol.people.command import WRONG_USAGE, fleet_or_error
 from fleetcontrol.people.models import Fleet
 
-WRONG_USAGE = 2
-REFUSED = 1
+REFUSED = 1  # exit code
 _PRINTED_AT_ONCE = 2**16  # characters
 
 
@@ -69,7 +69,7 @@ class ImportCommand(BaseCommand):
         parser.add_argument("--json", action="store_true", help=_("print the summary as one JSON object"))
 
     def handle(self, *_args: Any, **options: Any) -> None:
-        fleet = fleet_of(options["fleet"])
+        fleet = fleet_or_error(options["fleet"])
         with self._open_file(options["file"]) as file, self._open_report(options["report"]) as report:
             listener = ConsoleListener(file, report, sys.stderr if options["json"] else self.stdout)
             try:
@@ -147,7 +147,7 @@ class ExportCommand(BaseCommand):
         raise NotImplementedError
 
     def handle(self, *_args: Any, **options: Any) -> None:
-        export = self.export(fleet_of(options["fleet"]))
+        export = self.export(fleet_or_error(options["fleet"]))
         try:
             whole = export.make(options["format"], for_excel=options["excel"])
         except (DatabaseError, OSError) as error:
@@ -197,16 +197,6 @@ def write_whole(target: Path, file: BinaryIO) -> None:
         part.replace(target)
     finally:
         part.unlink(missing_ok=True)
-
-
-def fleet_of(slug: str) -> Fleet:
-    """The fleet of this short name. Raises CommandError that names those there are."""
-    try:
-        return Fleet.objects.get(slug=slug)
-    except Fleet.DoesNotExist:
-        known = ", ".join(Fleet.objects.order_by("slug").values_list("slug", flat=True)[:10]) or "–"
-        sentence = _("There is no fleet “%(slug)s”. The fleets are: %(known)s.") % {"slug": slug, "known": known}
-        raise CommandError(sentence, returncode=WRONG_USAGE) from None
 
 
 class ConsoleListener(Listener):

@@ -31,6 +31,8 @@ from fleetcontrol.tabular import Table, TabularProblem
 _ROWS_PER_COPY = 500
 _PAGES_PER_WRITE = 500
 _TRIES = 5
+# A process that hangs after it got the lock, and whose machine keeps its connection, loses both after this time.
+_LONGEST_PAUSE = "10min"
 _LOCK = 0x464C4545  # "FLEE": an advisory lock of PostgreSQL, together with the fleet's number
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 
@@ -125,6 +127,7 @@ class _Load:
     def lock_fleet(self) -> None:
         """Wait for the other imports of the fleet."""
         with connection.cursor() as cursor:
+            cursor.execute("SELECT set_config('idle_in_transaction_session_timeout', %s, true)", [_LONGEST_PAUSE])
             names = [_LOCK, self.importer.fleet.pk % 2**31]
             cursor.execute("SELECT pg_try_advisory_xact_lock(%s, %s)", names)
             if not cursor.fetchone()[0]:

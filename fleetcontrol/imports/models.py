@@ -3,6 +3,8 @@
 The database keeps the file in sealed pieces, because web processes keep no state and a file may hold secrets. The file
 is erased when the import is done, cancelled, or left alone for a day. The report stays; the refused rows can be
 fetched for a week, without their secrets.
+
+The database's clock sets and compares all times that decide something: the clocks of web servers and workers differ.
 """
 
 from __future__ import annotations
@@ -14,6 +16,8 @@ from io import BytesIO
 from typing import BinaryIO, ClassVar
 
 from django.db import models, transaction
+from django.db.models.functions import Coalesce, Now
+from django.db.models.lookups import LessThan
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -45,15 +49,42 @@ RUNNING = (Stage.CHECKING, Stage.WRITING)
 ENDED = (Stage.DONE, Stage.CANCELLED)
 
 
+QUEUE = "queue"  # the step of work that waits for a worker
+
+# Background work sets `beat_at` every second. What waits for a worker has no beat, and may wait as long as it takes.
+_IS_STALLED = (
+    models.Q(stage__in=RUNNING)
+    & (models.Q(beat_at__isnull=False) | ~models.Q(step=QUEUE))
+    & models.Q(LessThan(Coalesce("beat_at", "started_at"), Now() - STALLED_AFTER))
+)
+_ANNOTATIONS = {"is_stalled": models.Case(models.When(_IS_STALLED, then=True), default=False)}
+
+
 class NotNow(Exception):
     """Somebody took the import to another stage meanwhile; its page shows which."""
+
+
+class ImportRunQuerySet(models.QuerySet["ImportRun"]):
+    def stalled(self) -> ImportRunQuerySet:
+        """The imports whose process is gone."""
+        return self.filter(_IS_STALLED)
+
+
+class ImportRunManager(models.Manager["ImportRun"]):
+    """Reads each import together with whether it is stalled, because only the database can tell."""
+
+    def get_queryset(self) -> ImportRunQuerySet:
+        return ImportRunQuerySet(self.model, using=self._db).annotate(**_ANNOTATIONS)
+
+    def stalled(self) -> ImportRunQuerySet:
+        return self.get_queryset().stalled()
 
 
 class ImportRun(models.Model):
     """One file on its way into a fleet.
 
     `kind` is the noun's. `created_by` sent the file; `actor` is who last had it checked or imported, with the fields of
-    an Actor.
+    an Actor, and `language` that person's. `taken_up` counts how often FleetControl took stalled work up again since.
     """
 
     id = models.CharField(primary_key=True, max_length=26, default=new_id, editable=False, db_collation="C")
@@ -76,11 +107,18 @@ class ImportRun(models.Model):
     done = models.PositiveBigIntegerField(default=0)
     total = models.PositiveBigIntegerField(default=0)
     actor = models.JSONField(default=dict)
+    language = models.CharField(max_length=10, default="en")
+    taken_up = models.PositiveSmallIntegerField(default=0)
     created_at = models.DateTimeField(default=timezone.now)
     created_by = models.CharField(max_length=254)
     started_at = models.DateTimeField(null=True)
     beat_at = models.DateTimeField(null=True)
     ended_at = models.DateTimeField(null=True)
+
+    is_stalled = False
+    """Whether the process that worked on it is gone, as of when the import was read."""
+
+    objects: ClassVar[ImportRunManager] = ImportRunManager()
 
     class Meta:
         verbose_name = _("import")
@@ -97,6 +135,7 @@ class ImportRun(models.Model):
     ) -> ImportRun:
         """Store an uploaded file, sealed."""
         run = cls(fleet_id=fleet.pk, kind=kind, file_name=name[:200], size=0, header=header, created_by=actor.label)
+        run.created_at = Now()
         with transaction.atomic():
             run.save(force_insert=True)
             run.size = run.store("file", chunks)
@@ -116,14 +155,6 @@ class ImportRun(models.Model):
     @property
     def is_running(self) -> bool:
         return self.stage in RUNNING
-
-    @property
-    def is_stalled(self) -> bool:
-        """Whether the process that worked on it is gone: background work updates `beat_at` every second."""
-        seen = self.beat_at or self.started_at
-        if seen is None or not self.is_running or self.step == "queue":
-            return False
-        return seen < timezone.now() - STALLED_AFTER
 
     @property
     def written(self) -> int:
@@ -150,23 +181,40 @@ class ImportRun(models.Model):
             run.stage, run.report, run.findings, run.samples, run.failure = Stage.UPLOADED, {}, [], {}, ""
             run.save()
 
-    def start(self, stage: Stage, *, actor: Actor, on_error: str = "skip") -> int:
+    def start(
+        self, stage: Stage, *, actor: Actor, on_error: str = "skip", language: str = "en", step: str = QUEUE
+    ) -> int:
         """Enter the stage of checking or writing; return the number of this attempt. Raises NotNow."""
         before = (Stage.UPLOADED, Stage.CHECKED, *((Stage.FAILED,) if stage is Stage.CHECKING else ()))
-        with self.locked(*before, stage) as run:
-            if run.stage == stage and not run.is_stalled:
+        with self.locked(*before) as run:
+            run.stage, run.on_error = stage, on_error
+            run._begin_for(actor, language, step)
+        return self.attempt
+
+    def resume(self, *, actor: Actor, language: str = "en", step: str = QUEUE) -> int:
+        """Begin stalled work again for whoever asks for it; return the number of this attempt. Raises NotNow.
+
+        The stage and everything that was chosen stay as they are: what began with `on_error=stop` goes on with it.
+        """
+        with self.locked(*RUNNING) as run:
+            if not run.is_stalled:
                 raise NotNow
-            run.stage, run.attempt, run.failure, run.on_error = stage, run.attempt + 1, "", on_error
-            run.step, run.done, run.total = "queue", 0, 0
-            run.actor = {"kind": actor.kind, "id": actor.id, "label": actor.label, "address": actor.address}
-            run.started_at, run.beat_at, run.ended_at = timezone.now(), None, None
-            run.save()
-            return run.attempt
+            run._begin_for(actor, language, step)
+        return self.attempt
+
+    def take_up(self) -> int:
+        """Begin stalled work again for whoever had it begun; return the number of this attempt.
+
+        The caller holds the row's lock and knows that the work is stalled.
+        """
+        self.taken_up += 1
+        self._begin(QUEUE)
+        return self.attempt
 
     def cancel(self) -> None:
         """Stop, and erase the file. Running work notices within a second and rolls back. Raises NotNow."""
         with self.locked(Stage.UPLOADED, Stage.CHECKING, Stage.CHECKED, Stage.WRITING, Stage.FAILED) as run:
-            run.stage, run.ended_at = Stage.CANCELLED, timezone.now()
+            run.stage, run.ended_at = Stage.CANCELLED, Now()
             run.save()
             run.pieces.all().delete()
 
@@ -182,6 +230,7 @@ class ImportRun(models.Model):
                 raise NotNow
             yield run
         self.refresh_from_db()
+        self.is_stalled = False  # whoever holds the lock refuses stalled work, begins it again, or ends it
 
     def store(self, part: str, chunks: Iterable[bytes]) -> int:
         """Seal and store bytes in place of what the part held; return how many."""
@@ -207,12 +256,22 @@ class ImportRun(models.Model):
     @classmethod
     def erase_left_files(cls) -> int:
         """Erase files and refused rows that were kept long enough; return of how many imports."""
-        now = timezone.now()
-        old = models.Q(part="file", run__created_at__lt=now - FILE_KEPT) & ~models.Q(run__stage__in=RUNNING)
-        left = ImportPiece.objects.filter(old | models.Q(run__created_at__lt=now - REFUSED_ROWS_KEPT))
+        old = models.Q(part="file", run__created_at__lt=Now() - FILE_KEPT) & ~models.Q(run__stage__in=RUNNING)
+        left = ImportPiece.objects.filter(old | models.Q(run__created_at__lt=Now() - REFUSED_ROWS_KEPT))
         runs = left.values("run").distinct().count()
         left.delete()
         return runs
+
+    def _begin_for(self, actor: Actor, language: str, step: str) -> None:
+        self.actor = {"kind": actor.kind, "id": actor.id, "label": actor.label, "address": actor.address}
+        self.language, self.taken_up = language, 0
+        self._begin(step)
+
+    def _begin(self, step: str) -> None:
+        self.attempt, self.failure = self.attempt + 1, ""
+        self.step, self.done, self.total = step, 0, 0
+        self.started_at, self.beat_at, self.ended_at = Now(), None, None
+        self.save()
 
     def _seal_owner(self, part: str, number: int) -> str:
         """What a sealed piece is bound to."""

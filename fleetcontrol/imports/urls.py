@@ -1,6 +1,5 @@
 from django.urls import path
 
-import fleetcontrol.pages.converters  # noqa: F401 - registers <ulid:…>
 from fleetcontrol.imports import views
 
 app_name = "imports"

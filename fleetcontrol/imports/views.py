@@ -26,7 +26,7 @@ from fleetcontrol.imports.columns import match_columns
 from fleetcontrol.imports.forms import ColumnsForm, UploadForm, initial_columns
 from fleetcontrol.imports.importer import importers
 from fleetcontrol.imports.models import LARGEST_UPLOAD, ImportRun, NotNow, Stage
-from fleetcontrol.imports.work import check_or_write
+from fleetcontrol.imports.work import check_or_write, resume
 from fleetcontrol.pages.download import send
 from fleetcontrol.pages.export import whole_file, write_lines
 from fleetcontrol.pages.paging import page_of
@@ -133,11 +133,17 @@ def show(request: FleetRequest, id: str) -> HttpResponse:
 @require_POST
 @fleet_view(Role.MANAGER)
 def write(request: FleetRequest, id: str) -> HttpResponse:
-    """Import the rows that the check found good, or check again if the last attempt failed."""
+    """Import the rows that the check found good, or check again if the last attempt failed.
+
+    A stalled attempt is made again as it was begun. "Try again" says that this is meant, whatever came in between.
+    """
     run = get_run(request, id)
     try:
-        stage = Stage.WRITING if run.stage in (Stage.CHECKED, Stage.WRITING) else Stage.CHECKING
-        check_or_write(run, stage, actor=request.actor)
+        if run.is_running or "resume" in request.POST:
+            resume(run, actor=request.actor)
+        else:
+            stage = Stage.WRITING if run.stage == Stage.CHECKED else Stage.CHECKING
+            check_or_write(run, stage, actor=request.actor)
     except NotNow:
         messages.info(request, _("This import went on meanwhile. This is where it stands."))
     return redirect("imports:report", request.fleet.slug, run.pk)
@@ -236,5 +242,5 @@ def _speed(run: ImportRun) -> dict[str, Any]:
     # Reading takes about two fifths of the time, writing the rest.
     share_of_step = min(run.done / total, 1)
     share = 0.4 * share_of_step if run.step == "read" else 0.4 + 0.6 * share_of_step
-    elapsed = (timezone.now() - run.started_at).total_seconds()
+    elapsed = ((run.beat_at or timezone.now()) - run.started_at).total_seconds()  # by the database's clock
     return {"percent": round(100 * share), "left": max(1, round(elapsed / share - elapsed))}

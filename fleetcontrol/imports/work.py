@@ -2,35 +2,44 @@
 
 The transaction of the work shows nothing before it ends. So a thread with a connection of its own saves the progress
 every second, and notices when somebody cancels. The rows and the new stage are one transaction: a process that dies
-leaves an import that is still "being imported", with nothing of it written.
+leaves an import that is still "being imported", with nothing of it written. Such an import is stalled: a worker that
+starts and `manage.py tend` take it up again. A process that was only slow, and whose work was taken up by another,
+finds that its attempt is over and rolls back.
 """
 
 from __future__ import annotations
 
 import threading
 from array import array
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from typing import Any
 
-from django.db import connection, transaction
-from django.tasks import task
-from django.utils import timezone, translation
+from django.db import Error, connection, transaction
+from django.db.models import QuerySet
+from django.db.models.functions import Now
+from django.tasks import TaskResultStatus, task
+from django.utils import translation
 from django.utils.translation import gettext as _
+from django_tasks_db.models import DBTaskResult
 
 from fleetcontrol import tabular
 from fleetcontrol.audit.models import Actor
 from fleetcontrol.imports.columns import Columns, UnknownColumn, match_columns
 from fleetcontrol.imports.importer import Importer, OnDuplicate, OnError, Options, importers
 from fleetcontrol.imports.load import Finding, Listener, Report, bulk_import
-from fleetcontrol.imports.models import ENDED, RUNNING, ImportRun, NotNow, Stage
+from fleetcontrol.imports.models import ENDED, QUEUE, RUNNING, ImportRun, NotNow, Stage
 from fleetcontrol.seal import SealError
 
 AT_ONCE = 200_000  # bytes: the largest file that a person waits for
+TAKEN_UP = 3  # times: an import whose process died once more than this has failed
 GROUPS_KEPT = 200
 LINES_KEPT = 20
 SAMPLES = 20
 COLUMNS_SHOWN = 6
+_FIRST_BEAT_AT_ONCE = 5.0  # seconds: most small files are done by then and need no second connection
+_TAKEN_UP_IN_A_ROUND = 100
 
 
 class _Cancelled(Exception):
@@ -45,16 +54,18 @@ class Progress:
         self.cancelled = False
         self.ended = threading.Event()
 
-    def save_every_second(self, run_id: str, attempt: int) -> None:
+    def save_every_second(self, run_id: str, attempt: int, first_after: float = 0.0) -> None:
         """Save the progress until the work has ended; a thread runs this."""
-        try:
-            while not self.ended.is_set():
-                running = ImportRun.objects.filter(pk=run_id, attempt=attempt, stage__in=RUNNING)
-                is_running = running.update(step=self.step, done=self.done, total=self.total, beat_at=timezone.now())
+        running = ImportRun.objects.filter(pk=run_id, attempt=attempt, stage__in=RUNNING)
+        self.ended.wait(first_after)
+        while not self.ended.is_set():
+            try:
+                is_running = running.update(step=self.step, done=self.done, total=self.total, beat_at=Now())
                 self.cancelled = not is_running
-                self.ended.wait(1)
-        finally:
-            connection.close()
+            except Error:  # the connection broke: the next beat opens another, while the work may go on with its own
+                connection.close()
+            self.ended.wait(1)
+        connection.close()
 
 
 def check_or_write(run: ImportRun, stage: Stage, *, actor: Actor, on_error: OnError = OnError.SKIP) -> None:
@@ -62,26 +73,54 @@ def check_or_write(run: ImportRun, stage: Stage, *, actor: Actor, on_error: OnEr
 
     With `stop`, a wrong row leaves the import checked and nothing written.
     """
-    attempt = run.start(stage, actor=actor, on_error=on_error)
-    if run.size <= AT_ONCE:
-        ImportRun.objects.filter(pk=run.pk).update(step="read")
-        attempt_now(run.pk, attempt, translation.get_language() or "en")
-        run.refresh_from_db()
-    else:
-        attempt_in_background.enqueue(run.pk, attempt, translation.get_language() or "en")
+
+    def begin(language: str, step: str) -> int:
+        return run.start(stage, actor=actor, on_error=on_error, language=language, step=step)
+
+    _begin(run, begin)
+
+
+def resume(run: ImportRun, *, actor: Actor) -> None:
+    """Begin stalled work again as it was begun, at once or in the background. Raises NotNow."""
+
+    def begin(language: str, step: str) -> int:
+        return run.resume(actor=actor, language=language, step=step)
+
+    _begin(run, begin)
+
+
+def take_up_stalled() -> tuple[int, int]:
+    """Take up the work of processes that died; return how many imports, and how many have failed instead.
+
+    Several processes may do this at once: each import is taken up by one of them.
+    """
+    _note_claimed()
+    taken_up = failed = 0
+    for pk in list(ImportRun.objects.stalled().values_list("pk", flat=True)[:_TAKEN_UP_IN_A_ROUND]):
+        with transaction.atomic():
+            run = ImportRun.objects.stalled().select_for_update(skip_locked=True).filter(pk=pk).first()
+            if run is None:
+                continue
+            if run.taken_up < TAKEN_UP:
+                attempt_in_background.enqueue(run.pk, run.take_up(), run.language)
+                taken_up += 1
+            else:
+                with translation.override(run.language):
+                    _fail(run.pk, run.attempt, _(
+                        "FleetControl tried this four times, and each time its process ended before it was done. "
+                        "Nothing was imported. Try a smaller file, or ask those who run FleetControl to look at its "
+                        "log."
+                    ))  # fmt: skip
+                failed += 1
+    _end_left_tasks()
+    return taken_up, failed
 
 
 @task
 def attempt_in_background(run_id: str, attempt: int, language: str) -> None:
     """`attempt_now`, with the thread that saves the progress."""
-    progress = Progress()
-    thread = threading.Thread(target=progress.save_every_second, args=(run_id, attempt), daemon=True)
-    thread.start()
-    try:
+    with _saving_progress(run_id, attempt) as progress:
         attempt_now(run_id, attempt, language, progress)
-    finally:
-        progress.ended.set()
-        thread.join()
 
 
 def attempt_now(run_id: str, attempt: int, language: str, progress: Progress | None = None) -> None:
@@ -103,6 +142,72 @@ def attempt_now(run_id: str, attempt: int, language: str, progress: Progress | N
             raise
 
 
+def _begin(run: ImportRun, begin: Callable[[str, str], int]) -> None:
+    """Make the first attempt at once if the file is small, else leave it to a worker."""
+    language = translation.get_language() or "en"
+    if run.size > AT_ONCE:
+        with transaction.atomic():  # no import waits for a task that a process did not live to enqueue
+            attempt_in_background.enqueue(run.pk, begin(language, QUEUE), language)
+        return
+    attempt = begin(language, "read")
+    if connection.in_atomic_block:  # nobody else sees the import before that transaction ends
+        attempt_now(run.pk, attempt, language)
+    else:
+        with _saving_progress(run.pk, attempt, _FIRST_BEAT_AT_ONCE) as progress:
+            attempt_now(run.pk, attempt, language, progress)
+    run.refresh_from_db()
+
+
+@contextmanager
+def _saving_progress(run_id: str, attempt: int, first_after: float = 0.0) -> Iterator[Progress]:
+    progress = Progress()
+    thread = threading.Thread(target=progress.save_every_second, args=(run_id, attempt, first_after), daemon=True)
+    thread.start()
+    try:
+        yield progress
+    finally:
+        progress.ended.set()
+        thread.join()
+
+
+def _note_claimed() -> None:
+    """Give imports that a worker took out of the queue a first beat: a worker that lives gives the next one itself."""
+    queued = list(ImportRun.objects.filter(stage__in=RUNNING, step=QUEUE, beat_at=None).values_list("pk", "attempt"))
+    if not queued:
+        return
+    ready = _tasks().filter(status=TaskResultStatus.READY).values_list("args_kwargs", flat=True)
+    waiting = {_attempt_of(args_kwargs) for args_kwargs in ready}
+    for pk, attempt in queued:
+        if (pk, attempt) not in waiting:
+            claimed = ImportRun.objects.filter(pk=pk, attempt=attempt, step=QUEUE, beat_at=None)
+            claimed.update(beat_at=Now())
+
+
+def _end_left_tasks() -> None:
+    """Mark the tasks of attempts that are over as failed, because a worker that died does not, so that they are pruned.
+
+    A worker that lives and has not yet done so overwrites this with what came of its task.
+    """
+    tasks = _tasks().filter(status=TaskResultStatus.RUNNING)
+    running = {pk: _attempt_of(args_kwargs) for pk, args_kwargs in tasks.values_list("pk", "args_kwargs")}
+    runs = ImportRun.objects.filter(stage__in=RUNNING, pk__in=[run_id for run_id, _attempt in running.values()])
+    current = set(runs.values_list("pk", "attempt"))
+    over = [pk for pk, attempt in running.items() if attempt not in current]
+    tasks.filter(pk__in=over).update(
+        status=TaskResultStatus.FAILED, finished_at=Now(), traceback="The worker ended before the task did."
+    )
+
+
+def _tasks() -> QuerySet[DBTaskResult[Any, Any]]:
+    return DBTaskResult.objects.filter(task_path=attempt_in_background.module_path)
+
+
+def _attempt_of(args_kwargs: dict[str, Any]) -> tuple[str, int]:
+    """The import and the attempt that a task is for."""
+    run_id, attempt, *_language = args_kwargs["args"]
+    return run_id, attempt
+
+
 def _import_and_end(run: ImportRun, attempt: int, progress: Progress) -> None:
     """Import or check the file and move the import to its next stage, in one transaction."""
     importer_class = importers()[run.kind]
@@ -115,14 +220,14 @@ def _import_and_end(run: ImportRun, attempt: int, progress: Progress) -> None:
         written = writing and not (report.errors and on_error is OnError.STOP)
         if writing and not written:  # a check finds what would become of the good rows
             columns, listener, report = _import(run, progress, importer_class, Options(OnError.SKIP, dry_run=True))
+        # Read the file again before locking the row, because the lock would keep the progress from being saved.
+        samples = _samples(run, columns, importer_class, listener)
+        run.store("refused", _refused(run, columns, importer_class, listener.refused))
         with run.locked(Stage(run.stage)) as current:
             if current.attempt != attempt:
                 raise _Cancelled
-            current.report = asdict(report)
-            current.findings = listener.findings()
-            current.samples = _samples(run, columns, importer_class, listener)
-            current.store("refused", _refused(run, columns, importer_class, listener.refused))
-            current.stage, current.ended_at = (Stage.DONE if written else Stage.CHECKED), timezone.now()
+            current.report, current.findings, current.samples = asdict(report), listener.findings(), samples
+            current.stage, current.ended_at = (Stage.DONE if written else Stage.CHECKED), Now()
             current.step, current.done, current.total = "", 0, 0
             if current.stage in ENDED:
                 current.pieces.filter(part="file").delete()
@@ -142,7 +247,7 @@ def _import(
 
 def _fail(run_id: str, attempt: int, words: str) -> None:
     ImportRun.objects.filter(pk=run_id, attempt=attempt).exclude(stage__in=ENDED).update(
-        stage=Stage.FAILED, failure=words[:1000], ended_at=timezone.now()
+        stage=Stage.FAILED, failure=words[:1000], ended_at=Now()
     )
 
 

@@ -1,7 +1,7 @@
 """The demo: two fleets to try FleetControl with, made through the models' own verbs.
 
-Nothing in it is anybody's: people and plates are invented (no German district has an X), VINs follow the rules of their
-makers with correct check digits, secrets are random.
+People and plates are invented (no German district has an X), VINs follow the rules of their makers and have correct
+check digits, secrets are random.
 """
 
 import secrets
@@ -38,9 +38,9 @@ VERDICTS = {
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Vehicles that are reached alike: `number` of them, with a new credential of the brand if it shares one.
+    """`number` vehicles of one brand, with a new credential if the brand shares one.
 
-    `models` are make, model and, for a VIN, its first eight characters.
+    `models` are the make, the model and, for a VIN, its first eight characters.
     """
 
     brand: str
@@ -48,7 +48,7 @@ class Batch:
     models: tuple[tuple[str, str, str], ...] = ()
     credential: str = ""
     note: str = ""
-    verdict: str = ""  # of its check, a key of credentials.sign_in.REASONS
+    verdict: str = ""  # outcome of the credential's check, a key of VERDICTS
     ends_in: int | None = None  # days
     settings: dict[str, str] = field(default_factory=dict)
 
@@ -80,7 +80,7 @@ HAFENSTADT = (
 
 
 def make(password: str) -> None:
-    """Make both fleets and their people, who sign in with the password."""
+    """Make both fleets and their people, who sign in with this password."""
     with transaction.atomic():
         hashed = make_password(password)
         people = {name: _person(name, hashed) for name in [*PEOPLE, "Charlie"]}
@@ -100,7 +100,7 @@ def make(password: str) -> None:
 
 
 def _person(name: str, hashed: str) -> User:
-    """Alice may use the Django admin too."""
+    """Make a person. Alice may use the Django admin too."""
     person = new_person(email=f"{name.lower()}@{DOMAIN}", name=name)
     person.password = hashed
     person.is_staff = person.is_superuser = name == "Alice"
@@ -140,7 +140,7 @@ def _credential(fleet: Fleet, actor: Actor, batch: Batch) -> Credential:
 
 
 def _settle(credential: Credential, actor: Actor, code: str) -> None:
-    """Keep what a check would have said, without asking the OEM."""
+    """Record what a check would have found, without asking the OEM."""
     before = credential.status
     for _time in range(SILENT_TIMES if VERDICTS[code] is Outcome.NO_ANSWER else 1):
         credential.apply_verdict(Verdict(VERDICTS[code], credential.oem, code))
@@ -172,7 +172,7 @@ def _vehicles(batch: Batch, numbers: Iterator[int]) -> Iterator[dict[str, Any]]:
 
 
 def _unit(brand: str, number: int) -> str:
-    """A telematics unit's id as its maker prints it; "" where the VIN is the unit."""
+    """The id of a telematics unit, as its maker prints it. "" if the VIN identifies the unit."""
     if brand == "NIU":
         return f"NBSG4C7B{40600 + number}G5M"
     if brand == "OKAI":
@@ -183,7 +183,7 @@ def _unit(brand: str, number: int) -> str:
 
 
 def vin(start: str, year: int, number: int) -> str:
-    """A VIN from its first eight characters, with its model year (2010 to 2030) and its check digit (ISO 3779)."""
+    """A VIN that starts with these eight characters, with its model year (2010 to 2030) and check digit (ISO 3779)."""
     without = f"{start}0{'ABCDEFGHJKLMNPRSTVWXY'[year - 2010]}N{number:06}"
     return f"{start}{check_digit(without)}{without[9:]}"
 
@@ -193,8 +193,8 @@ def _certificate(days: int) -> dict[str, str]:
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "Nordlicht Logistik")])
     now = datetime.now(UTC)
-    made = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-    signed = made.not_valid_before(now).not_valid_after(now + timedelta(days=days)).sign(key, hashes.SHA256())
+    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+    signed = builder.not_valid_before(now).not_valid_after(now + timedelta(days=days)).sign(key, hashes.SHA256())
     return {
         "certificate": signed.public_bytes(Encoding.PEM).decode(),
         "private_key": key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode(),

@@ -1,7 +1,7 @@
 """The Django admin, for power users: FleetControl's own tables, changed through the same verbs as everywhere else.
 
-What other installed apps would show there is left out, because some of it is secret (TOTP keys, provider tokens) and
-none of it would write an audit event.
+The site leaves out the tables of other installed apps: some hold secrets (TOTP keys, provider tokens), and no change to
+them would write an audit event.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from django.views.decorators.debug import sensitive_post_parameters
 from fleetcontrol.audit.models import Actor, actor_of
 from fleetcontrol.pages.paging import CAP, capped_count
 
-OURS = ("people", "api", "audit", "imports", "credentials", "vehicles")
-BULK_AT_MOST = 1000
+OUR_APPS = ("people", "api", "audit", "imports", "credentials", "vehicles")
+MOST_AT_ONCE = 1000
 
 
 class Site(admin.AdminSite):
@@ -35,18 +35,18 @@ class Site(admin.AdminSite):
     index_title = gettext_lazy("For power users")
 
     def login(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
-        """Send everybody to the one page of sign-in, which asks for the second factor too."""
-        answer: HttpResponse = secure_admin_login(super().login)(request, extra_context)
-        return answer
+        """Send everybody to the app's sign-in page, which also asks for the second factor."""
+        response: HttpResponse = secure_admin_login(super().login)(request, extra_context)
+        return response
 
     def register(self, model_or_iterable: Any, *args: Any, **options: Any) -> None:
-        found: list[Any] = [model_or_iterable] if isinstance(model_or_iterable, type) else list(model_or_iterable)
-        if ours := [model for model in found if model._meta.app_label in OURS]:
+        models: list[Any] = [model_or_iterable] if isinstance(model_or_iterable, type) else list(model_or_iterable)
+        if ours := [model for model in models if model._meta.app_label in OUR_APPS]:
             super().register(ours, *args, **options)
 
 
 class CappedPaginator(Paginator[Any]):
-    """Counts up to 10,000 rows and no further; who looks for more searches."""
+    """Stop counting at 10,000 rows. Use search to find anything beyond that."""
 
     @cached_property
     def count(self) -> int:
@@ -54,17 +54,18 @@ class CappedPaginator(Paginator[Any]):
         return min(capped_count(rows), CAP) if isinstance(rows, models.QuerySet) else len(rows)
 
 
-class VerbForm(forms.ModelForm[Any]):
-    """Checked by the verb itself, which runs as the last step of validation; the admin's transaction holds it.
+class VerbModelForm(forms.ModelForm[Any]):
+    """A form of the admin that runs a verb as the last step of its validation, inside the admin's transaction.
 
-    That way a rule stands in one place, and what only the database sees becomes an error at its field too.
+    The verb holds the rules, so they are written once. Its errors, including those that only the database can find,
+    appear at their fields.
     """
 
     actor: ClassVar[Actor]
     refusals: ClassVar[tuple[type[Exception], ...]] = ()
 
     def perform(self) -> models.Model:
-        """Do what the form asks for; returns the row. Raises ValidationError by field."""
+        """Run the verb and return its row. Raises ValidationError by field."""
         raise NotImplementedError
 
     def _post_clean(self) -> None:
@@ -83,11 +84,11 @@ class VerbForm(forms.ModelForm[Any]):
         return self.instance
 
     def save_m2m(self) -> None:
-        """Nothing: the verb has saved everything."""
+        """Do nothing: the verb has saved everything."""
 
 
 class VerbAdmin(admin.ModelAdmin[Any]):
-    """Lists that stay quick with a million rows, and changes that go through verbs."""
+    """Lists that stay fast with a million rows, and changes that go through verbs."""
 
     paginator = CappedPaginator
     show_full_result_count = False
@@ -103,7 +104,7 @@ class VerbAdmin(admin.ModelAdmin[Any]):
         return type(form.__name__, (form,), {"actor": actor_of(request)})
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: Any) -> None:
-        """Nothing: the form's verb has saved it."""
+        """Do nothing: the form's verb has saved it."""
 
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
         obj.remove(actor=actor_of(request))
@@ -115,15 +116,15 @@ class VerbAdmin(admin.ModelAdmin[Any]):
     def get_deleted_objects(
         self, objs: Any, request: HttpRequest
     ) -> tuple[list[Any], dict[str, int], set[str], list[Any]]:
-        """What the page of a deletion shows; never the rows that depend on it, which may be a million."""
-        found = list(objs[: BULK_AT_MOST + 1])
-        obstacles = self.obstacles(found)
-        if len(found) > BULK_AT_MOST:
-            obstacles = [_("Choose at most %(number)d at a time.") % {"number": BULK_AT_MOST}]
-        return [str(obj) for obj in found[:100]], {str(self.opts.verbose_name_plural): len(found)}, set(), obstacles
+        """What the page of a deletion shows. Rows that depend on these are left out: there may be a million."""
+        chosen = list(objs[: MOST_AT_ONCE + 1])
+        obstacles = self.obstacles(chosen)
+        if len(chosen) > MOST_AT_ONCE:
+            obstacles = [_("Choose at most %(number)d at a time.") % {"number": MOST_AT_ONCE}]
+        return [str(obj) for obj in chosen[:100]], {str(self.opts.verbose_name_plural): len(chosen)}, set(), obstacles
 
-    def obstacles(self, found: Iterable[Any]) -> list[str]:
-        """Sentences on why these cannot be deleted; none, when they can."""
+    def obstacles(self, chosen: Iterable[Any]) -> list[str]:
+        """Sentences that say why these rows cannot be deleted. Empty if they can."""
         return []
 
     @method_decorator(sensitive_post_parameters())
@@ -140,7 +141,7 @@ class VerbAdmin(admin.ModelAdmin[Any]):
         try:
             return view()
         except self.refusals as refusal:
-            said = refusal.messages if isinstance(refusal, ValidationError) else [str(refusal)]
-            for sentence in said:
+            sentences = refusal.messages if isinstance(refusal, ValidationError) else [str(refusal)]
+            for sentence in sentences:
                 self.message_user(request, sentence, messages.ERROR)
             return HttpResponseRedirect(request.get_full_path())

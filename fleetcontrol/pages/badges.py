@@ -1,6 +1,6 @@
-"""What an entry of the navigation shows beside its words: how much needs attention, and whether something is at work.
+"""Badges of the navigation: a number of things that need attention, or a dot while work is under way.
 
-Each app registers the badges of its pages in its AppConfig, by the name of the page.
+Each app registers the badges of its pages in its AppConfig, by the name of the page's URL.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _busy: dict[str, Busy] = {}
 
 
 def register(view_name: str, *, count: Count | None = None, busy: Busy | None = None) -> None:
-    """Show beside a page's entry how many of a fleet's things need attention, or a dot while something is at work."""
+    """Show `count` beside the entry of a page if it is above 0, and a dot while `busy` is true."""
     if count:
         _counts[view_name] = count
     if busy:
@@ -24,10 +24,10 @@ def register(view_name: str, *, count: Count | None = None, busy: Busy | None = 
 
 
 def count(view_name: str, fleet: Any) -> int:
-    """How many things of the fleet need attention on this page; 0 for a page without such a badge."""
+    """How many things on this page of the fleet need attention. 0 for a page without such a badge."""
     return _counts[view_name](fleet) if view_name in _counts else 0
 
 
 def is_busy(view_name: str, fleet: Any) -> bool:
-    """Whether something of the fleet is at work on this page."""
+    """Whether work is under way on this page of the fleet."""
     return view_name in _busy and _busy[view_name](fleet)

@@ -1,9 +1,9 @@
-"""Parts of addresses: what is not of the form of an id is no address at all, and never reaches the database."""
-
-from django.urls import register_converter
+"""Path converters. A text that does not look like an id matches no address and never reaches the database."""
 
 
 class UlidConverter:
+    """`<ulid:pk>`."""
+
     regex = "[0-9A-HJKMNP-TV-Z]{26}"
 
     def to_python(self, value: str) -> str:
@@ -11,6 +11,3 @@ class UlidConverter:
 
     def to_url(self, value: str) -> str:
         return value
-
-
-register_converter(UlidConverter, "ulid")

@@ -1,4 +1,4 @@
-"""Forms that leave the rules to the models: they collect what was typed, a verb checks it, its errors come back."""
+"""Forms that leave the rules to the models: they collect the input, a verb checks it, the form shows its errors."""
 
 from __future__ import annotations
 
@@ -12,33 +12,33 @@ from fleetcontrol.pages.widgets import SecretInput, SecretText
 
 
 class Text(forms.CharField):
-    """A text as typed. `required` is only shown: what is missing, the verb says, with all else that is wrong."""
+    """A text as typed. `required` only marks the field: the verb reports what is missing, with all other errors."""
 
     def validate(self, value: Any) -> None:
-        """Nothing: one rule has one place."""
+        """Do nothing: the verb holds the rules."""
 
 
 class Choice(forms.ChoiceField):
-    """One of a few; the verb refuses others."""
+    """One of a few choices. The verb refuses others."""
 
     def validate(self, value: Any) -> None:
-        """Nothing: one rule has one place."""
+        """Do nothing: the verb holds the rules."""
 
 
 class VerbForm(forms.Form):
-    """A form whose errors come from a verb."""
+    """A form of a page that passes its input to a verb and shows the verb's errors."""
 
     use_required_attribute = False
 
     def take(self, error: ValidationError) -> None:
-        """Show a verb's errors at their fields; those of a field that is not in the form stand on top."""
+        """Show a verb's errors at their fields. Errors of a field that is not in the form stand on top."""
         by_field = error.error_dict if hasattr(error, "error_dict") else {NON_FIELD_ERRORS: error.error_list}
         for field, errors in by_field.items():
             self.add_error(field if field in self.fields else None, errors)
         self.ask_again()
 
     def ask_again(self) -> None:
-        """Secrets are never sent back, so each that was typed must be typed again: say so at its field."""
+        """Say at the field of every secret that it must be typed again, because secrets are never sent back."""
         for name, field in self.fields.items():
             if isinstance(field.widget, SecretInput | SecretText) and self.data.get(self.add_prefix(name)):
                 words = _("Enter “%(label)s” again. Secrets are cleared when a form has errors.")

@@ -1,4 +1,4 @@
-"""/styleguide/, the page that shows every component in every state with invented content; for developers and tests."""
+"""/styleguide/, for developers and tests: a page that shows every component in every state with invented content."""
 
 from typing import Any
 
@@ -43,8 +43,8 @@ def styleguide(request: HttpRequest) -> HttpResponse:
 
 
 def context() -> dict[str, Any]:
-    kept = {"name": "BMW Germany", "environment": "production", "region": "eu"}
-    broken = Example({f"broken-{field}": value for field, value in kept.items()}, prefix="broken")
+    values = {"name": "BMW Germany", "environment": "production", "region": "eu"}
+    broken = Example({f"broken-{field}": value for field, value in values.items()}, prefix="broken")
     return {
         "form_plain": Example(),
         "form_broken": broken,

@@ -1,4 +1,4 @@
-"""The controls of the design that Django's forms lack. templates/django/forms/field.html draws them."""
+"""Form controls of the design that Django lacks. templates/django/forms/field.html renders them."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
 
 class SecretInput(PasswordInput):
-    """A secret of an OEM: never sent back to the browser, not remembered by it, with Show and Hide."""
+    """A secret of an OEM, with Show and Hide. It is never sent back to the browser, which does not store it."""
 
-    holds_secret = True  # templates/shared/form_safety.html leaves it out
+    holds_secret = True  # so templates/shared/form_safety.html leaves it out
 
     def __init__(self, attrs: Mapping[str, Any] | None = None) -> None:
         super().__init__(
@@ -30,7 +30,7 @@ class SecretInput(PasswordInput):
 
 
 class ChoiceCards(RadioSelect):
-    """Up to three choices as cards; `hints` maps a choice's value to the sentence under its label."""
+    """Up to three choices as cards. `hints` maps the value of a choice to the sentence under its label."""
 
     def __init__(self, hints: Mapping[str, StrOrPromise] | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -41,7 +41,7 @@ class ChoiceCards(RadioSelect):
 
 
 class SecretText(Textarea):
-    """A secret of several lines, such as a private key: never sent back to the browser."""
+    """A secret of several lines, such as a private key. It is never sent back to the browser."""
 
     holds_secret = True
 
@@ -49,4 +49,4 @@ class SecretText(Textarea):
         super().__init__(attrs={"autocomplete": "off", "spellcheck": "false", "class": "mono", **(attrs or {})})
 
     def format_value(self, value: Any) -> None:
-        """Nothing, whatever was typed."""
+        """Render nothing, whatever was typed."""

@@ -1,6 +1,6 @@
-"""The one road in: the address names a fleet, the signed-in person must be a member with the role that the page needs.
+"""Access to a fleet: its slug is in the address, and the signed-in person must be a member with the role a page needs.
 
-An outsider gets the same 404 as for a fleet that does not exist; a member whose role is too low gets a 403 page that
+An outsider gets the same 404 as for a fleet that does not exist. A member whose role is too low gets a 403 page that
 names the role and who can grant it.
 """
 
@@ -27,12 +27,11 @@ from django_htmx.middleware import HtmxDetails
 from fleetcontrol.audit.models import Actor, AuditEvent, Target, actor_of
 from fleetcontrol.people.models import Fleet, Membership, Role, User
 
-LAST_SEEN_EVERY = 300  # seconds
 SECOND_FACTORS = (Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN)
 
 
 class FleetRequest(HttpRequest):
-    """What a view behind `fleet_view` gets: a request of a signed-in member of `fleet`."""
+    """The request that a view behind `fleet_view` receives, from a signed-in member of `fleet`."""
 
     user: User
     fleet: Fleet
@@ -46,7 +45,7 @@ class FleetRequest(HttpRequest):
 def fleet_view[**P](
     role: Role,
 ) -> Callable[[Callable[Concatenate[FleetRequest, P], HttpResponseBase]], Callable[..., HttpResponseBase]]:
-    """A view of one fleet for people with this role or a higher one. The URL's `fleet` is the fleet's slug."""
+    """Decorate a view of one fleet for people with this role or a higher one. The URL's `fleet` is the slug."""
 
     def decorate(
         view: Callable[Concatenate[FleetRequest, P], HttpResponseBase],
@@ -77,7 +76,7 @@ def enter(request: FleetRequest, slug: str) -> None:
 
 
 def forbidden(request: FleetRequest, role: Role) -> HttpResponse:
-    """The 403 page: which role is needed, and which administrators can give it (five names at most)."""
+    """The 403 page, which names the needed role and up to five administrators who can grant it."""
     target = Target("page", "", request.path)
     AuditEvent.record(request.fleet, request.actor, "access.refuse", target, {"role": [None, str(role)]})
     administrators = User.objects.filter(
@@ -87,22 +86,22 @@ def forbidden(request: FleetRequest, role: Role) -> HttpResponse:
 
 
 def has_second_factor(user: User) -> bool:
-    """Whether the person has set up an authenticator app or a passkey; allauth then asks for it at each sign-in."""
+    """Whether the person has an authenticator app or a passkey, which allauth then asks for at each sign-in."""
     return bool(Authenticator.objects.filter(user=user, type__in=SECOND_FACTORS).exists())
 
 
 def fresh_sign_in[**P](
     view: Callable[Concatenate[FleetRequest, P], HttpResponse],
 ) -> Callable[..., HttpResponse]:
-    """A view whose changes (POST) ask the person to prove again who they are, unless they just did.
+    """Decorate a view whose changes (POST) require a recent sign-in. Place it below `fleet_view`.
 
-    Stands below `fleet_view`. With a password or second factor allauth asks for it and then goes on with what was
-    sent; who signs in through OpenID Connect only is sent to the provider and starts the change again.
+    allauth asks for the password or second factor and then resumes the request. A person who signs in only through
+    OpenID Connect is sent to the provider and starts the change again.
     """
 
     @wraps(view)
     def inner(request: FleetRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
-        if request.method == "POST" and not signed_in_just_now(request):
+        if request.method == "POST" and not signed_in_recently(request):
             if get_reauthentication_flows(request.user) or not settings.OIDC:
                 raise ReauthenticationRequired
             query = urlencode({"next": request.path, "auth_params": "prompt=login"})
@@ -113,6 +112,6 @@ def fresh_sign_in[**P](
     return inner
 
 
-def signed_in_just_now(request: HttpRequest) -> bool:
+def signed_in_recently(request: HttpRequest) -> bool:
     records = get_authentication_records(request, request.user)
     return bool(records) and time.time() - records[-1]["at"] < settings.ACCOUNT_REAUTHENTICATION_TIMEOUT

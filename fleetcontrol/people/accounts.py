@@ -1,7 +1,7 @@
-"""How people sign in: what django-allauth asks us to decide.
+"""How people sign in: the decisions that django-allauth leaves to a project.
 
-Nobody signs up by themselves. A person of the OpenID Connect provider is matched by the email that the provider
-verified, and comes in only with an account or an open invitation.
+Nobody can sign up. A person from the OpenID Connect provider is matched by the email that the provider verified, and
+needs an account or an open invitation.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth ha
         """People have no user name."""
 
     def get_client_ip(self, request: HttpRequest) -> str:
-        """The address that throttles count; AddressMiddleware has looked behind the proxy already."""
+        """The address that throttles count by. AddressMiddleware has already replaced the proxy's."""
         return request.META.get("REMOTE_ADDR") or "0.0.0.0"  # noqa: S104 - a Unix socket has no address
 
 
@@ -43,7 +43,7 @@ class SocialAccountAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]  
     """OpenID Connect."""
 
     def pre_social_login(self, request: HttpRequest, sociallogin: SocialLogin) -> None:
-        """Find the person by verified email, or make one for an open invitation; nobody else gets further."""
+        """Find the person by verified email, or create one for an open invitation. Everybody else is refused."""
         if sociallogin.state.get("process") == "connect":
             raise ImmediateHttpResponse(HttpResponseRedirect(reverse("account_login")))
         if sociallogin.is_existing:
@@ -63,15 +63,15 @@ class SocialAccountAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]  
             invitations = list(Invitation.open_for(email).select_for_update(of=("self",)).select_related("fleet"))
             if not invitations:
                 return None
-            told = sociallogin.account.get_provider_account().get_user_data() or {}
-            user = new_person(email=email, name=str(told.get("name") or ""))
+            claims = sociallogin.account.get_provider_account().get_user_data() or {}
+            user = new_person(email=email, name=str(claims.get("name") or ""))
             for invitation in invitations:
                 invitation.accept(user, actor=actor_for(request, user))
         return user
 
 
 class MfaAdapter(DefaultMFAAdapter):  # type: ignore[misc]  # allauth has no types
-    """Second factors: their seeds are sealed like the secrets of OEMs."""
+    """Second factors. Their seeds are encrypted like the secrets of OEMs."""
 
     def encrypt(self, text: str) -> str:
         return seal(text, MFA_OWNER).token.decode()
@@ -84,7 +84,7 @@ class MfaAdapter(DefaultMFAAdapter):  # type: ignore[misc]  # allauth has no typ
 
 
 def new_person(*, email: str, name: str, password: str | None = None) -> User:
-    """An account for somebody who has proved that the address is theirs. Without password they sign in elsewhere."""
+    """Create an account for the proven owner of an address. Without a password they sign in through the provider."""
     user = User.objects.create_user(email, password, name=name.strip()[:100])
     EmailAddress.objects.create(user=user, email=user.email, primary=True, verified=True)
     return user

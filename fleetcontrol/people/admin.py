@@ -1,4 +1,4 @@
-"""Fleets, people and members in the Django admin; and what the admin of a fleet's rows needs of fleets."""
+"""Fleets, people and members in the Django admin, and what the admin of other apps shares about fleets."""
 
 from __future__ import annotations
 
@@ -13,19 +13,20 @@ from django.db import models
 from django.http import HttpRequest, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
-from django.utils.html import format_html
+from django.utils.html import format_html_join
+from django.utils.text import capfirst
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from fleetcontrol.audit.models import AuditEvent, actor_of
-from fleetcontrol.pages.admin_site import CappedPaginator, VerbAdmin, VerbForm
+from fleetcontrol.pages.admin_site import CappedPaginator, VerbAdmin, VerbModelForm
 from fleetcontrol.people.models import Fleet, LastAdministrator, Membership, Role, User
 
 FLEETS_IN_FILTER = 100
 
 
 class FleetFilter(admin.SimpleListFilter):
-    """The first hundred fleets by name; with more, a fleet's own page links to its rows."""
+    """Filter by one of the first hundred fleets. Beyond that, the page of a fleet links to its rows."""
 
     title = _("fleet")
     parameter_name = "fleet"
@@ -42,7 +43,7 @@ class FleetFilter(admin.SimpleListFilter):
 
 
 class FirstStepForm(forms.Form):
-    """What must be known before the fields of a credential or vehicle are."""
+    """The choices that determine which fields a new credential or vehicle has."""
 
     fleet = forms.ModelChoiceField(Fleet.objects.order_by("name"), label=_("Fleet"))
     brand = forms.ChoiceField(label=_("Brand"), widget=forms.RadioSelect)
@@ -51,7 +52,7 @@ class FirstStepForm(forms.Form):
 def first_step(
     site: admin.ModelAdmin[Any], request: HttpRequest, choices: list[tuple[str, str]]
 ) -> tuple[Fleet, str] | TemplateResponse:
-    """The fleet and brand among the query parameters, else the page that asks for them."""
+    """The fleet and brand from the query parameters, or the page that asks for them."""
     asked = "fleet" in request.GET or "brand" in request.GET
     form = FirstStepForm(request.GET if asked else None)
     brand, fleet = form.fields["brand"], form.fields["fleet"]
@@ -70,20 +71,20 @@ def first_step(
     return TemplateResponse(request, "admin/first_step.html", context)
 
 
-class FleetForm(VerbForm):
+class FleetForm(VerbModelForm):
     class Meta:
         model = Fleet
         fields = ("name", "slug", "require_second_factor")
 
     def perform(self) -> Fleet:
-        typed = self.cleaned_data
+        values = self.cleaned_data
         if self.instance.pk is None:
-            fleet = Fleet.add(actor=self.actor, name=typed["name"], slug=typed["slug"])
-            if typed["require_second_factor"]:
+            fleet = Fleet.add(actor=self.actor, name=values["name"], slug=values["slug"])
+            if values["require_second_factor"]:
                 fleet.change(actor=self.actor, require_second_factor=True)
             return fleet
         fleet = Fleet.objects.get(pk=self.instance.pk)
-        fleet.change(actor=self.actor, **{name: value for name, value in typed.items() if name in self.changed_data})
+        fleet.change(actor=self.actor, **{name: value for name, value in values.items() if name in self.changed_data})
         return fleet
 
 
@@ -95,33 +96,31 @@ class FleetAdmin(VerbAdmin):
     ordering = ("name",)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
-        """The short name is in every link to the fleet, so it stays."""
+        """The short name is part of every link to the fleet, so it cannot change."""
         return ("slug", "belonging") if obj else ("belonging",)
 
     @admin.display(description=_("in this fleet"))
     def belonging(self, fleet: Fleet) -> str:
-        """Links to the fleet's rows."""
-        links = {
-            _("Members"): "people_membership",
-            _("OEM credentials"): "credentials_credential",
-            _("Vehicles"): "vehicles_vehicle",
-            _("API clients"): "api_apiclient",
-            _("Audit events"): "audit_auditevent",
-        }
+        """Links to the fleet's rows in every list that can be filtered by fleet."""
         if fleet._state.adding:
             return "–"
-        parts = [
-            format_html('<a href="{}?fleet={}">{}</a>', reverse(f"admin:{name}_changelist"), fleet.pk, words)
-            for words, name in links.items()
+        options = [
+            model._meta
+            for model, site in self.admin_site._registry.items()
+            if any(isinstance(one, type) and issubclass(one, FleetFilter) for one in site.list_filter)
         ]
-        return format_html(" · ".join("{}" for _part in parts), *parts)
+        links = [
+            (reverse(f"admin:{one.app_label}_{one.model_name}_changelist"), fleet.pk, capfirst(one.verbose_name_plural))
+            for one in options
+        ]
+        return format_html_join(" · ", '<a href="{}?fleet={}">{}</a>', links)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Never: a fleet is deleted in its settings, where its name must be typed."""
+        """Never. A fleet is deleted in its settings, where its name must be typed."""
         return False
 
 
-class MembershipForm(VerbForm):
+class MembershipForm(VerbModelForm):
     refusals = (LastAdministrator,)
 
     class Meta:
@@ -129,11 +128,13 @@ class MembershipForm(VerbForm):
         fields = ("fleet", "user", "role")
 
     def perform(self) -> Membership:
-        typed = self.cleaned_data
+        values = self.cleaned_data
         if self.instance.pk is None:
-            return Membership.add(fleet=typed["fleet"], user=typed["user"], role=Role(typed["role"]), actor=self.actor)
+            return Membership.add(
+                fleet=values["fleet"], user=values["user"], role=Role(values["role"]), actor=self.actor
+            )
         membership = Membership.objects.select_related("user", "fleet").get(pk=self.instance.pk)
-        membership.change(role=Role(typed["role"]), actor=self.actor)
+        membership.change(role=Role(values["role"]), actor=self.actor)
         return membership
 
 
@@ -166,7 +167,7 @@ class PersonChangeForm(UserChangeForm[User]):
 
 @admin.register(User)
 class PersonAdmin(UserAdmin[User]):
-    """People and their rights in the admin. What they may do in a fleet is a membership."""
+    """People and their rights in the admin. A membership says what they may do in a fleet."""
 
     form, add_form = PersonChangeForm, PersonAddForm
     paginator = CappedPaginator
@@ -188,9 +189,9 @@ class PersonAdmin(UserAdmin[User]):
     add_fieldsets = ((None, {"fields": ("email", "name", "usable_password", "password1", "password2")}),)
 
     def get_queryset(self, request: HttpRequest) -> models.QuerySet[User]:
-        """Superusers are seen by superusers alone: nobody raises themselves through another's password."""
-        found = super().get_queryset(request)
-        return found if request.user.is_superuser else found.filter(is_superuser=False)
+        """Only superusers see superusers, so nobody can gain their rights by setting their password."""
+        people = super().get_queryset(request)
+        return people if request.user.is_superuser else people.filter(is_superuser=False)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         rights = () if request.user.is_superuser else ("is_staff", "is_superuser", "user_permissions")
@@ -200,7 +201,7 @@ class PersonAdmin(UserAdmin[User]):
         before = User.objects.filter(pk=obj.pk).values(*AUDITED).first() or dict.fromkeys(AUDITED)
         super().save_model(request, obj, form, change)
         changes = {field: [before[field], now] for field in AUDITED if before[field] != (now := getattr(obj, field))}
-        # Names stand in labels only, where they can become pseudonyms when the person is removed.
+        # Labels are the only place for names: there a pseudonym can replace them when the person is removed.
         changes |= {field: ["replaced", "replaced"] for field in ("email", "name") if field in changes}
         AuditEvent.record(None, actor_of(request), "user.change" if change else "user.add", obj, changes)
 
@@ -212,7 +213,7 @@ class PersonAdmin(UserAdmin[User]):
         return response
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Never: a person who leaves is set inactive, so that the audit trail keeps somebody to point at."""
+        """Never. Set a person who leaves inactive, so that the audit trail still refers to somebody."""
         return False
 
 

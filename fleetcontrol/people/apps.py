@@ -10,10 +10,11 @@ class PeopleConfig(AppConfig):
     def ready(self) -> None:
         from fleetcontrol.audit import words
         from fleetcontrol.duties import register
-        from fleetcontrol.people import duties, sign_in_events
+        from fleetcontrol.people import duties, owned, sign_in_events
         from fleetcontrol.people.models import Role
 
         sign_in_events.connect()
+        owned.register("memberships")
         register(duties.forget_sessions, duties.beat_for_replica)
         words.register(
             phrases={
@@ -35,7 +36,7 @@ class PeopleConfig(AppConfig):
                 "access.refuse": _("was refused the page %(target)s, which needs the role %(after)s"),
                 "fleet.remove": _("deleted the fleet %(target)s"),
             },
-            telling={
+            value_fields={
                 "member.add": "role",
                 "member.change": "role",
                 "invitation.add": "role",

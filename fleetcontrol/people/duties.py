@@ -9,10 +9,10 @@ from fleetcontrol.web.throttle import forget_expired
 
 
 def forget_sessions() -> str:
-    """Delete sessions that are over, and what the throttles of sign-in no longer count."""
-    gone, _by_model = Session.objects.filter(expire_date__lt=timezone.now()).delete()
+    """Delete expired sessions, and attempts to sign in that the throttles no longer count."""
+    deleted, _by_model = Session.objects.filter(expire_date__lt=timezone.now()).delete()
     forget_expired()
-    return f"deleted {gone} sessions that were over" if gone else ""
+    return f"deleted {deleted} sessions that were over" if deleted else ""
 
 
 def beat_for_replica() -> str:

@@ -1,4 +1,4 @@
-"""Forms of people, members and fleets: who is asked for what."""
+"""Forms of people, members and fleets."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MOST_INVITATIONS = 50
 
 
 def role_field(**options: Any) -> forms.TypedChoiceField:
-    """The three roles as cards, each with what it allows."""
+    """The three roles as cards. Each says what it allows."""
     hints = {
         Role.VIEWER: _("Sees vehicles and credentials, never secrets."),
         Role.MANAGER: _("Also adds, edits, moves, removes and imports vehicles and credentials."),
@@ -69,7 +69,7 @@ class RoleForm(forms.Form):
 
 
 class JoinForm(forms.Form):
-    """A new account at the end of an invitation's link."""
+    """A new account for somebody who followed the link of an invitation."""
 
     name = forms.CharField(
         label=gettext_lazy("Name"),

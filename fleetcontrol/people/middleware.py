@@ -1,4 +1,4 @@
-"""What every request of a signed-in person gets: their language, and a note of when their sign-in was last used."""
+"""Middleware for signed-in people: their language, and the time at which their session was last used."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LAST_SEEN_EVERY = 300  # seconds
 
 
 class LastSeenMiddleware:
-    """Keeps where and when each sign-in was last used, for the person's own list; looked at every few minutes only."""
+    """Record where and when a session was last used, for the person's list of them; at most every few minutes."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -28,7 +28,7 @@ class LastSeenMiddleware:
 
 
 class LanguageMiddleware:
-    """The language of the signed-in person, else of the browser."""
+    """Activate the language of the signed-in person, or else that of the browser."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response

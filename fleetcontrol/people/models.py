@@ -1,8 +1,7 @@
 """People, fleets, memberships and invitations.
 
-An invitation is the only way to become a member that needs no administrator's presence. The link in its email carries
-a signature over the invitation and the time it was sent; the database holds nothing that would open it. Sending again
-makes earlier links useless, as does revoking.
+The link in an invitation's email carries a signature over the invitation and the time it was sent. The database holds
+nothing from which a link could be made. Sending the invitation again, or revoking it, makes earlier links useless.
 """
 
 from __future__ import annotations
@@ -21,6 +20,7 @@ from django.db.models.functions import Lower
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.text import slugify
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -28,20 +28,21 @@ from django.utils.translation import gettext_lazy as _
 from fleetcontrol.audit.models import Actor, AuditEvent
 from fleetcontrol.db import rules
 from fleetcontrol.db.ids import new_id
+from fleetcontrol.people.owned import in_order_of_deletion
 
 VALID_FOR = timedelta(days=7)
 _INVITATION_SALT = "fleetcontrol.invitation"
 
 
 class Role(models.TextChoices):
-    """What a person may do in a fleet, lowest first."""
+    """What a person may do in a fleet, ordered from the least to the most."""
 
     VIEWER = "viewer", _("Viewer")
     MANAGER = "manager", _("Fleet manager")
     ADMINISTRATOR = "administrator", _("Administrator")
 
     def covers(self, other: Role) -> bool:
-        """Whether this role may do all that the other may: administrator > manager > viewer."""
+        """Whether this role includes the other: administrator > manager > viewer."""
         order = list(Role)
         return order.index(self) >= order.index(other)
 
@@ -61,7 +62,7 @@ class UserManager(BaseUserManager["User"]):
 
 
 class User(AbstractBaseUser, PermissionsMixin):
-    """A person, who signs in by email. What they may do in a fleet is a Membership."""
+    """A person, who signs in by email. Memberships say what they may do in which fleet."""
 
     email = models.EmailField(_("email"))
     name = models.CharField(_("name"), max_length=100, blank=True)
@@ -104,7 +105,7 @@ class User(AbstractBaseUser, PermissionsMixin):
 
 
 class Fleet(models.Model):
-    """An operator's fleet: the wall between one set of credentials and vehicles and all others."""
+    """An operator's fleet. Credentials, vehicles and API clients belong to one fleet; all others cannot see them."""
 
     name = models.CharField(_("name"), max_length=100)
     slug = models.SlugField(_("short name in addresses"), max_length=50)
@@ -117,11 +118,6 @@ class Fleet(models.Model):
     people: models.ManyToManyField[User, Membership] = models.ManyToManyField(
         User, through="Membership", related_name="fleets"
     )
-
-    owned: ClassVar[list[str]] = ["memberships"]
-    """The relations whose rows are deleted with the fleet, last first. An app adds its own when it is ready, so what
-    comes later may protect what came before it: vehicles protect credentials.
-    """
 
     class Meta:
         verbose_name = _("fleet")
@@ -145,7 +141,7 @@ class Fleet(models.Model):
 
     @classmethod
     def add(cls, *, name: str, actor: Actor, slug: str = "", administrator: User | None = None) -> Fleet:
-        """A new fleet, with its first administrator. Raises ValidationError on a bad or taken name or slug."""
+        """Create a fleet with its first administrator. Raises ValidationError on a bad or taken name or slug."""
         fleet = cls(name=name.strip(), slug=slug or slugify(name.casefold())[:50])
         fleet.full_clean()
         with transaction.atomic():
@@ -174,20 +170,20 @@ class Fleet(models.Model):
         return Membership.add(fleet=self, user=user, role=role, actor=actor)
 
     def remove(self, *, actor: Actor) -> None:
-        """Delete the fleet with its vehicles, credentials, clients and members. Its audit trail stays."""
+        """Delete the fleet with all that it owns, see `fleetcontrol.people.owned`. Its audit trail stays."""
         with transaction.atomic():
             fleet = Fleet.objects.select_for_update().get(pk=self.pk)
             counts = {}
-            for name in reversed(Fleet.owned):
-                relation = getattr(fleet, name)
-                counts[name] = [relation.count(), 0]
-                relation.all().delete()
+            for owned in in_order_of_deletion():
+                rows = owned.rows_of(fleet)
+                counts[owned.relation] = [rows.count(), 0]
+                rows.delete()
             AuditEvent.record(fleet, actor, "fleet.remove", fleet, counts)
             fleet.delete()
 
 
 class LastAdministrator(Exception):
-    """A fleet keeps one administrator who can sign in: make someone else an administrator first."""
+    """The change would leave a fleet without an administrator who can sign in."""
 
     def __str__(self) -> str:
         return gettext("Make someone else an administrator first.")
@@ -229,7 +225,7 @@ class Membership(models.Model):
         return membership
 
     def change(self, *, role: Role, actor: Actor) -> None:
-        """Give another role. Raises LastAdministrator."""
+        """Assign another role. Raises LastAdministrator."""
         with transaction.atomic():
             membership = self._locked(stays=role == Role.ADMINISTRATOR)
             if membership.role != role:
@@ -248,7 +244,10 @@ class Membership(models.Model):
             membership.delete()
 
     def _locked(self, *, stays: bool) -> Membership:
-        """This row, with its fleet locked: of two administrators who remove each other at once, one is refused."""
+        """Lock the fleet and return this row. Of two administrators who remove each other at once, one is refused.
+
+        `stays` says whether the member will still be an administrator.
+        """
         fleet = Fleet.objects.select_for_update(no_key=True).get(pk=self.fleet_id)
         others = fleet.memberships.filter(role=Role.ADMINISTRATOR, user__is_active=True).exclude(pk=self.pk)
         membership = fleet.memberships.select_related("user", "fleet").get(pk=self.pk)
@@ -294,7 +293,7 @@ class Invitation(models.Model):
 
     @classmethod
     def add(cls, *, fleet: Fleet, emails: Iterable[str], role: Role, actor: Actor) -> list[Invitation]:
-        """Invite several addresses; all or none. Raises ValidationError that names members and invited ones."""
+        """Invite all of these addresses or none. Raises ValidationError that names members and invited addresses."""
         wanted = list({email.lower(): email for email in emails}.values())
         with transaction.atomic():
             members = fleet.people.annotate(lower=Lower("email")).filter(lower__in=[email.lower() for email in wanted])
@@ -312,7 +311,7 @@ class Invitation(models.Model):
 
     @classmethod
     def of_token(cls, token: str) -> Invitation | None:
-        """The open invitation that a link leads to, or nothing when it is forged, too old, resent or revoked."""
+        """The open invitation that a link leads to. None if the link is forged, expired, superseded or revoked."""
         try:
             pk, sent_at = signing.loads(token, salt=_INVITATION_SALT, max_age=VALID_FOR)
         except (signing.BadSignature, ValueError, TypeError):
@@ -324,7 +323,7 @@ class Invitation(models.Model):
 
     @classmethod
     def open_for(cls, email: str) -> models.QuerySet[Invitation]:
-        """All open invitations of an address whose owner has proved that it is theirs."""
+        """All open invitations of an address. The caller has proved whose it is."""
         return cls.objects.filter(email__iexact=email, sent_at__gt=timezone.now() - VALID_FOR)
 
     @property
@@ -333,13 +332,19 @@ class Invitation(models.Model):
         return f"{settings.PUBLIC_URL}{reverse('invitations:accept', args=[token])}"
 
     def send(self) -> None:
-        """Email the link, in the language that is active. Raises OSError when the mail server refuses or is away."""
-        context = {"invitation": self, "link": self.link}
+        """Email the link in the active language. Raises OSError if the mail server refuses it or cannot be reached."""
+        context = {
+            "person": self.invited_by,
+            "fleet": self.fleet.name,
+            "role": self.get_role_display(),
+            "link": self.link,
+            "date": date_format(timezone.localtime(self.expires_at), "DATETIME_FORMAT"),
+        }
         subject = gettext("Invitation to %(fleet)s on FleetControl") % {"fleet": " ".join(self.fleet.name.split())}
         send_mail(subject, render_to_string("people/invitations/email.txt", context), None, [self.email])
 
     def resend(self, *, actor: Actor) -> None:
-        """Make a new link that is valid from now; earlier ones no longer work. The caller sends it."""
+        """Make a new link that is valid from now on and replaces earlier ones. The caller sends it."""
         with transaction.atomic():
             invitation = Invitation.objects.select_for_update().get(pk=self.pk)
             invitation.sent_at = self.sent_at = timezone.now()
@@ -354,7 +359,7 @@ class Invitation(models.Model):
     def accept(self, user: User, *, actor: Actor) -> None:
         """Make the person a member. The caller has proved that the address is theirs.
 
-        Raises Invitation.DoesNotExist when it was revoked or accepted meanwhile.
+        Raises Invitation.DoesNotExist if it has been revoked or accepted in the meantime.
         """
         with transaction.atomic():
             invitation = Invitation.objects.select_for_update().select_related("fleet").get(pk=self.pk)
@@ -364,7 +369,7 @@ class Invitation(models.Model):
             invitation.delete()
 
     def full_clean(self, *args: Any, **kwargs: Any) -> None:
-        """As Django's, with the address in front of each error, because several are invited at once."""
+        """Prefix each error with the address, because several are invited at once."""
         try:
             super().full_clean(*args, **kwargs)
         except ValidationError as error:

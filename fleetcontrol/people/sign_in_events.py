@@ -1,6 +1,6 @@
-"""Sign-ins in the audit trail: once in each fleet of the person, so that its administrators see them.
+"""Sign-ins in the audit trail: one event in each fleet of the person, so that its administrators see it.
 
-These are receivers of signals, because allauth and Django tell of sign-ins in no other way.
+These are receivers of signals, because allauth and Django announce sign-ins in no other way.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from allauth.mfa.signals import authentication_failed, authenticator_added, auth
 from django.contrib.auth.signals import user_login_failed
 from django.http import HttpRequest
 
-from fleetcontrol.audit.models import Actor, AuditEvent, Target, actor_for, visitor
+from fleetcontrol.audit.models import Actor, AuditEvent, Target, actor_for, visitor_of
 from fleetcontrol.people.models import Fleet, User
 
 REPLACED = "replaced"
 
 
 def connect() -> None:
-    """Listen from now on. The AppConfig calls this once."""
+    """Connect the receivers. PeopleConfig calls this once."""
     user_logged_in.connect(signed_in)
     user_logged_out.connect(signed_out)
     user_login_failed.connect(failed)
@@ -35,7 +35,7 @@ def connect() -> None:
 
 
 def record(user: User, actor: Actor, action: str, changes: dict[str, Any] | None = None) -> None:
-    """One event in each fleet of the person; a person without a fleet has one outside of fleets."""
+    """Record an event in each fleet of the person, or one outside of fleets for a person without any."""
     fleets: list[Fleet | None] = [*Fleet.objects.filter(memberships__user=user).order_by("pk")]
     AuditEvent.record_many([AuditEvent.about(fleet, actor, action, user, changes) for fleet in fleets or [None]])
 
@@ -51,19 +51,19 @@ def signed_out(request: HttpRequest, user: User | None, **_kwargs: Any) -> None:
 
 
 def failed(credentials: dict[str, Any], request: HttpRequest | None = None, **_kwargs: Any) -> None:
-    """A wrong password. What was typed as an unknown address is not kept: it may be a password in the wrong field."""
+    """A wrong password. An unknown address is not recorded, because it may be a password typed in the wrong field."""
     user = User.objects.filter(email__iexact=credentials.get("email") or "").first()
     if user is not None:
-        record(user, visitor(request), "user.sign_in_failed", {"method": [None, ["password"]]})
+        record(user, visitor_of(request), "user.sign_in_failed", {"method": [None, ["password"]]})
     else:
-        AuditEvent.record(None, visitor(request), "user.sign_in_failed", Target("user"))
+        AuditEvent.record(None, visitor_of(request), "user.sign_in_failed", Target("user"))
 
 
 def second_factor_failed(
     request: HttpRequest, user: User, authenticator: Authenticator | None = None, **_kw: Any
 ) -> None:
     kind = authenticator.type if authenticator else "code"
-    record(user, visitor(request), "user.sign_in_failed", {"method": [None, [kind]]})
+    record(user, visitor_of(request), "user.sign_in_failed", {"method": [None, [kind]]})
 
 
 def password_replaced(request: HttpRequest, user: User, **_kwargs: Any) -> None:

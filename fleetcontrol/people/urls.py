@@ -1,4 +1,4 @@
-"""Addresses of people, fleets, members and invitations. Names have the noun for their namespace."""
+"""Addresses of people, fleets, members and invitations. The namespace of a URL name is its noun."""
 
 from django.urls import include, path
 

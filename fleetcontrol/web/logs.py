@@ -1,7 +1,7 @@
 """Log lines: one JSON object each, with the flow id of their request and without secrets.
 
-Nothing that people or programs send is logged on purpose. What slips into a message all the same, in the form secrets
-usually have, is taken out here; a traceback has no values, and error reports show none either.
+No code logs what people or programs send. This module removes what slips into a message all the same and looks like a
+secret. Tracebacks hold no values, and error reports show none either.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ _encode = json.JSONEncoder(ensure_ascii=False).encode
 _flow_id: ContextVar[str] = ContextVar("flow_id", default="")
 _requests = logging.getLogger("fleetcontrol.requests")
 _PLAIN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "request", "server_time"}
-# What secrets look like: words of which one must stand in the text (in small letters) before it is searched at all,
-# which spares nearly every line the search; the pattern; and what takes its place.
+# What secrets look like: words, the pattern, and its replacement. The pattern is searched only if the text, in lower
+# case, contains one of the words, which spares nearly every line the search.
 _SECRETS = [
-    (("gaaaaa",), re.compile(r"gAAAAA[\w=-]{20,}"), HIDDEN),  # sealed by Fernet
+    (("gaaaaa",), re.compile(r"gAAAAA[\w=-]{20,}"), HIDDEN),  # encrypted by Fernet
     (("eyj",), re.compile(r"\beyJ[\w-]{8,}\.[\w-]+\.[\w-]+"), HIDDEN),  # a signed token
     (("bearer", "basic"), re.compile(r"(?i)\b(bearer|basic)\s+[\w.~+/=-]{8,}"), rf"\1 {HIDDEN}"),
     (
@@ -55,21 +55,21 @@ _SECRETS = [
         rf"\1\2://{HIDDEN}@",
     ),
 ]
-_WORDS = tuple(word for words, _pattern, _instead in _SECRETS for word in words)
+_WORDS = tuple(word for words, _pattern, _replacement in _SECRETS for word in words)
 
 
 def without_secrets(text: str) -> str:
-    """The text with everything taken out that looks like a secret."""
+    """The text without anything that looks like a secret."""
     folded = text.casefold()
-    for words, pattern, instead in _SECRETS:
+    for words, pattern, replacement in _SECRETS:
         if any(word in folded for word in words):
-            text = pattern.sub(instead, text)
+            text = pattern.sub(replacement, text)
     return text
 
 
 @contextmanager
 def flow(flow_id: str) -> Iterator[None]:
-    """What is logged inside belongs to this flow."""
+    """Give everything that is logged inside this flow id."""
     token = _flow_id.set(flow_id)
     try:
         yield
@@ -78,7 +78,7 @@ def flow(flow_id: str) -> Iterator[None]:
 
 
 class JsonLines(logging.Formatter):
-    """time, level, logger, message, flow_id, what a caller added with `extra`, and the traceback of an exception."""
+    """One JSON object: time, level, logger, message, flow_id, the caller's `extra`, and an exception's traceback."""
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, Any] = {
@@ -93,29 +93,29 @@ class JsonLines(logging.Formatter):
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         text = _encode(line)
-        if not _suspicious(text):  # nearly every line: one look instead of one at each value
+        if not _suspicious(text):  # true for nearly every line: one search instead of one per value
             return text
         hidden = {key: without_secrets(value) if isinstance(value, str) else value for key, value in line.items()}
         return _encode(hidden)
 
 
 class Plain(logging.Formatter):
-    """For the eyes of somebody who tries FleetControl: the same without JSON."""
+    """Readable lines for the terminal of a trial, equally without secrets."""
 
     def format(self, record: logging.LogRecord) -> str:
         return without_secrets(super().format(record))
 
 
 class FlowIdMiddleware:
-    """Gives every request a `flow_id`, the client's where it is valid, and every answer the header of it."""
+    """Give every request a `flow_id`, the client's if it is valid, and return it in a header of the response."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         sent = request.META
-        wanted = sent.get("HTTP_X_INVERS_FLOW_ID") or sent.get("HTTP_X_FLOW_ID") or ""
-        flow_id = wanted if _VALID_FLOW_ID.fullmatch(wanted) else str(ULID())
+        requested = sent.get("HTTP_X_INVERS_FLOW_ID") or sent.get("HTTP_X_FLOW_ID") or ""
+        flow_id = requested if _VALID_FLOW_ID.fullmatch(requested) else str(ULID())
         request.flow_id = flow_id  # type: ignore[attr-defined]  # read through FleetRequest
         response = self.get_response(request)
         response["X-INVERS-Flow-ID"] = response["X-Flow-ID"] = flow_id
@@ -123,7 +123,7 @@ class FlowIdMiddleware:
 
 
 class RequestMiddleware:
-    """One line a request. It has the route and not the path, because some paths hold the token of a link."""
+    """Log one line per request. It holds the route, not the path, because some paths hold the token of a link."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response

@@ -1,4 +1,4 @@
-"""The session's cookie is signed, so that the keys in the session table, or in a copy of it, open no session."""
+"""A signed session cookie, so that a session key read from the session table or a copy of it opens no session."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _SALT = "fleetcontrol.session"
 
 
 class SignedSessionMiddleware(SessionMiddleware):
-    """Django's, but the cookie holds the session's key with a signature that needs SECRET_KEY."""
+    """Django's middleware, with a cookie that holds the session's key signed with SECRET_KEY."""
 
     def process_request(self, request: HttpRequest) -> None:
         cookie = request.COOKIES.get(settings.SESSION_COOKIE_NAME, "")
@@ -31,7 +31,7 @@ def cookie_of(session_key: str) -> str:
 
 
 def session_key_of(cookie: str) -> str | None:
-    """The key that the cookie was made for; None for a forged cookie, which is then no session."""
+    """The session key in a cookie. None for a forged cookie, which therefore opens no session."""
     try:
         return Signer(salt=_SALT).unsign(cookie)
     except BadSignature:

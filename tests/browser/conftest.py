@@ -1,7 +1,7 @@
 """A real Chromium on a real server with a real database.
 
-FLEETCONTROL_BROWSER=required makes a missing browser a failure instead of a skip; another browser than the system's is
-named in FLEETCONTROL_CHROMIUM.
+FLEETCONTROL_BROWSER=required makes a missing browser a failure instead of a skip. FLEETCONTROL_CHROMIUM names another
+browser than the system's.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 from pytest_django.live_server_helper import LiveServer
 
 from fleetcontrol.people.models import User
-from tests.conftest import signed_in
+from tests.support.browsers import signed_in
 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
 FLAGS += ["--disable-component-update", "--disable-sync"]
-# Playwright drives the browser from an event loop; the tests themselves touch the database outside of it.
+# Playwright drives the browser from an event loop, so Django would refuse database calls that tests make outside it.
 os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
 
 type Opener = Callable[..., Page]
@@ -34,7 +34,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
-    """One browser for this folder only: while Playwright runs, no other test can start an event loop."""
+    """Start one browser for this folder only: while Playwright runs, no other test can start an event loop."""
     named = os.environ.get("FLEETCONTROL_CHROMIUM")
     program = named or shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if program is None:
@@ -50,7 +50,7 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture
 def open_as(chromium: Browser, live_server: LiveServer, request: pytest.FixtureRequest) -> Iterator[Opener]:
-    """open_as(person, "/path", width=1280, …) gives a page. Everything the browser complains of fails the test."""
+    """Return a function that opens a page: open_as(person, "/path", width=1280, …). Console errors fail the test."""
     contexts: list[BrowserContext] = []
     complaints: list[str] = []
 
@@ -80,7 +80,7 @@ def open_as(chromium: Browser, live_server: LiveServer, request: pytest.FixtureR
     yield opener
     for context in contexts:
         context.close()
-    # An error answered on purpose is reported by the browser and by htmx; that is no complaint.
+    # The browser and htmx also log the error responses that a test provokes.
     on_purpose = ("Failed to load resource: the server responded with", "Response Status Error Code")
     wrong = [text for text in complaints if not text.startswith(on_purpose)]
     assert wrong == []

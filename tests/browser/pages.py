@@ -1,4 +1,4 @@
-"""Every page of the product, found in the URLconf itself, so that a new page cannot be forgotten."""
+"""Every page of the product, read from the URLconf, so that a new page cannot be forgotten."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from django.urls import URLPattern, URLResolver, get_resolver
 
-OTHERS = ("admin", "api")  # Django's admin has a test of its own; the API answers machines
+OTHERS = ("admin", "api")  # Django's admin has its own test, and the API has no pages
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,7 @@ class Pattern:
 def patterns(
     resolver: URLResolver | None = None, namespace: str = "", above: tuple[str, ...] = ()
 ) -> Iterator[Pattern]:
-    """All named addresses, with the parameters each needs."""
+    """Yield every named URL with the parameters it needs."""
     for entry in (resolver or get_resolver()).url_patterns:
         parameters = above + tuple(entry.pattern.regex.groupindex)
         if isinstance(entry, URLResolver):

@@ -1,4 +1,4 @@
-"""A fleet in which every page has something to show: each status, each kind of brand, long words, a second fleet."""
+"""A fleet that gives every page something to show: each status, each kind of brand, long words, a second fleet."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ from django.utils import timezone
 from credentials.models import Credential, Status
 from fleetcontrol.api.models import ApiClient
 from fleetcontrol.people.models import Fleet, Invitation, Role, User
-from tests import factory, test_import_pages
 from tests.browser.pages import patterns
-from tests.conftest import signed_in
+from tests.support import factory
+from tests.support.browsers import signed_in
+from tests.support.import_files import columns_form
 
-# Only the API and the background work set a status by themselves; here it is written into the row.
+# No verb sets a status directly, so the scene writes it into the row.
 STATUSES = [Status.WORKING, Status.REJECTED, Status.UNREACHABLE, Status.UNCHECKED]
 
 
 class Scene:
-    """Objects of one fleet, and `addresses`: every page of the product a signed-in administrator can open."""
+    """The objects of one fleet. `addresses` gives every page that a signed-in administrator can open."""
 
     def __init__(self, language: str = "") -> None:
         self.alice: User = factory.a_user("Alexandra Mustermann-Schwarzenberg", email="alice@example.com")
@@ -56,38 +57,38 @@ class Scene:
         self.client.post(self.done_import.replace("check/", "import/"), follow=True)
 
     def import_file(self, text: str) -> str:
-        """Upload a list of CloudBoxx vehicles and let it be checked; the address of the check."""
+        """Upload a list of CloudBoxx vehicles, have it checked, and return the URL of the check."""
         file = SimpleUploadedFile("fuhrpark-november.csv", text.encode())
         answer = self.client.post(f"/f/{self.fleet.slug}/imports/add/", {"kind": "vehicle", "file": file}, follow=True)
         page = answer.redirect_chain[-1][0]
-        chosen = test_import_pages.chosen(self.client, page, same_telematics_brand="CLOUDBOXX")
+        chosen = columns_form(self.client, page, same_telematics_brand="CLOUDBOXX")
         return str(self.client.post(page, chosen, follow=True).redirect_chain[-1][0])
 
     def value(self, name: str, parameter: str) -> str:
-        """What stands in the address of the page `name` for `parameter`."""
+        """Return the value of `parameter` in the URL of the page `name`."""
         namespace = name.partition(":")[0]
-        if parameter in ("id", namespace.rstrip("s")):
+        if parameter != "fleet" and parameter in ("id", namespace.rstrip("s")):
             an_import = self.done_import if name == "imports:report" else self.checked_import
             return {
                 "credentials": self.used.pk,
                 "vehicles": self.vehicle.pk,
                 "imports": an_import.split("/")[4],
-                "fleetcontrol": str(self.api_client.client_id),
+                "clients": str(self.api_client.client_id),
             }[namespace]
         if parameter == "pk":
             return self.invitation.pk if "invitation" in name else str(self.fleet.memberships.get(user=self.bob).pk)
         known = {
             "fleet": self.fleet.slug,
             "brand": "mercedes-benz",
-            "kind": "csv" if "audit" in name else "vehicle",
+            "kind": "csv" if name.startswith("history") else "vehicle",
             "name": "validation-error",
             "token": self.invitation.link.rstrip("/").rpartition("/")[2],
         }
-        mailed = {"key": "none", "uidb36": "1", "provider_id": "none"}  # parts of links that arrive by email
+        mailed = {"key": "none", "uidb36": "1", "provider_id": "none"}  # parts of emailed links
         return (known | mailed)[parameter]
 
     def addresses(self) -> dict[str, str]:
-        """Name to address of each page that answers with HTML."""
+        """Map the name of each page that answers with HTML to its URL."""
         found = {}
         for pattern in patterns():
             try:

@@ -1,4 +1,4 @@
-"""A credential from its first slip to its retirement, in a browser, against an OEM that answers."""
+"""A credential in a browser, from the first mistyped secret to its deletion, against a local OEM."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from playwright.sync_api import expect
 
 from credentials.oem.demo import DemoOem
 from fleetcontrol.people.models import Fleet, User
-from tests import factory
+from tests.browser.accessibility import violations
 from tests.browser.conftest import Opener
-from tests.browser.test_every_page import violations
+from tests.support import factory
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -30,12 +30,13 @@ def test_added_with_a_slip_mended_replaced_and_taken_back(
     page.get_by_label("Client secret", exact=True).fill("right-1")
     page.get_by_role("button", name="Check and save").click()
     expect(page.get_by_text("Tesla Europe saved. Its connection works.")).to_be_visible()
-    for secret, told in (("wrong-2", "nothing has changed"), ("right-2", "Version 2 is in use. The connection works.")):
+    sentences = {"wrong-2": "nothing has changed", "right-2": "Version 2 is in use. The connection works."}
+    for secret, sentence in sentences.items():
         if secret == "wrong-2":
             page.get_by_role("link", name="Replace secret").first.click()
         page.get_by_label("Client secret", exact=True).fill(secret)
         page.get_by_role("button", name="Check and replace").click()
-        expect(page.get_by_text(told)).to_be_visible()
+        expect(page.get_by_text(sentence)).to_be_visible()
     page.get_by_role("button", name="Go back to version 1").click()
     expect(page.get_by_text("Version 1 is in use. The connection works.")).to_be_visible()
 

@@ -1,21 +1,19 @@
-"""What holds on every page: accessibility rules, no policy violation, no sideways scrolling, budgets, German fits."""
+"""Every page is accessible, keeps the content security policy, fits narrow screens and German, and stays in budget."""
 
 from __future__ import annotations
 
 import gzip
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from django.conf import settings
-from playwright.sync_api import Page
 
+from tests.browser.accessibility import violations
 from tests.browser.conftest import Opener
 from tests.browser.scene import Scene
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-# Words that stand wider or higher than their box, and so are cut off or run over their neighbour.
+# Elements whose text is larger than their box, so that it is cut off or overlaps its neighbour.
 CLIPPED = """() => [...document.querySelectorAll('body *')].filter(e => {
   const style = getComputedStyle(e);
   const aside = e.closest('.visually-hidden, .scroller, svg, dialog');
@@ -27,7 +25,7 @@ CLIPPED = """() => [...document.querySelectorAll('body *')].filter(e => {
 }).map(e => e.tagName + '.' + e.className + ': ' + e.textContent.trim().slice(0, 40))"""
 
 
-# Height each kind of control needs under a finger; hidden ones and words in running text do not count.
+# The minimum height of each kind of control on a touch screen. Hidden controls and links in running text do not count.
 TOO_SMALL = """() => [
   [44, 'button.button:not(.small), a.button:not(.small), .icon-button, .nav a, .menu a, .menu .item, select, .choice,'
      + 'input:not([type=checkbox], [type=radio], [type=hidden])'],
@@ -38,13 +36,6 @@ TOO_SMALL = """() => [
   .filter(e => e.getBoundingClientRect().height < least - 0.5)
   .map(e => `${e.tagName}.${e.className} ${Math.round(e.getBoundingClientRect().height)} of ${least} px: `
     + e.textContent.trim().slice(0, 30)))"""
-
-
-def violations(page: Page, theme: str) -> list[str]:
-    """What axe finds. A theme changes nothing but colours, so the second one is looked at for contrast alone."""
-    rules = {"type": "tag", "values": RULES} if theme == "light" else {"type": "rule", "values": ["color-contrast"]}
-    found = Axe().run(page, options={"runOnly": rules, "resultTypes": ["violations"]}).response["violations"]
-    return [f"{rule['id']}: {node['html'][:160]}" for rule in found for node in rule["nodes"]]
 
 
 @pytest.mark.parametrize("width", [1280, 390])

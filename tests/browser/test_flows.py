@@ -1,7 +1,8 @@
-"""The main ways through FleetControl as people take them: by mouse, by keyboard alone, without script."""
+"""The main flows of FleetControl by mouse, by keyboard alone, and without JavaScript."""
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,8 @@ from playwright.sync_api import expect
 
 from fleetcontrol.api.models import ApiClient
 from fleetcontrol.people.models import Fleet, User
-from tests import factory
 from tests.browser.conftest import Opener
+from tests.support import factory
 from vehicles.models import Vehicle
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -86,10 +87,14 @@ def test_a_vehicle_is_removed_by_keyboard_alone(open_as: Opener, bob: User, flee
 
 
 def test_german_dates_and_numbers(open_as: Opener, bob: User, fleet: Fleet) -> None:
-    credential = factory.a_credential(fleet, "Nord")
+    credential = factory.a_credential(fleet, "Nord", ends_on=date(2099, 8, 12))
+    factory.many_vehicles(credential, range(1234))
     User.objects.filter(pk=bob.pk).update(language="de")
-    page = open_as(bob, f"/f/{fleet.slug}/credentials/{credential.pk}/secret/")
+    page = open_as(bob, f"/f/{fleet.slug}/credentials/{credential.pk}/")
     expect(page.locator("html")).to_have_attribute("lang", "de")
+    expect(page.get_by_text("12. Aug. 2099", exact=True)).to_be_visible()
+    expect(page.get_by_role("heading", name="1.234 Fahrzeuge", exact=True)).to_be_visible()
+    page.goto(f"/f/{fleet.slug}/credentials/{credential.pk}/secret/")
     expect(page.get_by_role("heading", level=1)).to_have_text("Secret von Nord ersetzen")
 
 

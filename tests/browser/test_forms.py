@@ -1,4 +1,4 @@
-"""Forms: errors lead to their fields, secrets stay away, nothing is sent twice, nothing typed is lost."""
+"""Forms: errors link to their fields, secrets are not sent back, nothing is sent twice, no input is lost."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from playwright.sync_api import Dialog, Page, expect
 
 from credentials.models import Credential
 from fleetcontrol.people.models import Fleet, User
-from tests import factory
 from tests.browser.conftest import Opener
+from tests.support import factory
 
 pytestmark = pytest.mark.django_db(transaction=True)
 SECRET = "hunter2-Xy7-in-the-browser"

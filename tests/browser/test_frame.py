@@ -6,8 +6,8 @@ import pytest
 from playwright.sync_api import expect
 
 from fleetcontrol.people.models import Fleet, Role, User
-from tests import factory
 from tests.browser.conftest import Opener
+from tests.support import factory
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -8,12 +8,12 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from fleetcontrol.people.models import Fleet, User
-from tests import factory
 from tests.browser.conftest import Opener
+from tests.support import factory
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-# What the browser counts as moved since the page was shown, with the elements.
+# The layout shifts that the browser has counted since the page was shown, with their elements.
 MOVED = """() => new Promise(done => { const found = [];
   new PerformanceObserver(list => list.getEntries().forEach(entry => entry.sources.forEach(source =>
     found.push(`${source.node?.nodeName}.${source.node?.className} ${source.node?.textContent.trim().slice(0, 30)}`))))
@@ -122,7 +122,7 @@ def test_on_a_phone_rows_are_cards_and_remain_a_table(open_as: Opener, bob: User
 @pytest.mark.parametrize("section", ["vehicles", "credentials"])
 def test_print_fits_the_paper_and_drops_the_controls(open_as: Opener, bob: User, vehicles: str, section: str) -> None:
     page = open_as(bob, vehicles.replace("vehicles", section))
-    page.set_viewport_size({"width": 1017, "height": 700})  # A4 across, less the margins, at 96 dots an inch
+    page.set_viewport_size({"width": 1017, "height": 700})  # the width of A4 without margins at 96 dpi
     page.emulate_media(media="print", color_scheme="dark")
     for control in (".sidebar", ".toolbar", ".button", ".icon-button", ".table [type=checkbox]"):
         assert not any(one.is_visible() for one in page.locator(control).all()), control

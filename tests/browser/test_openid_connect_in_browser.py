@@ -1,4 +1,4 @@
-"""The button of the provider leads there and back under the strict policy, which counts where a form is sent on to."""
+"""The provider's button works under the content security policy, whose form-action also covers redirects."""
 
 import pytest
 from playwright.sync_api import expect
@@ -6,7 +6,7 @@ from pytest_django.fixtures import Settings
 
 from fleetcontrol.people.models import Fleet, User
 from tests.browser.conftest import Opener
-from tests.oidc import CLIENT_ID, CLIENT_SECRET, provider
+from tests.support.oidc import CLIENT_ID, CLIENT_SECRET, provider
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

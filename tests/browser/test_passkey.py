@@ -1,4 +1,4 @@
-"""A passkey is added and signs in, with the browser's own virtual authenticator, under the strict policy."""
+"""A person adds a passkey and signs in with it, using the browser's virtual authenticator, under the strict policy."""
 
 import pytest
 from django.conf import settings
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 def on_localhost(live_server: LiveServer) -> str:
-    """Passkeys are tied to a name; browsers take localhost for safe without https."""
+    """Return the server's URL with a host name: passkeys need one, and browsers trust localhost without https."""
     return live_server.url.replace("127.0.0.1", "localhost")
 
 

@@ -14,7 +14,7 @@ from credentials import brands
 from credentials.models import TROUBLED, Credential
 from credentials.oem.verdict import Outcome
 from fleetcontrol.audit.models import Actor
-from fleetcontrol.people.models import Fleet
+from fleetcontrol.people.command import fleet_or_error
 
 _MARKS = {Outcome.WORKS: gettext_lazy("works"), Outcome.CANNOT_CHECK: gettext_lazy("cannot be checked")}
 
@@ -53,9 +53,7 @@ def selected(fleet: str | None, brand: str | None, *, failing: bool) -> QuerySet
     """The credentials that the options select. Raises CommandError with exit code 2."""
     found = Credential.objects.select_related("fleet").order_by("fleet__slug", "brand", "name")
     if fleet:
-        if not Fleet.objects.filter(slug=fleet).exists():
-            raise CommandError(_("There is no fleet “%(fleet)s”.") % {"fleet": fleet}, returncode=2)
-        found = found.filter(fleet__slug=fleet)
+        found = found.filter(fleet=fleet_or_error(fleet))
     if brand:
         try:
             found = found.filter(brand=brands.find(brand).id)

@@ -22,16 +22,26 @@ class Command(BaseCommand):
         oem = DemoOem(settings.VAR_DIR / "demo_oem", options["port"], names, log=self.stdout.write)
         try:
             oem.start()
-        except OSError as error:
+        except (OSError, OverflowError) as error:
+            if isinstance(error, OSError) and error.filename:
+                raise CommandError(f"{error.filename}: {error.strerror}") from None
+            reason = error.strerror if isinstance(error, OSError) else "there is no such port"
             raise CommandError(
-                f"Port {options['port']} cannot be used: {error.strerror}. Choose another with --port."
+                f"Port {options['port']} cannot be used: {reason}. Choose another with --port."
             ) from None
-        self.stdout.write(f"The demo OEM listens. Start FleetControl with FLEETCONTROL_DEMO_OEM={oem.address}")
-        self.stdout.write("Any secret works, except those that start with one of these words:")
-        for word, behaviour in BEHAVIOURS.items():
-            self.stdout.write(f"  {word:12}{behaviour}")
         try:
+            self._greet(oem)
             while True:
                 time.sleep(3600)
         except KeyboardInterrupt:
             oem.stop()
+
+    def _greet(self, oem: DemoOem) -> None:
+        self.stdout.write(f"The demo OEM listens. Start FleetControl with FLEETCONTROL_DEMO_OEM={oem.address}")
+        if own := settings.FLEETCONTROL_BRANDS:
+            self.stdout.write(f"It also plays the brands of {own}.")
+        self.stdout.write(
+            "Any client certificate works, and any secret except one that starts with one of these words:"
+        )
+        for word, behaviour in BEHAVIOURS.items():
+            self.stdout.write(f"  {word:12}{behaviour}")

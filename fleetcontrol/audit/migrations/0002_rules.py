@@ -1,5 +1,5 @@
-"""The audit trail only grows. Triggers refuse UPDATE, DELETE and TRUNCATE, with two exceptions: a label may become a
-pseudonym, and events that a retired seal covered may go. Row triggers on UPDATE and DELETE cost INSERT and COPY nothing.
+"""The audit trail only grows. Triggers refuse UPDATE, DELETE and TRUNCATE with two exceptions: a pseudonym may replace a
+label, and events that a retired seal covers may be deleted. Row triggers on UPDATE and DELETE cost INSERT and COPY nothing.
 """
 
 from django.db import migrations

@@ -1,4 +1,4 @@
-"""Audit events in words; see fleetcontrol/audit/words.py."""
+"""Audit events in words, see `fleetcontrol.audit.words`."""
 
 from django import template
 

@@ -1,4 +1,4 @@
-"""Adds an API client to a fleet and prints its id and secret."""
+"""Add an API client to a fleet and print its id and secret."""
 
 from argparse import ArgumentTypeError
 from datetime import date
@@ -9,7 +9,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from fleetcontrol.api.models import PERMISSIONS, ApiClient
 from fleetcontrol.audit.models import Actor
-from fleetcontrol.people.models import Fleet
+from fleetcontrol.people.command import fleet_or_error
 
 
 def day(text: str) -> date:
@@ -35,10 +35,7 @@ class Command(BaseCommand):
         parser.add_argument("--ends-on", type=day, metavar="DAY", help="the last day it works, such as 2027-12-31")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        fleet = Fleet.objects.filter(slug=options["fleet"]).first()
-        if fleet is None:
-            known = ", ".join(Fleet.objects.values_list("slug", flat=True)[:10]) or "none yet"
-            raise CommandError(f"There is no fleet “{options['fleet']}”. The fleets are: {known}.")
+        fleet = fleet_or_error(options["fleet"])
         if unknown := sorted(set(options["permission"]) - PERMISSIONS.keys()):
             raise CommandError(f"Unknown permission: {', '.join(unknown)}. There are: {', '.join(PERMISSIONS)}.")
         try:

@@ -1,7 +1,7 @@
-"""Make the database role of the web process: it does its work and cannot rewrite what happened.
+"""Create the database role of the web process, which can do its work but cannot rewrite history.
 
-The role may not change or delete audit events, touch their seals, alter or drop tables, or delete people and versions
-of secrets. Migrations, `tend`, `reseal` and `remove_person` keep running as the owner of the tables.
+The role may not change or delete audit events, write seals, alter or drop tables, or delete people or change versions
+of secrets. Migrations, `tend`, `reseal` and `remove_person` still run as the owner of the tables.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from django.db import DatabaseError, connection, transaction
 from django.utils.translation import gettext as _
 from psycopg import sql
 
-# What the role may do with a table; all others it may read and write row by row.
+# The role's rights on a table. It may read and write the rows of all other tables.
 RIGHTS = {
     "audit_auditevent": "SELECT, INSERT",
     "audit_auditseal": "SELECT",
@@ -32,8 +32,8 @@ RIGHTS = {
     "auth_permission": "SELECT",
 }
 ALL_ROWS = "SELECT, INSERT, UPDATE, DELETE"
-UNMANAGED = ("fleetcontrol_cache", "fleetcontrol_beat", "django_migrations")
-MOST_NAME = 63
+WITHOUT_MODEL = ("fleetcontrol_cache", "fleetcontrol_beat", "django_migrations")
+LONGEST_NAME = 63  # bytes
 
 
 class Command(BaseCommand):
@@ -47,7 +47,7 @@ class Command(BaseCommand):
         parser.add_argument("--dry-run", action="store_true", help="print the SQL and change nothing")
 
     def handle(self, *args: Any, name: str, dry_run: bool, **options: Any) -> None:
-        if not name or len(name.encode()) > MOST_NAME:
+        if not name or len(name.encode()) > LONGEST_NAME:
             raise CommandError(_("The name of a role has 1 to 63 bytes."))
         statements = [*role_statements(name, exists=self._exists(name)), *right_statements(name)]
         if dry_run:
@@ -72,11 +72,11 @@ class Command(BaseCommand):
     def _exists(self, name: str) -> bool:
         with connection.cursor() as cursor:
             cursor.execute("SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = %s)", [name])
-            (found,) = cursor.fetchone()
-        return bool(found)
+            (exists,) = cursor.fetchone()
+        return bool(exists)
 
     def _password(self, *, exists: bool) -> tuple[str, bool]:
-        """DATABASE_WEB_PASSWORD or its file, else a new password for a new role; and whether it was given."""
+        """The password to set, and whether the environment gave it: DATABASE_WEB_PASSWORD, else new for a new role."""
         if file := os.environ.get("DATABASE_WEB_PASSWORD_FILE"):
             return Path(file).read_text().strip(), True
         if given := os.environ.get("DATABASE_WEB_PASSWORD"):
@@ -92,7 +92,7 @@ def role_statements(name: str, *, exists: bool) -> Iterator[sql.Composed]:
 
 
 def right_statements(name: str) -> Iterator[sql.Composed]:
-    """What takes all rights away and then gives those that the web process needs."""
+    """Revoke all rights, then grant those that the web process needs."""
     role, database = sql.Identifier(name), sql.Identifier(str(connection.settings_dict["NAME"]))
     yield sql.SQL("REVOKE CREATE ON SCHEMA public FROM PUBLIC, {}").format(role)
     yield sql.SQL("REVOKE ALL ON ALL TABLES IN SCHEMA public FROM {}").format(role)
@@ -107,9 +107,9 @@ def right_statements(name: str) -> Iterator[sql.Composed]:
 
 
 def tables() -> set[str]:
-    """Every table of FleetControl and of the packages it stands on."""
-    models = apps.get_models(include_auto_created=True)
-    return {model._meta.db_table for model in models if model._meta.managed and not model._meta.proxy} | {*UNMANAGED}
+    """Every table of FleetControl and of the packages it uses."""
+    options = [model._meta for model in apps.get_models(include_auto_created=True)]
+    return {one.db_table for one in options if one.managed and not one.proxy} | {*WITHOUT_MODEL}
 
 
 def as_text(statement: sql.Composed) -> str:

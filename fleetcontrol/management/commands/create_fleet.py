@@ -1,4 +1,4 @@
-"""A new fleet with its first administrator, who invites everybody else."""
+"""`manage.py create_fleet`: a new fleet with its first administrator, who invites everybody else."""
 
 import argparse
 from typing import Any
@@ -39,9 +39,9 @@ class Command(BaseCommand):
                 fleet = Fleet.add(name=name, slug=slug, administrator=person, actor=Actor.command("create_fleet"))
         except ValidationError as error:
             raise CommandError(" ".join(error.messages)) from None
-        self._tell(fleet, person, is_new=is_new)
+        self._write_result(fleet, person, is_new=is_new)
 
-    def _tell(self, fleet: Fleet, person: User, *, is_new: bool) -> None:
+    def _write_result(self, fleet: Fleet, person: User, *, is_new: bool) -> None:
         address = f"{settings.PUBLIC_URL}/f/{fleet.slug}/credentials/"
         words = _("Created the fleet %(fleet)s at %(address)s with %(email)s as its administrator.")
         self.stdout.write(words % {"fleet": fleet, "address": address, "email": person.email})

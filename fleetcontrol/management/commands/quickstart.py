@@ -1,6 +1,7 @@
-"""From a fresh copy to the first page: database, keys, static files, demo fleets, web server and worker in one command.
+"""`manage.py quickstart`: from a fresh copy to the first page in one command.
 
-The second start finds everything made and only starts. Keys are made by settings.py, the database by postgres.py.
+It prepares the database, static files and demo fleets and starts the web server and the worker. settings.py makes the
+keys, fleetcontrol/postgres starts the database. Later starts find everything prepared.
 """
 
 import argparse
@@ -38,8 +39,8 @@ from fleetcontrol.postgres import server as postgres
 HOST = "127.0.0.1"
 PATIENCE = 60  # seconds until the first page, on the slowest of machines
 TEND_EVERY = 300  # seconds
-FAREWELL = 10  # seconds for the web server and the worker to finish what they are at
-READABLE = "abcdefghjkmnpqrstuvwxyz23456789"  # no letter that looks like another
+STOP_TIMEOUT = 10  # seconds for the web server and the worker to finish their work
+READABLE_CHARACTERS = "abcdefghjkmnpqrstuvwxyz23456789"  # no letter that looks like another
 
 
 class Command(BaseCommand):
@@ -54,7 +55,7 @@ class Command(BaseCommand):
 
     def handle(self, *, port: int, no_demo: bool, password: str | None, **options: Any) -> None:
         for ending in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            # nohup ignores SIGHUP, and means it; a shell ignores SIGINT for what it starts with &, and does not.
+            # Respect nohup, which ignores SIGHUP on purpose. Shells ignore SIGINT for background jobs: undo that.
             if ending != signal.SIGHUP or signal.getsignal(ending) != signal.SIG_IGN:
                 signal.signal(ending, signal.default_int_handler)
         try:
@@ -67,7 +68,7 @@ class Command(BaseCommand):
                     self._demo(password)
                 self._wait_for_first_page(port, programs)
                 self._greet(port)
-                _wait_for_an_end(programs)
+                _tend_until_the_end(programs)
         except KeyboardInterrupt:
             self._say(_("Stopped."))
         finally:
@@ -79,23 +80,23 @@ class Command(BaseCommand):
         self.stdout.flush()
 
     def _prepare(self) -> None:
-        """Bring tables and static files up to date, if they are not."""
+        """Bring tables and static files up to date."""
         executor = MigrationExecutor(connection)
         if executor.migration_plan(executor.loader.graph.leaf_nodes()):
             self._say(_("Preparing the database …"))
             call_command("migrate", interactive=False, verbosity=0)
-        stamp, found = settings.VAR_DIR / "static.stamp", _static_files()
-        if not stamp.exists() or stamp.read_text() != found:
+        stamp, digest = settings.VAR_DIR / "static.stamp", _digest_of_static_files()
+        if not stamp.exists() or stamp.read_text() != digest:
             self._say(_("Collecting static files …"))
             call_command("collectstatic", interactive=False, verbosity=0)
-            stamp.write_text(found)
+            stamp.write_text(digest)
         connection.close()
 
     def _demo(self, password: str | None) -> None:
-        """Make the demo fleets in an empty FleetControl, and give its people the password, if one is asked for."""
+        """Make the demo fleets if there is no fleet yet. Else only set the password of the demo people, if given."""
         if not Fleet.objects.exists():
             self._say(_("Making the demo fleets …"))
-            password = password or "-".join("".join(secrets.choice(READABLE) for _ in range(4)) for _ in range(3))
+            password = password or _readable_password()
             demo.make(password)
         elif password:
             User.objects.filter(email__endswith=f"@{demo.DOMAIN}").update(password=make_password(password))
@@ -118,7 +119,7 @@ class Command(BaseCommand):
     def _greet(self, port: int) -> None:
         self._say(_("\nFleetControl runs at http://localhost:%(port)s\n") % {"port": port})
         password = _password_file().read_text() if _password_file().exists() else ""
-        fits: dict[str, bool] = {}  # checked once for all who have the very hash they were given
+        fits: dict[str, bool] = {}  # by hash: those who still have the demo's hash need only one slow check
         people = User.objects.filter(email__endswith=f"@{demo.DOMAIN}").order_by("pk")
         for person in people:
             roles = [f"{m.get_role_display()} ({m.fleet})" for m in person.memberships.select_related("fleet")]
@@ -158,7 +159,7 @@ def _require_free(port: int) -> None:
 
 
 def _require_database() -> None:
-    """One quick try without the pool, which would go on trying."""
+    """Try to connect once, without the pool, which would keep retrying."""
     parameters = connection.get_connection_params() | {"connect_timeout": 5}
     try:
         with psycopg.connect(**parameters) as database:
@@ -174,7 +175,7 @@ def _require_database() -> None:
 
 @contextlib.contextmanager
 def _plain_errors() -> Iterator[None]:
-    """A missing right or a full disk is one sentence."""
+    """Turn a missing permission or a full disk into one sentence."""
     try:
         yield
     except OSError as error:
@@ -184,14 +185,18 @@ def _plain_errors() -> Iterator[None]:
         raise CommandError(words % {"reason": str(error).strip().splitlines()[0]}) from None
 
 
-def _static_files() -> str:
+def _digest_of_static_files() -> str:
     """A digest that changes when a static file does."""
     digest = hashlib.sha256()
     for finder in get_finders():
         for path, storage in finder.list([]):
-            found = Path(storage.path(path)).stat()
-            digest.update(f"{path}\0{found.st_size}\0{found.st_mtime_ns}\n".encode())
+            status = Path(storage.path(path)).stat()
+            digest.update(f"{path}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
     return digest.hexdigest()
+
+
+def _readable_password() -> str:
+    return "-".join("".join(secrets.choice(READABLE_CHARACTERS) for _place in range(4)) for _group in range(3))
 
 
 def _password_file() -> Path:
@@ -205,10 +210,10 @@ def _write_private(path: Path, text: str) -> None:
 
 @contextlib.contextmanager
 def _running(port: int) -> Iterator[dict[str, subprocess.Popen[bytes]]]:
-    """The web server and the worker, in sessions of their own so that Ctrl-C reaches only this process.
+    """Run the web server and the worker, in sessions of their own so that Ctrl-C reaches only this process.
 
-    A leash ends them also when this process is killed, and then the database of a trial: a shell that waits for the end
-    of its input.
+    A third process, the leash, stops them and then the database of a trial if this process is killed: it is a shell
+    that waits for the end of its input.
     """
     python, gunicorn = sys.executable, ["--bind", f"{HOST}:{port}", "--worker-class=gthread", "--workers=2"]
     gunicorn += ["--threads=4", "--log-level=warning", "--graceful-timeout=3", "--no-control-socket"]
@@ -235,14 +240,14 @@ def _running(port: int) -> Iterator[dict[str, subprocess.Popen[bytes]]]:
 
 
 @contextlib.contextmanager
-def _program(command: list[str], **how: Any) -> Iterator[subprocess.Popen[bytes]]:
-    with subprocess.Popen(command, start_new_session=True, **how) as program:  # noqa: S603 - commands of ours
+def _program(command: list[str], **options: Any) -> Iterator[subprocess.Popen[bytes]]:
+    with subprocess.Popen(command, start_new_session=True, **options) as program:  # noqa: S603 - commands of ours
         try:
             yield program
         finally:
             program.terminate()
             try:
-                program.wait(FAREWELL)
+                program.wait(STOP_TIMEOUT)
             except subprocess.TimeoutExpired:
                 program.kill()
 
@@ -254,10 +259,10 @@ def _require_alive(programs: dict[str, subprocess.Popen[bytes]]) -> None:
             raise CommandError(words % {"program": name, "code": program.returncode})
 
 
-def _wait_for_an_end(programs: dict[str, subprocess.Popen[bytes]]) -> NoReturn:
-    """Wait for Ctrl-C, which raises KeyboardInterrupt, or for a program to end, which raises CommandError.
+def _tend_until_the_end(programs: dict[str, subprocess.Popen[bytes]]) -> NoReturn:
+    """Wait for Ctrl-C (KeyboardInterrupt) or for the end of a program (CommandError).
 
-    Meanwhile do what happens by the clock, all but asking OEMs: a trial asks them when a person does.
+    Meanwhile run the scheduled duties, except the one that signs in at OEMs: in a trial, only people start that.
     """
     tend = [sys.executable, "manage.py", "tend"]
     tend += [f"--only={duty}" for duty in duties() if duty != "check_credentials"]

@@ -1,4 +1,4 @@
-"""Delete a person's account, and put a pseudonym in the place of their name wherever it is kept."""
+"""`manage.py remove_person`: delete an account and replace the person's name by a pseudonym wherever it is stored."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from fleetcontrol.audit.chain import lock_chain
 from fleetcontrol.audit.models import Actor, AuditEvent, Pseudonym
 from fleetcontrol.people.models import LastAdministrator, Membership, User
 
-# Columns that keep the label of who did something beside the audit trail.
-LABELS = ("created_by", "changed_by", "added_by", "invited_by")
+# Columns outside the audit trail that hold the label of whoever did something.
+LABEL_COLUMNS = ("created_by", "changed_by", "added_by", "invited_by")
 
 
 class Command(BaseCommand):
@@ -44,21 +44,21 @@ class Command(BaseCommand):
 
 
 def remove(user: User, actor: Actor) -> str:
-    """Take the person out of everything, in the caller's transaction; returns the pseudonym of their present name."""
+    """Remove the person everywhere, in the caller's transaction. Returns the pseudonym of their current name."""
     for membership in Membership.objects.filter(user=user):
         membership.remove(actor=actor)
     AuditEvent.record(None, actor, "user.remove", user)
-    did = Q(actor_kind="user", actor_id=str(user.pk))
-    suffered = Q(target_kind="user", target_id=str(user.pk)) | Q(
+    as_actor = Q(actor_kind="user", actor_id=str(user.pk))
+    as_target = Q(target_kind="user", target_id=str(user.pk)) | Q(
         target_kind="invitation", target_label__iexact=user.email
     )
     events = AuditEvent.objects.order_by()
-    labels = {str(user), *events.filter(did).values_list("actor_label", flat=True).distinct()}
-    labels |= set(events.filter(suffered).values_list("target_label", flat=True).distinct())
+    labels = {str(user), *events.filter(as_actor).values_list("actor_label", flat=True).distinct()}
+    labels |= set(events.filter(as_target).values_list("target_label", flat=True).distinct())
     texts = Pseudonym.of([str(user), *sorted(labels - {str(user)})])
     for label, text in texts.items():
-        events.filter(did, actor_label=label).update(actor_label=text)
-        events.filter(suffered, target_label=label).update(target_label=text)
+        events.filter(as_actor, actor_label=label).update(actor_label=text)
+        events.filter(as_target, target_label=label).update(target_label=text)
     rename_elsewhere(user, texts)
     pseudonym = texts[str(user)]
     user.delete()
@@ -66,10 +66,10 @@ def remove(user: User, actor: Actor) -> str:
 
 
 def rename_elsewhere(user: User, texts: dict[str, str]) -> None:
-    """In columns without an id only a label that nobody else bears can be told to be this person's."""
+    """Replace the labels in columns without an id. A label that somebody else has too stays: it may be theirs."""
     others = {str(other) for other in User.objects.exclude(pk=user.pk).filter(name__in=texts)}
     for model in apps.get_models():
         for field in model._meta.get_fields():
-            if isinstance(field, models.CharField) and field.name in LABELS:
+            if isinstance(field, models.CharField) and field.name in LABEL_COLUMNS:
                 for label in texts.keys() - others:
                     model._default_manager.filter(**{field.name: label}).update(**{field.name: texts[label]})

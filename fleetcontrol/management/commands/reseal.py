@@ -1,7 +1,7 @@
-"""Key rotation: seal every secret again with the newest of FERNET_KEYS, so that the older keys can go.
+"""`manage.py reseal`: encrypt every secret again with the newest of FERNET_KEYS, so that older keys can be removed.
 
-It works while FleetControl runs: a thousand rows at a time, each thousand in a transaction of its own that checks what
-it wrote. Interrupted, it goes on where it was, because what the newest key opens is left alone.
+It runs beside a working FleetControl, in batches of a thousand rows. Each batch is a transaction that verifies what it
+wrote. After an interruption it continues where it stopped, because it skips what the newest key already opens.
 """
 
 import argparse
@@ -23,14 +23,14 @@ from fleetcontrol import seal
 from fleetcontrol.audit.models import Actor, AuditEvent, Target
 
 BATCH = 1000
-NAMED = 10  # rows that no key opens, named in the message
-TOKEN_START = "gAAAAA"  # noqa: S105 - how every Fernet token of this century starts
+MOST_NAMED = 10  # rows in the message that no key opens
+TOKEN_START = "gAAAAA"  # noqa: S105 - the start of every Fernet token of this century
 
 type Row = tuple[Any, Any]  # primary key and value
 
 
 class Age(IntEnum):
-    """Which key opens a value; of several tokens the worst counts."""
+    """Which key opens a value. Of several tokens, the one with the oldest key counts."""
 
     NEWEST = 0
     OLDER = 1
@@ -45,7 +45,7 @@ class Command(BaseCommand):
 
     def handle(self, *, dry_run: bool, **options: Any) -> None:
         columns = [Column(model, name) for model, name in seal.sealed_columns()]
-        # The seeds of second factors are sealed too, in a table of allauth's.
+        # The seeds of second factors are encrypted too, in a table of allauth's.
         columns.append(Column(Authenticator, "data"))
         older, lost = 0, []
         for column in columns:
@@ -53,8 +53,8 @@ class Command(BaseCommand):
             for batch in tqdm(column.batches(), desc=str(column), unit=" thousand", disable=None, leave=False):
                 ages = {pk: age(value) for pk, value in batch}
                 rows += len(batch)
-                lost += [f"{column} {pk}" for pk, found in ages.items() if found is Age.LOST]
-                old = [pk for pk, found in ages.items() if found is Age.OLDER]
+                lost += [f"{column} {pk}" for pk, key_age in ages.items() if key_age is Age.LOST]
+                old = [pk for pk, key_age in ages.items() if key_age is Age.OLDER]
                 older += len(old)
                 resealed += 0 if dry_run else column.reseal(old)
             words = _("%(column)s: %(rows)s rows, %(resealed)s sealed again")
@@ -70,7 +70,7 @@ class Command(BaseCommand):
                 "Add the keys that sealed them, or replace the secrets, before you take a key away.",
                 len(lost),
             )
-            rows = ", ".join(lost[:NAMED]) + (", …" if len(lost) > NAMED else "")
+            rows = ", ".join(lost[:MOST_NAMED]) + (", …" if len(lost) > MOST_NAMED else "")
             raise CommandError(words % {"count": len(lost), "rows": rows})
         if older:
             words = ngettext(
@@ -91,7 +91,7 @@ class Command(BaseCommand):
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of sealed values: `Sealed` ones, or JSON with tokens among its texts."""
+    """A column of encrypted values: `Sealed` ones, or JSON in which some texts are tokens."""
 
     model: type[models.Model]
     name: str
@@ -100,7 +100,7 @@ class Column:
         return f"{self.model._meta.label}.{self.name}"
 
     def batches(self) -> Iterator[list[Row]]:
-        """All rows that hold something, in the order of their keys."""
+        """All rows with a value, ordered by primary key, in batches."""
         filled = self.model._default_manager.filter(**{f"{self.name}__isnull": False}).order_by("pk")
         batch = list(filled.values_list("pk", self.name)[:BATCH])
         while batch:
@@ -108,16 +108,18 @@ class Column:
             batch = list(filled.filter(pk__gt=batch[-1][0]).values_list("pk", self.name)[:BATCH])
 
     def reseal(self, pks: Sequence[Any]) -> int:
-        """Seal these rows again and check what was written; returns how many they were.
+        """Encrypt these rows again and verify what was written. Returns the number of rows.
 
-        They are read again under lock, because somebody may have replaced or erased a secret meanwhile.
+        Reads them again under a lock, because somebody may have replaced or erased a secret in the meantime.
         """
         if not pks:
             return 0
         rows = self.model._default_manager.filter(pk__in=pks, **{f"{self.name}__isnull": False}).order_by("pk")
         with transaction.atomic():
             locked = list(rows.select_for_update().values_list("pk", self.name))
-            resealed = {pk: in_tokens(value, seal.fernet().rotate) for pk, value in locked if age(value) is Age.OLDER}
+            resealed = {
+                pk: replace_tokens(value, seal.fernet().rotate) for pk, value in locked if age(value) is Age.OLDER
+            }
             self._write(resealed)
             written = dict(rows.filter(pk__in=resealed).values_list("pk", self.name))
             for pk, value in resealed.items():
@@ -145,41 +147,41 @@ class Column:
 
 
 def age(value: Any) -> Age:
-    """The age of the worst token in a value."""
+    """The age of the oldest token in a value."""
     return max((_age(token) for token in tokens(value)), default=Age.NEWEST)
 
 
 def _age(token: bytes) -> Age:
-    for newest_only, found in ((True, Age.NEWEST), (False, Age.OLDER)):
+    for newest_only, age_if_opened in ((True, Age.NEWEST), (False, Age.OLDER)):
         try:
             seal.fernet(newest_only=newest_only).decrypt(token)
         except InvalidToken:
             continue
-        return found
+        return age_if_opened
     return Age.LOST
 
 
 def tokens(value: Any) -> list[bytes]:
     """All tokens in a value."""
-    found: list[bytes] = []
+    collected: list[bytes] = []
 
-    def note(token: bytes) -> bytes:
-        found.append(token)
+    def collect(token: bytes) -> bytes:
+        collected.append(token)
         return token
 
-    in_tokens(value, note)
-    return found
+    replace_tokens(value, collect)
+    return collected
 
 
-def in_tokens(value: Any, turn: Callable[[bytes], bytes]) -> Any:
-    """The value with every token in it turned into another one."""
+def replace_tokens(value: Any, replace: Callable[[bytes], bytes]) -> Any:
+    """The value with every token in it replaced by `replace`."""
     match value:
         case seal.Sealed():
-            return seal.Sealed(turn(value.token))
+            return seal.Sealed(replace(value.token))
         case str() if value.startswith(TOKEN_START):
-            return turn(value.encode()).decode()
+            return replace(value.encode()).decode()
         case dict():
-            return {key: in_tokens(inner, turn) for key, inner in value.items()}
+            return {key: replace_tokens(inner, replace) for key, inner in value.items()}
         case list():
-            return [in_tokens(inner, turn) for inner in value]
+            return [replace_tokens(inner, replace) for inner in value]
     return value

@@ -1,4 +1,4 @@
-"""Ends an API client for good, with its secrets and all its tokens."""
+"""End an API client for good, with its secrets and tokens."""
 
 from typing import Any
 

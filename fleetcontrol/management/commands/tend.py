@@ -1,4 +1,4 @@
-"""`manage.py tend`: everything that happens by the clock, for cron or a timer, every five minutes."""
+"""`manage.py tend`: runs all scheduled duties. Let cron or a timer start it every five minutes."""
 
 import logging
 from typing import Any
@@ -31,7 +31,7 @@ class Command(BaseCommand):
         for name in chosen:
             try:
                 done = duties()[name]()
-            except Exception:  # one duty that fails must not keep the others from being done
+            except Exception:  # a duty that fails must not stop the others
                 logger.exception("The duty %s failed.", name)
                 failed.append(name)
                 continue

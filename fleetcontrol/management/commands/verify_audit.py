@@ -1,4 +1,4 @@
-"""Prove that the audit trail is whole, or name what is not."""
+"""`manage.py verify_audit`: prove that the audit trail is complete, or name what differs."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from django.utils.translation import ngettext
 from fleetcontrol.audit.chain import lock_chain
 from fleetcontrol.audit.models import AuditSeal
 from fleetcontrol.audit.proof import Report, findings
-from fleetcontrol.people.models import Fleet
+from fleetcontrol.people.command import fleet_or_error
 
 
 class Command(BaseCommand):
@@ -22,7 +22,7 @@ class Command(BaseCommand):
         parser.add_argument("--expect", default="", metavar="HEAD", help="a head printed earlier must be in the chain")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        fleet = self._fleet(options["fleet"])
+        fleet = fleet_or_error(options["fleet"]) if options["fleet"] is not None else None
         if options["head"]:
             seals = AuditSeal.objects.order_by("number")
             last = (seals if fleet is None else seals.filter(fleet_id=fleet.pk)).last()
@@ -39,14 +39,6 @@ class Command(BaseCommand):
         if wrong:
             raise CommandError(ngettext("%(n)s finding.", "%(n)s findings.", wrong) % {"n": wrong}, returncode=1)
         self._write_success(report)
-
-    def _fleet(self, slug: str | None) -> Fleet | None:
-        if slug is None:
-            return None
-        fleet = Fleet.objects.filter(slug=slug).first()
-        if fleet is None:
-            raise CommandError(_("There is no fleet with the short name %(slug)s.") % {"slug": slug})
-        return fleet
 
     def _write_success(self, report: Report) -> None:
         self.stdout.write(

@@ -1,4 +1,4 @@
-"""Shows where a search hit: the same rule as the search itself, without regard to case, spaces and hyphens."""
+"""Mark the hits of a search, which ignores case, spaces and hyphens as the search itself does."""
 
 import re
 
@@ -12,13 +12,13 @@ register = template.Library()
 @register.filter
 def marked(text: object, q: str) -> SafeString:
     """The text with each hit of `q` in a `<mark>`."""
-    shown = str(text)
+    plain = str(text)
     wanted = re.sub(r"[ -]", "", q)
     if not wanted:
-        return conditional_escape(shown)
+        return conditional_escape(plain)
     pattern = re.compile("[ -]*".join(map(re.escape, wanted)), re.IGNORECASE)
     parts, end = [], 0
-    for hit in pattern.finditer(shown):
-        parts += [conditional_escape(shown[end : hit.start()]), "<mark>", conditional_escape(hit[0]), "</mark>"]
+    for hit in pattern.finditer(plain):
+        parts += [conditional_escape(plain[end : hit.start()]), "<mark>", conditional_escape(hit[0]), "</mark>"]
         end = hit.end()
-    return mark_safe("".join(parts) + conditional_escape(shown[end:]))  # noqa: S308 - each part is escaped above
+    return mark_safe("".join(parts) + conditional_escape(plain[end:]))  # noqa: S308 - each part is escaped above

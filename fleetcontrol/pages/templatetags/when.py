@@ -1,4 +1,4 @@
-"""Points in time as people read them: relative up to a day, then a date; the exact time in the element."""
+"""Points in time as people read them: relative up to a day, then a date. The element carries the exact time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ register = template.Library()
 
 @register.filter
 def when(moment: datetime | None) -> SafeString | str:
-    """A `<time>` element: "4 min ago", after a day "12 Aug 2026"; "" for nothing."""
+    """A `<time>` element: "4 min ago", or "12 Aug 2026" after a day. "" for no moment."""
     if moment is None:
         return ""
     local = timezone.localtime(moment)
@@ -32,7 +32,7 @@ def when(moment: datetime | None) -> SafeString | str:
 
 @register.filter
 def at(moment: datetime) -> SafeString:
-    """A `<time>` element that stands after "since": "14 Nov, 08:12", with the year when it is another one."""
+    """A `<time>` element for use after "since": "14 Nov, 08:12", with the year if it is not the current one."""
     local = timezone.localtime(moment)
     near = local.year == timezone.localtime().year
     words = f"{date_format(local, 'MONTH_DAY_FORMAT' if near else 'DATE_FORMAT')}, {date_format(local, 'TIME_FORMAT')}"

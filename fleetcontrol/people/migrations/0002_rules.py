@@ -1,7 +1,7 @@
-"""A fleet that has an administrator keeps one, whoever writes: looked at when the transaction ends, one fleet at a time.
+"""A trigger that keeps an administrator in every fleet that has one, whoever writes. It runs when the transaction ends.
 
-And the table of `fleetcontrol.web.throttle`, which counts attempts to sign in. It is unlogged: after a crash of the
-database the counts start anew.
+Also the table of `fleetcontrol.web.throttle`, which counts attempts to sign in. It is unlogged: after a crash of the
+database, counting starts anew.
 """
 
 from django.db import migrations
@@ -9,7 +9,7 @@ from django.db import migrations
 KEEP_ADMINISTRATOR = """
 CREATE FUNCTION fleet_keeps_an_administrator() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-  -- The lock makes a second transaction wait; its look then sees what the first one did.
+  -- The lock makes a second transaction wait, so that it sees what the first one did.
   PERFORM FROM people_fleet WHERE id = OLD.fleet_id FOR NO KEY UPDATE;
   IF FOUND AND NOT EXISTS (
     SELECT FROM people_membership WHERE fleet_id = OLD.fleet_id AND role = 'administrator'

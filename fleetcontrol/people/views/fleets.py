@@ -1,4 +1,4 @@
-"""A fleet's own pages: a new fleet, its settings, its end."""
+"""Pages of a fleet: add one, change its settings, delete it."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from fleetcontrol.audit.models import actor_of
 from fleetcontrol.people.access import FleetRequest, fleet_view, fresh_sign_in, has_second_factor
 from fleetcontrol.people.forms import FleetForm, FleetRemoveForm, NewFleetForm
 from fleetcontrol.people.models import Fleet, Role, User
+from fleetcontrol.people.owned import in_order_of_deletion
 
 
 @fleet_view(Role.ADMINISTRATOR)
@@ -31,20 +32,20 @@ def change(request: FleetRequest) -> HttpResponse:
 @fleet_view(Role.ADMINISTRATOR)
 @fresh_sign_in
 def remove(request: FleetRequest) -> HttpResponse:
-    """Delete the fleet, after its name was typed."""
+    """Delete the fleet once its name has been typed."""
     form = FleetRemoveForm(request.POST or None, fleet=request.fleet)
     if request.method == "POST" and form.is_valid():
         name = request.fleet.name
         request.fleet.remove(actor=request.actor)
         messages.success(request, _("The fleet %(name)s is deleted.") % {"name": name})
         return redirect("fleetcontrol:home")
-    counts = {"vehicles": request.fleet.vehicles.count(), "credentials": request.fleet.credentials.count()}
-    context = {"form": form, **counts}
+    counts = [(owned.label, owned.rows_of(request.fleet).count()) for owned in in_order_of_deletion() if owned.label]
+    context = {"form": form, "counts": counts}
     return render(request, "people/fleets/remove.html", context, status=422 if form.is_bound else 200)
 
 
 def add(request: HttpRequest) -> HttpResponse:
-    """A new fleet, by superusers; they become its first administrator and invite others."""
+    """Let a superuser create a fleet, become its first administrator and invite others."""
     user = request.user
     if not isinstance(user, User) or not user.is_superuser:
         raise Http404

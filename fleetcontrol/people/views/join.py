@@ -1,4 +1,4 @@
-"""The other end of an invitation: from the link in the email to the fleet."""
+"""Accepting an invitation: from the link in the email to the fleet."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from fleetcontrol.people.models import Invitation, User
 @never_cache
 @sensitive_post_parameters("password")
 def accept(request: HttpRequest, token: str) -> HttpResponse:
-    """Join as who is signed in, sign in first, or make an account. Who holds the link owns the address."""
+    """Join as the signed-in person, sign in first, or make an account. Holding the link proves owning the address."""
     invitation = Invitation.of_token(token)
     if invitation is None:
         return render(request, "people/invitations/gone.html", status=404)

@@ -1,4 +1,4 @@
-"""Members of a fleet: who they are, invitations, roles."""
+"""Members of a fleet: the list, invitations, roles."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from fleetcontrol.people.models import Fleet, Invitation, LastAdministrator, Mem
 @fleet_view(Role.ADMINISTRATOR)
 def index(request: FleetRequest) -> HttpResponse:
     """All members and open invitations."""
-    context = {"members": listed(request.fleet), "invitations": request.fleet.invitations.order_by("email")}
+    context = {"members": members_of(request.fleet), "invitations": request.fleet.invitations.order_by("email")}
     return render(request, "people/members/index.html", context)
 
 
@@ -49,7 +49,7 @@ def invite(request: FleetRequest) -> HttpResponse:
 @fleet_view(Role.ADMINISTRATOR)
 @fresh_sign_in
 def change(request: FleetRequest, pk: int) -> HttpResponse:
-    """Another role. One's own only downwards, and only after it was confirmed what is lost."""
+    """Change a role. People can lower their own after they confirm what they lose."""
     membership = get_object_or_404(request.fleet.memberships.select_related("user"), pk=pk)
     own = membership.user_id == request.user.pk
     form = RoleForm(request.POST or None, initial={"role": membership.role})
@@ -106,8 +106,8 @@ def revoke(request: FleetRequest, pk: str) -> HttpResponse:
     return render(request, "people/invitations/revoke.html", {"invitation": invitation})
 
 
-def listed(fleet: Fleet) -> QuerySet[Membership]:
-    """The members with when they were last here and how they can sign in, in one statement."""
+def members_of(fleet: Fleet) -> QuerySet[Membership]:
+    """The members, annotated in one statement with their last visit and their ways to sign in."""
     of_person = {"user": OuterRef("user")}
     seen = UserSession.objects.filter(**of_person).values("user").annotate(last=Max("last_seen_at")).values("last")
     factors = Authenticator.objects.filter(**of_person)
@@ -123,7 +123,7 @@ def listed(fleet: Fleet) -> QuerySet[Membership]:
 
 
 def send(request: FleetRequest, invitations: Iterable[Invitation]) -> None:
-    """Email the invitations and tell how that went; what was not sent can be sent again from the list."""
+    """Email the invitations and report the outcome. Those that failed can be sent again from the list."""
     sent, failed = 0, []
     for invitation in invitations:
         try:

@@ -1,4 +1,4 @@
-"""Pages of the signed-in person: name, preferences, and the second factor that a fleet asks for."""
+"""Pages of the signed-in person: name, preferences, and the second factor that a fleet requires."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from fleetcontrol.people.models import Fleet, User
 
 @require_POST
 def preferences(request: HttpRequest) -> HttpResponse:
-    """Theme, language and shortcuts of the person, from the account menu; back to the page it was opened on."""
+    """Save theme, language and shortcuts from the account menu, and return to the page where it was opened."""
     person = request.user
     assert isinstance(person, User)  # noqa: S101 - LoginRequiredMiddleware
     chosen = request.POST
@@ -47,8 +47,8 @@ def profile(request: HttpRequest) -> HttpResponse:
 
 
 def second_factor_needed(request: HttpRequest, fleet: str) -> HttpResponse:
-    """What a member sees of a fleet that requires a second factor, until they have one."""
-    found = get_object_or_404(Fleet, slug=fleet, memberships__user=request.user)
-    if not found.require_second_factor or has_second_factor(request.user):  # type: ignore[arg-type]  # signed in
-        return redirect("vehicles:index", found.slug)
-    return render(request, "people/second_factor_needed.html", {"fleet": found}, status=403)
+    """The page that members of a fleet that requires a second factor see until they have one."""
+    required_by = get_object_or_404(Fleet, slug=fleet, memberships__user=request.user)
+    if not required_by.require_second_factor or has_second_factor(request.user):  # type: ignore[arg-type]  # signed in
+        return redirect("vehicles:index", required_by.slug)
+    return render(request, "people/second_factor_needed.html", {"fleet": required_by}, status=403)

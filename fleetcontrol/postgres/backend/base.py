@@ -1,6 +1,6 @@
 """Django's PostgreSQL backend for the embedded server, which it starts at the first connection.
 
-The settings name the server's folder in EMBEDDED; where it listens is known once it runs.
+The settings name the server's folder and durability in EMBEDDED. Where the server listens is known only once it runs.
 """
 
 from __future__ import annotations
@@ -9,12 +9,13 @@ from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 from django.db.backends.postgresql import base, client
+from django.utils.functional import cached_property
 
-from fleetcontrol.postgres import server
+from fleetcontrol.postgres import home, server
 
 
 def start(settings_dict: dict[str, Any]) -> None:
-    """Start the server unless it runs, and say in the settings where it listens. Raises ImproperlyConfigured."""
+    """Start the server unless it runs, and put its socket's folder into HOST. Raises ImproperlyConfigured."""
     try:
         settings_dict["HOST"] = str(server.ensure(**settings_dict["EMBEDDED"]))
     except server.PostgresError as error:
@@ -36,3 +37,8 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def get_connection_params(self) -> dict[str, Any]:
         start(self.settings_dict)
         return super().get_connection_params()
+
+    @cached_property
+    def pg_version(self) -> int:
+        """The version that the wheel brings. Django's system checks ask for it; asking the server would start it."""
+        return int(home.MAJOR) * 10_000

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import getpass
 import sys
+from collections.abc import Iterable
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
@@ -13,6 +14,7 @@ from django.utils.translation import ngettext
 
 from credentials.brands.field import tidy
 from credentials.models import CredentialSecret
+from fleetcontrol.people.command import fleet_or_error
 from fleetcontrol.people.models import Fleet
 from vehicles.models import Vehicle
 
@@ -29,13 +31,11 @@ class Command(BaseCommand):
         parser.add_argument("--fleet", help="only this fleet, by its short name")
 
     def handle(self, *args: Any, fleet: str | None, **options: Any) -> None:
-        fleets = Fleet.objects.filter(slug=fleet) if fleet else Fleet.objects.all()
-        if fleet and not fleets.exists():
-            raise CommandError(_("There is no fleet “%(fleet)s”.") % {"fleet": fleet}, returncode=2)
+        fleets: Iterable[Fleet] = [fleet_or_error(fleet)] if fleet else Fleet.objects.order_by("slug")
         value = tidy(getpass.getpass("Secret: ") if sys.stdin.isatty() else sys.stdin.read(_MOST))
         if not value:
             raise CommandError(_("Nothing to look for: give the secret on standard input."), returncode=2)
-        lines = [line for one in fleets.order_by("slug") for line in found(value, one)]
+        lines = [line for one in fleets for line in found(value, one)]
         self.stdout.write("\n".join(lines) if lines else _("No credential and no unit has this secret."))
         if not lines:
             sys.exit(1)

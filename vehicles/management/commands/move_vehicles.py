@@ -12,6 +12,7 @@ from django.utils.translation import ngettext
 
 from credentials.models import Credential
 from fleetcontrol.audit.models import Actor
+from fleetcontrol.people.command import fleet_or_error
 from fleetcontrol.people.models import Fleet
 
 
@@ -25,10 +26,8 @@ class Command(BaseCommand):
         parser.add_argument("--dry-run", action="store_true", help="only say what would move")
 
     def handle(self, *args: Any, fleet: str, source: str, target: str, dry_run: bool, **options: Any) -> None:
-        found = Fleet.objects.filter(slug=fleet).first()
-        if found is None:
-            raise CommandError(_("There is no fleet “%(fleet)s”.") % {"fleet": fleet}, returncode=2)
-        before, after = credential_of(found, source), credential_of(found, target)
+        owner = fleet_or_error(fleet)
+        before, after = credential_of(owner, source), credential_of(owner, target)
         for label in differences(before, after):
             words = _("Note: %(before)s and %(after)s differ in %(label)s.")
             self.stderr.write(words % {"before": before, "after": after, "label": label})

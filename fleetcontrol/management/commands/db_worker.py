@@ -1,0 +1,44 @@
+"""`manage.py db_worker`: the worker of django-tasks-db, which also takes up what workers that died left behind.
+
+It looks when it starts and twice a minute: a worker that is started again at once finds the work of its predecessor
+not yet stalled.
+"""
+
+import logging
+import threading
+from typing import Any
+
+from django.db import connection
+from django_tasks_db.management.commands import db_worker
+
+from fleetcontrol.imports.work import take_up_stalled
+
+LOOK_EVERY = 30  # seconds
+
+logger = logging.getLogger(__name__)
+
+
+class Command(db_worker.Command):
+    def handle(self, **options: Any) -> None:
+        ended = threading.Event()
+        watch = threading.Thread(target=_look_until, args=(ended,), daemon=True)
+        _look()
+        watch.start()
+        try:
+            super().handle(**options)
+        finally:
+            ended.set()
+            watch.join()
+
+
+def _look_until(ended: threading.Event) -> None:
+    while not ended.wait(LOOK_EVERY):
+        _look()
+        connection.close()
+
+
+def _look() -> None:
+    try:
+        take_up_stalled()
+    except Exception:  # the worker has its tasks to do all the same
+        logger.exception("Stalled work could not be taken up.")

@@ -1,0 +1,60 @@
+"""A form that is sent twice is acted on once.
+
+templates/shared/form_safety.html puts a random token into the field `once` of every form that changes something. The
+second sending of the same form is answered with a message instead of being done again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from secrets import token_urlsafe
+
+from django.contrib import messages
+from django.core.cache import cache
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.utils.translation import gettext as _
+
+FIELD = "once"
+TOKEN_LIFETIME = timedelta(hours=24)
+
+
+def new_token() -> str:
+    return token_urlsafe(12)
+
+
+class ResubmissionMiddleware:
+    """Let a form through once, however often it is sent. A form that was refused may be sent again."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        token = token_of(request)
+        if not token:
+            return self.get_response(request)
+        key = f"once:{request.user.pk}:{token}"
+        if not cache.add(key, 1, TOKEN_LIFETIME.total_seconds()):
+            messages.info(request, _("This form was sent twice. What it asks for was done once."))
+            return redirect(section_of(request.path))
+        accepted = False
+        try:
+            response = self.get_response(request)
+            accepted = response.status_code < 400
+        finally:
+            if not accepted:
+                cache.delete(key)
+        return response
+
+
+def token_of(request: HttpRequest) -> str:
+    """The form's token, or "". Uploads are left alone, because a view may choose how they are read."""
+    is_form = request.method == "POST" and request.content_type == "application/x-www-form-urlencoded"
+    return request.POST.get(FIELD, "")[:64] if is_form and request.user.is_authenticated else ""
+
+
+def section_of(path: str) -> str:
+    """The list that a fleet's form belongs to: "/f/nord/credentials/" for "/f/nord/credentials/add/bmw/", else "/"."""
+    parts = path.split("/")
+    return "/".join(parts[:4]) + "/" if parts[1] == "f" and len(parts) > 4 else "/"
