@@ -37,7 +37,7 @@ def test_a_vehicle_is_added_with_its_credential_found_by_search(open_as: Opener,
     assert fleet.vehicles.filter(credential__name="Mercedes-Benz Berlin").exists()
 
 
-@pytest.mark.parametrize("rows", ["fleetcontrol/fleet", "fleetcontrol/user", "fleetcontrol/auditevent"])
+@pytest.mark.parametrize("rows", ["people/fleet", "people/user", "audit/auditevent"])
 def test_lists_and_forms_obey_the_policy(open_as: Opener, root: User, rows: str) -> None:
     page = open_as(root, f"/admin/{rows}/")
     page.locator("#result_list tbody a").first.click()
