@@ -18,9 +18,9 @@ from credentials.models import Credential, SignInFailed, TooManyWait
 from fleetcontrol.api.operations import ApiRequest, Id, answer, not_found, operation
 from fleetcontrol.api.problems import (
     CONFLICTING_RESOURCE,
-    INTERNAL_SERVER_ERROR,
     OEM_SIGN_IN_FAILED,
     RESOURCE_NOT_FOUND,
+    SECRET_CANNOT_BE_OPENED,
     TOO_MANY_REQUESTS,
     ProblemError,
 )
@@ -53,7 +53,11 @@ def lend_credential_token(request: ApiRequest, brand: BrandId, id: Id) -> HttpRe
     "/telematics-brands/{brand}/credentials/{id}/secret",
     operation_id="release_credential_secret",
     **operation(
-        SECRETS, "Release the stored secret", {200: SecretOut}, problems=[RESOURCE_NOT_FOUND], returns=SECRET_EXAMPLE
+        SECRETS,
+        "Release the stored secret",
+        {200: SecretOut},
+        problems=[RESOURCE_NOT_FOUND, SECRET_CANNOT_BE_OPENED],
+        returns=SECRET_EXAMPLE,
     ),
 )
 def release_credential_secret(request: ApiRequest, brand: BrandId, id: Id) -> HttpResponse:
@@ -89,6 +93,6 @@ def release(request: ApiRequest, credential: Credential, for_whom: Mapping[str, 
     except ObjectDoesNotExist:  # deleted a moment ago
         raise not_found(_("credential"), credential.pk) from None
     except SealError as error:
-        raise ProblemError(INTERNAL_SERVER_ERROR, str(error)) from None
+        raise ProblemError(SECRET_CANNOT_BE_OPENED, str(error)) from None
     body = {"id": credential.pk, "client_id": credential.identifier, "settings": credential.settings}
     return answer(body | {"secret": secret}, private=True)

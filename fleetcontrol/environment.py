@@ -5,6 +5,7 @@ variable, which manage.py prints without a traceback, and builds Django's settin
 """
 
 import os
+import re
 import secrets
 from contextlib import suppress
 from dataclasses import dataclass
@@ -127,6 +128,19 @@ class Keys:
             # Of two processes that start at once, one makes the key and the other never reads half of it.
             with suppress(FileExistsError):
                 os.link(new_file.name, file)
+
+
+def ring(name: str, value: str) -> list[str]:
+    """Several keys, newest first, with commas or line breaks between them. Raises ImproperlyConfigured."""
+    keys = [part.strip() for part in re.split(r",\s*[\r\n]+|[\r\n]+\s*|,", value.strip())]
+    if not all(keys):
+        raise ImproperlyConfigured(f"{name} holds an empty key. Write the keys with commas between them, newest first.")
+    if any(re.search(r"\s", key) for key in keys):
+        raise ImproperlyConfigured(
+            f"{name} holds a key with a blank in it. Write the keys with commas or line breaks between them, newest "
+            "first, and none inside a key."
+        )
+    return keys
 
 
 def mailer(env: Environment) -> dict[str, Any]:

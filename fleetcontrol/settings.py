@@ -20,6 +20,7 @@ from fleetcontrol.environment import (
     mailer,
     openid_connect,
     origin_of,
+    ring,
     time_zone,
 )
 
@@ -49,14 +50,13 @@ KEYS_DIR = VAR_DIR / "keys"
 # Make missing keys in a trial, and for quickstart with a DATABASE_URL (manage.py sets MAKE_KEYS for it).
 key = Keys(env, KEYS_DIR, may_make=TRIAL or env.bool("MAKE_KEYS", default=False))
 SECRET_KEY = key("SECRET_KEY", "the key that signs sessions")
-FERNET_KEYS = [part.strip() for part in key("FERNET_KEYS", "the keys that seal secrets, newest first").split(",")]
+FERNET_KEYS = ring("FERNET_KEYS", key("FERNET_KEYS", "the keys that seal secrets, newest first"))
 FINGERPRINT_KEY = key("FINGERPRINT_KEY", "the key that makes fingerprints of secrets")
 # Web processes do not need it: `manage.py tend` seals the audit trail and `manage.py verify_audit` verifies it.
 AUDIT_KEY = key("AUDIT_KEY", "the key that seals the audit trail", needed=False)
 AUDIT_KEPT_DAYS = env.int("AUDIT_KEPT_DAYS", default=0)  # 0: for ever
-TOKEN_KEYS = env.list("TOKEN_KEYS", default=FERNET_KEYS)  # the keys that sign access tokens, newest first
-if not all(FERNET_KEYS):
-    raise ImproperlyConfigured("FERNET_KEYS holds an empty key. Write the keys with commas between them, newest first.")
+# The keys that sign access tokens, newest first.
+TOKEN_KEYS = ring("TOKEN_KEYS", token_keys) if (token_keys := env.str("TOKEN_KEYS", default="")) else FERNET_KEYS
 
 
 # Addresses

@@ -30,7 +30,7 @@ from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.utils.translation import gettext as _
 
-from fleetcontrol import seal
+from fleetcontrol import startup
 from fleetcontrol.duties import duties
 from fleetcontrol.management import demo
 from fleetcontrol.people.models import Fleet, User
@@ -63,6 +63,8 @@ class Command(BaseCommand):
             _require_database()
             with _plain_errors():
                 self._prepare()
+            startup.require_all()
+            connection.close()
             with _running(port) as programs:
                 if not no_demo:  # while they start
                     self._demo(password)
@@ -133,8 +135,6 @@ class Command(BaseCommand):
         if not Fleet.objects.exists():
             words = _('  Make a fleet: %(python)s manage.py create_fleet "My fleet" --administrator you@example.com')
             self._say(words % {"python": sys.executable})
-        if not seal.keys_fit():
-            self._say(_("  The keys do not open the secrets in the database: put back the ones that sealed them."))
         self._say(_("\nCtrl-C stops it."))
         connection.close()
 

@@ -8,6 +8,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from fleetcontrol.audit.chain import lock_chain
+from fleetcontrol.audit.keys import WrongKey, require_audit_key
 from fleetcontrol.audit.models import AuditSeal
 from fleetcontrol.audit.proof import Report, findings
 from fleetcontrol.people.command import fleet_or_error
@@ -31,6 +32,10 @@ class Command(BaseCommand):
             self.stdout.write(str(last))
             return
         report, wrong = Report(), 0
+        try:
+            require_audit_key()
+        except WrongKey as error:  # wrong usage, and no evidence against the audit trail
+            raise CommandError(str(error), returncode=2) from None
         with transaction.atomic():
             lock_chain()
             for finding in findings(report, fleet_id=fleet.pk if fleet else None, expect=options["expect"]):
