@@ -8,7 +8,6 @@ from typing import Any
 
 from django.core.exceptions import ObjectDoesNotExist
 from django.http import HttpResponse
-from django.utils import timezone
 from django.utils.translation import gettext as _
 from ninja import Router
 
@@ -24,6 +23,7 @@ from fleetcontrol.api.problems import (
     TOO_MANY_REQUESTS,
     ProblemError,
 )
+from fleetcontrol.db.clock import database_now
 from fleetcontrol.seal import SealError
 
 router = Router(tags=["Using credentials"])
@@ -73,14 +73,14 @@ def lend(request: ApiRequest, credential: Credential, for_whom: Mapping[str, Any
     except SignInFailed as error:
         if error.until is None:
             raise ProblemError(CONFLICTING_RESOURCE, error.reason) from None
-        wait = max(1, math.ceil((error.until - timezone.now()).total_seconds()))
+        wait = max(1, math.ceil((error.until - database_now()).total_seconds()))
         raise ProblemError(OEM_SIGN_IN_FAILED, error.reason, headers={"Retry-After": str(wait)}) from None
     except TooManyWait:
         words = _("Many requests wait for manufacturers to answer. Ask again in a moment.")
         raise ProblemError(TOO_MANY_REQUESTS, words, headers={"Retry-After": "1"}) from None
     except ObjectDoesNotExist:  # deleted while FleetControl signed in
         raise not_found(_("credential"), credential.pk) from None
-    left = int((loan.ends_at - timezone.now()).total_seconds())
+    left = int((loan.ends_at - database_now()).total_seconds())
     body = {"access_token": loan.token.reveal(), "token_type": "bearer", "expires_in": max(0, left)}
     return answer(body | {"expires_at": loan.ends_at}, private=True)
 

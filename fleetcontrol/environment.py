@@ -21,6 +21,7 @@ from environ.fileaware_mapping import FileAwareMapping
 
 from fleetcontrol.postgres.server import NAME
 
+STARTTLS_PORT = 587
 _TRUE, _FALSE = ("true", "on", "yes", "1"), ("false", "off", "no", "0", "")
 
 
@@ -42,10 +43,16 @@ class Environment(environ.Env):  # type: ignore[misc]  # the library has no type
     def get_value(self, var: str, cast: Any = None, *args: Any, **options: Any) -> Any:
         if cast is bool and (value := self.ENVIRON.get(var, "").lower()) not in _TRUE + _FALSE:
             raise ImproperlyConfigured(f"{var} must be true or false, not {value}.")
-        try:
+        if var not in self.ENVIRON:
             return super().get_value(var, cast, *args, **options)
+        # Not by the library, which takes a value that begins with $ for the name of another variable.
+        value = self.ENVIRON[var]
+        if cast is list:
+            return [part.strip() for part in value.split(",") if part.strip()]
+        try:
+            return self.parse_value(value, cast)
         except ValueError:
-            raise ImproperlyConfigured(f"{var} must be a whole number, not {self.ENVIRON[var]}.") from None
+            raise ImproperlyConfigured(f"{var} must be a whole number, not {value}.") from None
 
 
 def database(env: Environment, variable: str, url: str) -> dict[str, Any]:
@@ -153,13 +160,20 @@ def mailer(env: Environment) -> dict[str, Any]:
         raise ImproperlyConfigured(
             "EMAIL_URL is not an address of a mail server. It looks like smtp+tls://user:password@host:587."
         ) from None
+    scheme = urlsplit(env.str("EMAIL_URL")).scheme
+    if scheme == "smtps" and email["EMAIL_PORT"] == STARTTLS_PORT:
+        raise ImproperlyConfigured(
+            f"EMAIL_URL with smtps:// means TLS from the start, and port {STARTTLS_PORT} begins without: "
+            f"write smtp+tls:// for port {STARTTLS_PORT}, or smtps:// with the "
+            "port that the mail server names for TLS, usually 465."
+        )
     options = {
         "host": email["EMAIL_HOST"],
         "port": email["EMAIL_PORT"],
         "username": email["EMAIL_HOST_USER"],
         "password": email["EMAIL_HOST_PASSWORD"],
-        "use_tls": email.get("EMAIL_USE_TLS", False),
-        "use_ssl": email.get("EMAIL_USE_SSL", False),
+        "use_tls": email.get("EMAIL_USE_TLS", False) and scheme != "smtps",
+        "use_ssl": email.get("EMAIL_USE_SSL", False) or scheme == "smtps",
         "timeout": 10,
     }
     return {"BACKEND": email["EMAIL_BACKEND"], "OPTIONS": options}

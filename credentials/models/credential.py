@@ -16,7 +16,7 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.core.validators import ProhibitNullCharactersValidator
 from django.db import connection, models, transaction
 from django.db.models import Q
-from django.db.models.functions import Lower
+from django.db.models.functions import Lower, Now
 from django.utils import timezone
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -29,6 +29,7 @@ from credentials.oem.sign_in import sign_in
 from credentials.oem.verdict import NOT_ASKED, Outcome, SecretToken, Verdict, explain
 from fleetcontrol.audit.models import Actor, AuditEvent
 from fleetcontrol.db import rules
+from fleetcontrol.db.clock import database_now
 from fleetcontrol.db.ids import new_id
 from fleetcontrol.db.writing import insert
 from fleetcontrol.people.models import Fleet
@@ -173,7 +174,7 @@ class CredentialQuerySet(models.QuerySet["Credential"]):
         return Q(status__in=TROUBLED) | Q(ends_on__lte=soon) | Q(status_reason="sealed")
 
     def _is_idle(self) -> Q:
-        long_ago = timezone.now() - IDLE_AFTER
+        long_ago = database_now() - IDLE_AFTER
         not_handed_out = Q(last_used_at=None) | Q(last_used_at__lt=long_ago)
         return not_handed_out & Q(created_at__lt=long_ago) & ~self._is_used()  # the expensive condition last
 
@@ -358,7 +359,7 @@ class Credential(models.Model):
             credential.full_clean(validate_unique=False, validate_constraints=False)
             different = {f: [_as_json(before[f]), _as_json(v)] for f, v in changes.items() if before[f] != v}
             if different:
-                credential.changed_at, credential.changed_by = timezone.now(), actor.label
+                credential.changed_at, credential.changed_by = database_now(), actor.label
                 credential.save()
                 # The end date belongs to the secret in use: after a revert the other version has its own.
                 credential.secrets.filter(is_current=True).update(ends_on=credential.ends_on)
@@ -461,7 +462,7 @@ class Credential(models.Model):
         Returns whether the status changed.
         """
         before = self.status
-        now = timezone.now()
+        now = database_now()
         self.status_reason, self.status_details = verdict.code, dict(verdict.details)
         if verdict.outcome is Outcome.CANNOT_CHECK:
             return False
@@ -504,7 +505,7 @@ class Credential(models.Model):
 
     def record_use(self) -> None:
         """Note that the secret or a token was handed out now, to the minute, so that busy clients do not queue."""
-        now = timezone.now()
+        now = database_now()
         is_old = Q(last_used_at=None) | Q(last_used_at__lt=now - _LAST_USE_PRECISION)
         Credential.objects.filter(is_old, pk=self.pk).update(last_used_at=now)
 
@@ -592,14 +593,14 @@ class Credential(models.Model):
         return locked, current
 
     def _retire_kept(self, version: CredentialSecret) -> None:
-        until = timezone.now() + FORMER_VERSION_KEPT
+        until = database_now() + FORMER_VERSION_KEPT
         self.secrets.filter(pk=version.pk).update(is_current=False, erase_after=until)
 
     def _retire_erased(self, version: CredentialSecret) -> None:
-        self.secrets.filter(pk=version.pk).update(is_current=False, value=None, erased_at=timezone.now())
+        self.secrets.filter(pk=version.pk).update(is_current=False, value=None, erased_at=database_now())
 
     def _restore_as_former(self, version: CredentialSecret, value: Sealed | None) -> None:
-        until = timezone.now() + FORMER_VERSION_KEPT
+        until = database_now() + FORMER_VERSION_KEPT
         self.secrets.filter(pk=version.pk).update(value=value, erased_at=None, erase_after=until)
 
     @sensitive_variables()
@@ -615,7 +616,7 @@ class Credential(models.Model):
         else:
             self.apply_verdict(verdict)
         self.ends_on = secret.ends_on
-        self.changed_at, self.changed_by = timezone.now(), actor.label
+        self.changed_at, self.changed_by = database_now(), actor.label
         self.save()
 
     def _forget_verdict(self) -> None:
@@ -625,7 +626,7 @@ class Credential(models.Model):
 
     def _set_status(self, status: Status) -> None:
         if self.status != status:
-            self.status, self.status_since = status, timezone.now()
+            self.status, self.status_since = status, database_now()
 
     @sensitive_variables()
     def _sign_in_with(self, secret: CredentialSecret) -> Verdict:
@@ -654,7 +655,7 @@ class Credential(models.Model):
         """The token of the last sign-in with the current secret, until shortly before it ends."""
         stored = OemToken.objects.filter(
             credential=self.pk,
-            renew_at__gt=timezone.now(),
+            renew_at__gt=Now(),
             version=self.secrets.filter(is_current=True).values("version")[:1],
         ).first()
         if stored is None or stored.value is None:
@@ -677,7 +678,7 @@ class Credential(models.Model):
                 return loan
             self.refresh_from_db()
             until = self._paused_until()
-            if until and until > timezone.now():
+            if until and until > database_now():
                 failure = SignInFailed(self.status_detail, until)
             else:
                 version = self.secret.version
@@ -685,7 +686,7 @@ class Credential(models.Model):
                 if verdict.token is not None:
                     return self._store_token(verdict, verdict.token, version)
                 cannot = verdict.outcome is Outcome.CANNOT_CHECK
-                failure = SignInFailed(verdict.reason, None if cannot else self._paused_until() or timezone.now())
+                failure = SignInFailed(verdict.reason, None if cannot else self._paused_until() or database_now())
         raise failure  # outside the transaction, so that the verdict stays saved
 
     def _paused_until(self) -> datetime | None:
@@ -698,7 +699,7 @@ class Credential(models.Model):
     @sensitive_variables()
     def _store_token(self, verdict: Verdict, token: SecretToken, version: int) -> Loan:
         life = verdict.expires_in or _TOKEN_LIFE_IF_UNTOLD
-        ends_at = timezone.now() + timedelta(seconds=life)
+        ends_at = database_now() + timedelta(seconds=life)
         OemToken.objects.update_or_create(
             credential_id=self.pk,
             defaults={

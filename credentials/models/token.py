@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from django.db import models
-from django.utils import timezone
+from django.db.models.functions import Now
 
 from fleetcontrol.seal import SealedTextField
 
@@ -33,4 +33,4 @@ class OemToken(models.Model):
     @classmethod
     def erase_ended(cls) -> int:
         """Delete the tokens that are no longer handed out; returns how many."""
-        return cls.objects.filter(renew_at__lt=timezone.now()).delete()[0]
+        return cls.objects.filter(renew_at__lt=Now()).delete()[0]

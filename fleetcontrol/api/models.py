@@ -18,12 +18,13 @@ from django.contrib.postgres.fields import ArrayField
 from django.core.exceptions import ValidationError
 from django.core.validators import ProhibitNullCharactersValidator
 from django.db import models, transaction
-from django.db.models.functions import Lower
+from django.db.models.functions import Lower, Now
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from fleetcontrol.audit.models import Actor, AuditEvent
 from fleetcontrol.db import rules
+from fleetcontrol.db.clock import database_now
 from fleetcontrol.people.models import Fleet
 from fleetcontrol.seal import SealedTextField, fingerprint
 
@@ -169,7 +170,7 @@ class ApiClient(models.Model):
                 raise ValidationError(_("This client was revoked. Add a new one."))
             lasts, _words = OVERLAPS[overlap]
             client.former_secret_digest = client.secret_digest if lasts else ""
-            client.former_secret_ends_at = timezone.now() + lasts if lasts else None
+            client.former_secret_ends_at = database_now() + lasts if lasts else None
             secret = client._new_secret()
             client.save(update_fields=["secret_digest", "former_secret_digest", "former_secret_ends_at"])
             AuditEvent.record(
@@ -203,13 +204,13 @@ class ApiClient(models.Model):
     @property
     def ended(self) -> bool:
         """Whether the end date has passed. The client still works on the day itself."""
-        return self.ends_on is not None and self.ends_on < timezone.localdate()
+        return self.ends_on is not None and self.ends_on < timezone.localdate(database_now())
 
     @property
     def former_works_until(self) -> datetime | None:
         """When the replaced secret stops; None when it does not work."""
         ends = self.former_secret_ends_at
-        return ends if self.former_secret_digest and ends and ends > timezone.now() else None
+        return ends if self.former_secret_digest and ends and ends > database_now() else None
 
     def secret_mark(self, secret: str) -> str:
         """The mark of this secret if it works, else "". The comparison takes the same time for every secret."""
@@ -261,7 +262,7 @@ class KeptAnswer(models.Model):
     @classmethod
     def erase_ended(cls) -> int:
         """Delete the answers that are older than 24 hours; returns how many."""
-        return cls.objects.filter(created_at__lt=timezone.now() - ANSWERS_KEPT).delete()[0]
+        return cls.objects.filter(created_at__lt=Now() - ANSWERS_KEPT).delete()[0]
 
 
 class Tally(models.Model):
@@ -277,4 +278,4 @@ class Tally(models.Model):
     @classmethod
     def erase_ended(cls) -> int:
         """Delete the counts of past minutes; returns how many."""
-        return cls.objects.filter(ends_at__lt=timezone.now()).delete()[0]
+        return cls.objects.filter(ends_at__lt=Now()).delete()[0]

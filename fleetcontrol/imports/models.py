@@ -14,10 +14,12 @@ from io import BytesIO
 from typing import BinaryIO, ClassVar
 
 from django.db import models, transaction
+from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from fleetcontrol.audit.models import Actor
+from fleetcontrol.db.clock import database_now
 from fleetcontrol.db.ids import new_id
 from fleetcontrol.people.models import Fleet
 from fleetcontrol.seal import SealedTextField, seal_bytes
@@ -97,6 +99,7 @@ class ImportRun(models.Model):
     ) -> ImportRun:
         """Store an uploaded file, sealed."""
         run = cls(fleet_id=fleet.pk, kind=kind, file_name=name[:200], size=0, header=header, created_by=actor.label)
+        run.created_at = database_now()  # it decides when the file is erased
         with transaction.atomic():
             run.save(force_insert=True)
             run.size = run.store("file", chunks)
@@ -207,9 +210,8 @@ class ImportRun(models.Model):
     @classmethod
     def erase_left_files(cls) -> int:
         """Erase files and refused rows that were kept long enough; return of how many imports."""
-        now = timezone.now()
-        old = models.Q(part="file", run__created_at__lt=now - FILE_KEPT) & ~models.Q(run__stage__in=RUNNING)
-        left = ImportPiece.objects.filter(old | models.Q(run__created_at__lt=now - REFUSED_ROWS_KEPT))
+        old = models.Q(part="file", run__created_at__lt=Now() - FILE_KEPT) & ~models.Q(run__stage__in=RUNNING)
+        left = ImportPiece.objects.filter(old | models.Q(run__created_at__lt=Now() - REFUSED_ROWS_KEPT))
         runs = left.values("run").distinct().count()
         left.delete()
         return runs
