@@ -34,23 +34,23 @@ def open_text(path: Path) -> TextIO:
     return io.TextIOWrapper(io.BufferedWriter(NamedFile(str(path), str(path))), encoding="utf-8", newline="")
 
 
-def name_standard_streams() -> None:
+def name_standard_streams(*, encoding: str = "") -> None:
     """Replace sys.stdout and sys.stderr by streams that name themselves and never fail at a letter.
 
-    A letter that the terminal's encoding lacks is written as an escape.
+    A letter that the terminal's encoding lacks is written as an escape. `encoding` is another one for sys.stdout.
     """
-    sys.stdout = _standard(sys.stdout, 1, STANDARD_OUTPUT)
+    sys.stdout = _standard(sys.stdout, 1, STANDARD_OUTPUT, encoding)
     sys.stderr = _standard(sys.stderr, 2, STANDARD_ERROR)
 
 
-def _standard(stream: TextIO | None, descriptor: int, label: str) -> TextIO:
+def _standard(stream: TextIO | None, descriptor: int, label: str, encoding: str = "") -> TextIO:
     if stream is None:  # closed by whoever started the process
         return Path("/dev/null").open("w")
     raw = NamedFile(descriptor, label, closefd=False)
     line_buffering = descriptor == 2 or raw.isatty()
     return io.TextIOWrapper(
         io.BufferedWriter(raw),
-        encoding=stream.encoding,
+        encoding=encoding or stream.encoding,
         errors="backslashreplace",
         line_buffering=line_buffering,
         write_through=bool(getattr(stream, "write_through", False)),

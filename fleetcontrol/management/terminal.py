@@ -47,7 +47,9 @@ class CommandLine(ManagementUtility):
 
 def run(arguments: list[str]) -> None:
     """Run the command of these arguments, as in sys.argv, with the process's own output."""
-    output.name_standard_streams()
+    # What an export prints is a file, in UTF-8 whatever the terminal has.
+    is_export = arguments[1:2] and arguments[1].startswith("export_")
+    output.name_standard_streams(encoding="utf-8" if is_export else "")
     try:
         try:
             CommandLine(arguments).execute()
