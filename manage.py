@@ -22,6 +22,11 @@ def main():  # type: ignore[no-untyped-def]  # an annotation would be new syntax
             "Django is not installed in this Python. Run the first command of README.md; "
             "it makes .venv, then use .venv/bin/python manage.py …"
         )
+    from fleetcontrol.packages import missing
+
+    sentence = missing()
+    if sentence:
+        sys.exit(sentence)
     try:
         from fleetcontrol.management.terminal import run
 

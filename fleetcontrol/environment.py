@@ -179,6 +179,18 @@ def mailer(env: Environment) -> dict[str, Any]:
     return {"BACKEND": email["EMAIL_BACKEND"], "OPTIONS": options}
 
 
+def quickstart_address(folder: Path) -> str:
+    """Where the last `manage.py quickstart` of this folder runs or ran, so that other commands print its links."""
+    try:
+        return quickstart_address_file(folder).read_text().strip()
+    except OSError:
+        return ""
+
+
+def quickstart_address_file(folder: Path) -> Path:
+    return folder / "address"
+
+
 def time_zone(env: Environment) -> str:
     """The time zone in which people read times."""
     name: str = env.str("TIME_ZONE", default="Europe/Berlin")

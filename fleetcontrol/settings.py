@@ -20,6 +20,7 @@ from fleetcontrol.environment import (
     mailer,
     openid_connect,
     origin_of,
+    quickstart_address,
     ring,
     time_zone,
 )
@@ -61,7 +62,7 @@ TOKEN_KEYS = ring("TOKEN_KEYS", token_keys) if (token_keys := env.str("TOKEN_KEY
 
 # Addresses
 
-PUBLIC_URL = env.str("PUBLIC_URL", default="http://localhost:8000").rstrip("/")
+PUBLIC_URL = env.str("PUBLIC_URL", default=quickstart_address(VAR_DIR) or "http://localhost:8000").rstrip("/")
 if not re.fullmatch(r"https?://[^/?#\s\[\]@]+", PUBLIC_URL):
     raise ImproperlyConfigured("PUBLIC_URL must be the address people use, such as https://fleet.example.com.")
 public = urlsplit(PUBLIC_URL)

@@ -8,16 +8,17 @@ from django.template import loader
 
 from fleetcontrol import seal
 from fleetcontrol.audit.keys import key_problems
-from fleetcontrol.people.models import Membership, User
+from fleetcontrol.people.access import first_fleet
+from fleetcontrol.people.models import User
 
 
 def home(request: HttpRequest) -> HttpResponse:
-    """Redirect to the person's first fleet, or show a page that says whom to ask for one."""
+    """Redirect to the person's fleet, or show a page that says whom to ask for one."""
     assert isinstance(request.user, User)  # noqa: S101 - LoginRequiredMiddleware
-    membership = Membership.objects.filter(user=request.user).select_related("fleet").order_by("fleet__name").first()
-    if membership is None:
+    fleet = first_fleet(request, request.user)
+    if fleet is None:
         return render(request, "people/no_fleet.html")
-    return redirect("credentials:index", fleet=membership.fleet.slug)
+    return redirect("credentials:index", fleet=fleet.slug)
 
 
 @login_not_required

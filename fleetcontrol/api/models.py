@@ -18,6 +18,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.core.exceptions import ValidationError
 from django.core.validators import ProhibitNullCharactersValidator
 from django.db import models, transaction
+from django.db.models import Q
 from django.db.models.functions import Lower, Now
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -219,6 +220,11 @@ class ApiClient(models.Model):
         former = compare_digest(digest, self.former_secret_digest.rjust(64)) and self.former_works_until is not None
         works = (current or former) and self.revoked_at is None and not self.ended
         return digest[:MARK_LENGTH] if works else ""
+
+    def record_use(self, address: str | None) -> None:
+        """Note when and from where the client was last used, at most once a minute, as `api_take_request` does."""
+        is_old = Q(last_used_at=None) | Q(last_used_at__lt=Now() - timedelta(minutes=1))
+        ApiClient.objects.filter(is_old, pk=self.pk).update(last_used_at=Now(), last_used_address=address)
 
     def _new_secret(self) -> str:
         secret = f"fcs_{secrets.token_urlsafe(32)}"

@@ -276,6 +276,7 @@ class _AuthorizationServer(AuthorizationServer):  # type: ignore[misc]  # Authli
             for key, allowed in allowances.items():
                 limits.count(key, allowed)
             raise InvalidClientError(status_code=401, description="The client ID or the client secret is wrong.")
+        client.record_use(address or None)
         request.auth_method = method
         return _AuthlibClient(client, mark)
 
