@@ -22,4 +22,4 @@ except ImproperlyConfigured as error:  # a wrong setting or key, as one sentence
 # A server that forks after this must not share connections.
 connection.close()
 if connection.settings_dict.get("OPTIONS", {}).get("pool"):
-    connection.close_pool()
+    connection.close_pool()  # type: ignore[attr-defined]  # of Django's PostgreSQL backend, the only one here

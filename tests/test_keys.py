@@ -110,9 +110,10 @@ def test_another_audit_key_seals_nothing(used: None, settings: Settings, fleet: 
     settings.AUDIT_KEY = "another"
     with pytest.raises(ImproperlyConfigured, match=r"^AUDIT_KEY is not the key that sealed"):
         call_command("tend", stdout=StringIO())
-    for seals in (extend_chain, lambda: retire_events(AuditEvent.objects.latest("time").time)):
-        with pytest.raises(WrongKey):
-            seals()
+    with pytest.raises(WrongKey):
+        extend_chain()
+    with pytest.raises(WrongKey):
+        retire_events(AuditEvent.objects.latest("time").time)
     assert AuditSeal.objects.count() == sealed
     settings.AUDIT_KEY = "audit"
     assert "The audit trail is whole" in verify_audit()
