@@ -5,12 +5,11 @@ It runs the checks of `fleetcontrol.startup` before a command that uses keys: th
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import sys
 import tempfile
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import BaseCommand, ManagementUtility, get_commands
@@ -105,14 +104,16 @@ def _is_too_old() -> bool:
 
 
 def _end(sentence: str, code: int = 1) -> NoReturn:
-    """End the process with a sentence on standard error. What standard output did not take is dropped."""
-    with contextlib.suppress(OSError):
-        sys.stdout.flush()
-    with contextlib.suppress(OSError):
-        if sentence:
-            sys.stderr.write(f"{sentence}\n")
-        sys.stderr.flush()
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 1)
-    os.dup2(nowhere, 2)
+    """End the process with a sentence on standard error. What an output does not take is dropped."""
+    _write(sys.stdout, "")
+    _write(sys.stderr, f"{sentence}\n" if sentence else "")
     sys.exit(code)
+
+
+def _write(stream: TextIO, text: str) -> None:
+    """Write and flush; a stream that fails leads nowhere from then on, because Python flushes it again at its end."""
+    try:
+        stream.write(text)
+        stream.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
