@@ -16,39 +16,23 @@ def main():  # type: ignore[no-untyped-def]  # an annotation would be new syntax
     if sys.argv[1:2] == ["quickstart"]:
         os.environ.setdefault("MAKE_KEYS", "true")  # read by settings.py
     try:
-        from django.core.management import execute_from_command_line
+        import django  # noqa: F401 - only whether it is there
     except ImportError:
         sys.exit(
             "Django is not installed in this Python. Run the first command of README.md; "
             "it makes .venv, then use .venv/bin/python manage.py …"
         )
-    from django.core.exceptions import ImproperlyConfigured
-    from django.db import OperationalError, ProgrammingError, connection
-    from django.db.migrations.exceptions import InconsistentMigrationHistory
-    from django.db.migrations.recorder import MigrationRecorder
+    from fleetcontrol.packages import missing
 
+    sentence = missing()
+    if sentence:
+        sys.exit(sentence)
     try:
-        execute_from_command_line(sys.argv)
-    except ImproperlyConfigured as error:  # a missing or wrong setting, as one sentence
-        sys.exit(str(error))
-    except InconsistentMigrationHistory:
-        # Until the first release, every table belonged to one app, "fleetcontrol", which has no migrations any more.
-        if "fleetcontrol" not in {app for app, _name in MigrationRecorder(connection).applied_migrations()}:
-            raise
-        sys.exit(
-            "This database was made by a FleetControl before its first release, and its tables cannot be taken over. "
-            "To begin anew, delete the folder var/ and, if you started it as root, the folder that var/postgres/data "
-            "leads to; with DATABASE_URL, name an empty database."
-        )
-    except OperationalError as error:
-        if "--traceback" in sys.argv:
-            raise
-        sys.exit("The database does not answer. Check DATABASE_URL. It said: %s" % str(error).split("\n")[0])  # noqa: UP031
-    except ProgrammingError as error:
-        sqlstate = getattr(error.__cause__, "sqlstate", None)
-        if sqlstate not in ("42P01", "42703") or "--traceback" in sys.argv:  # undefined table, undefined column
-            raise
-        sys.exit("The database is not ready for this version of FleetControl. Run: manage.py migrate")
+        from fleetcontrol.management.terminal import run
+
+        run(sys.argv)
+    except KeyboardInterrupt:  # before a command was running
+        sys.exit(130)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ from typing import Any
 
 from django.core.exceptions import ObjectDoesNotExist
 from django.http import HttpResponse
-from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.debug import sensitive_variables
 from ninja import Router
@@ -19,12 +18,13 @@ from credentials.models import Credential, ReportedTooSoon, SignInFailed, TooMan
 from fleetcontrol.api.operations import BODY_PROBLEMS, ApiRequest, Id, answer, not_found, operation
 from fleetcontrol.api.problems import (
     CONFLICTING_RESOURCE,
-    INTERNAL_SERVER_ERROR,
     OEM_SIGN_IN_FAILED,
     RESOURCE_NOT_FOUND,
+    SECRET_CANNOT_BE_OPENED,
     TOO_MANY_REQUESTS,
     ProblemError,
 )
+from fleetcontrol.db.clock import database_now
 from fleetcontrol.seal import SealError
 
 router = Router(tags=["Using credentials"])
@@ -58,7 +58,11 @@ def lend_credential_token(request: ApiRequest, brand: BrandId, id: Id, body: Loa
     "/telematics-brands/{brand}/credentials/{id}/secret",
     operation_id="release_credential_secret",
     **operation(
-        SECRETS, "Release the stored secret", {200: SecretOut}, problems=[RESOURCE_NOT_FOUND], returns=SECRET_EXAMPLE
+        SECRETS,
+        "Release the stored secret",
+        {200: SecretOut},
+        problems=[RESOURCE_NOT_FOUND, SECRET_CANNOT_BE_OPENED],
+        returns=SECRET_EXAMPLE,
     ),
 )
 def release_credential_secret(request: ApiRequest, brand: BrandId, id: Id) -> HttpResponse:
@@ -78,10 +82,10 @@ def lend(
     except SignInFailed as error:
         if error.until is None:
             raise ProblemError(CONFLICTING_RESOURCE, error.reason) from None
-        wait = max(1, math.ceil((error.until - timezone.now()).total_seconds()))
+        wait = max(1, math.ceil((error.until - database_now()).total_seconds()))
         raise ProblemError(OEM_SIGN_IN_FAILED, error.reason, headers={"Retry-After": str(wait)}) from None
     except ReportedTooSoon as error:
-        wait = max(1, math.ceil((error.until - timezone.now()).total_seconds()))
+        wait = max(1, math.ceil((error.until - database_now()).total_seconds()))
         words = _("This token is less than a minute old and came after a report. Report it again after that minute.")
         raise ProblemError(TOO_MANY_REQUESTS, words, headers={"Retry-After": str(wait)}) from None
     except TooManyWait:
@@ -89,7 +93,7 @@ def lend(
         raise ProblemError(TOO_MANY_REQUESTS, words, headers={"Retry-After": "1"}) from None
     except ObjectDoesNotExist:  # deleted while FleetControl signed in
         raise not_found(_("credential"), credential.pk) from None
-    left = int((loan.ends_at - timezone.now()).total_seconds())
+    left = int((loan.ends_at - database_now()).total_seconds())
     lent = {"access_token": loan.token.reveal(), "token_type": "bearer", "expires_in": max(0, left)}
     return answer(lent | {"expires_at": loan.ends_at}, private=True)
 
@@ -102,6 +106,6 @@ def release(request: ApiRequest, credential: Credential, for_whom: Mapping[str, 
     except ObjectDoesNotExist:  # deleted a moment ago
         raise not_found(_("credential"), credential.pk) from None
     except SealError as error:
-        raise ProblemError(INTERNAL_SERVER_ERROR, str(error)) from None
+        raise ProblemError(SECRET_CANNOT_BE_OPENED, str(error)) from None
     body = {"id": credential.pk, "client_id": credential.identifier, "settings": credential.settings}
     return answer(body | {"secret": secret}, private=True)

@@ -17,6 +17,7 @@ from datetime import datetime, timedelta
 from django.core.exceptions import ObjectDoesNotExist
 from django.db import DatabaseError
 from django.db.models import Q
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from credentials import notifications
@@ -25,6 +26,7 @@ from credentials.models import Credential, CredentialSecret, OemToken
 from credentials.oem.verdict import Outcome, Verdict
 from fleetcontrol import outbound
 from fleetcontrol.audit.models import Actor
+from fleetcontrol.db.clock import database_now
 
 AGAIN_AFTER = timedelta(hours=6)
 SECONDS_A_ROUND = 200.0  # `tend` comes every five minutes
@@ -60,7 +62,7 @@ def verify_due(*, seconds: float = SECONDS_A_ROUND) -> int:
     """Verify the credentials in use whose turn it is; returns how many."""
     end = time.monotonic() + seconds
     with_sign_in = [brand.id for brand in catalogue().values() if brand.sign_in]
-    is_due = Q(next_check_at=None) | Q(next_check_at__lte=timezone.now())
+    is_due = Q(next_check_at=None) | Q(next_check_at__lte=Now())
     due = Credential.objects.used().filter(is_due, brand__in=with_sign_in).order_by("next_check_at", "pk")
     silences: Counter[str] = Counter()  # in this round, by host
     verified = 0
@@ -123,4 +125,4 @@ def _postpone(credential: Credential, wait: timedelta) -> None:
 
 
 def _spread(wait: timedelta) -> datetime:
-    return timezone.now() + wait * random.uniform(0.9, 1.1)  # noqa: S311 - spreads load, guards nothing
+    return database_now() + wait * random.uniform(0.9, 1.1)  # noqa: S311 - spreads load, guards nothing

@@ -5,6 +5,7 @@ variable, which manage.py prints without a traceback, and builds Django's settin
 """
 
 import os
+import re
 import secrets
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from environ.fileaware_mapping import FileAwareMapping
 
 from fleetcontrol.postgres.server import NAME
 
+STARTTLS_PORT = 587
 _TRUE, _FALSE = ("true", "on", "yes", "1"), ("false", "off", "no", "0", "")
 
 
@@ -41,10 +43,16 @@ class Environment(environ.Env):  # type: ignore[misc]  # the library has no type
     def get_value(self, var: str, cast: Any = None, *args: Any, **options: Any) -> Any:
         if cast is bool and (value := self.ENVIRON.get(var, "").lower()) not in _TRUE + _FALSE:
             raise ImproperlyConfigured(f"{var} must be true or false, not {value}.")
-        try:
+        if var not in self.ENVIRON:
             return super().get_value(var, cast, *args, **options)
+        # Not by the library, which takes a value that begins with $ for the name of another variable.
+        value = self.ENVIRON[var]
+        if cast is list:
+            return [part.strip() for part in value.split(",") if part.strip()]
+        try:
+            return self.parse_value(value, cast)
         except ValueError:
-            raise ImproperlyConfigured(f"{var} must be a whole number, not {self.ENVIRON[var]}.") from None
+            raise ImproperlyConfigured(f"{var} must be a whole number, not {value}.") from None
 
 
 def database(env: Environment, variable: str, url: str) -> dict[str, Any]:
@@ -143,6 +151,19 @@ class Keys:
                 os.link(new_file.name, file)
 
 
+def ring(name: str, value: str) -> list[str]:
+    """Several keys, newest first, with commas or line breaks between them. Raises ImproperlyConfigured."""
+    keys = [part.strip() for part in re.split(r",\s*[\r\n]+|[\r\n]+\s*|,", value.strip())]
+    if not all(keys):
+        raise ImproperlyConfigured(f"{name} holds an empty key. Write the keys with commas between them, newest first.")
+    if any(re.search(r"\s", key) for key in keys):
+        raise ImproperlyConfigured(
+            f"{name} holds a key with a blank in it. Write the keys with commas or line breaks between them, newest "
+            "first, and none inside a key."
+        )
+    return keys
+
+
 def mailer(env: Environment) -> dict[str, Any]:
     """Django's settings for outgoing email: the server of EMAIL_URL, else the console."""
     if not env.str("EMAIL_URL", default=""):
@@ -153,16 +174,35 @@ def mailer(env: Environment) -> dict[str, Any]:
         raise ImproperlyConfigured(
             "EMAIL_URL is not an address of a mail server. It looks like smtp+tls://user:password@host:587."
         ) from None
+    scheme = urlsplit(env.str("EMAIL_URL")).scheme
+    if scheme == "smtps" and email["EMAIL_PORT"] == STARTTLS_PORT:
+        raise ImproperlyConfigured(
+            f"EMAIL_URL with smtps:// means TLS from the start, and port {STARTTLS_PORT} begins without: "
+            f"write smtp+tls:// for port {STARTTLS_PORT}, or smtps:// with the "
+            "port that the mail server names for TLS, usually 465."
+        )
     options = {
         "host": email["EMAIL_HOST"],
         "port": email["EMAIL_PORT"],
         "username": email["EMAIL_HOST_USER"],
         "password": email["EMAIL_HOST_PASSWORD"],
-        "use_tls": email.get("EMAIL_USE_TLS", False),
-        "use_ssl": email.get("EMAIL_USE_SSL", False),
+        "use_tls": email.get("EMAIL_USE_TLS", False) and scheme != "smtps",
+        "use_ssl": email.get("EMAIL_USE_SSL", False) or scheme == "smtps",
         "timeout": 10,
     }
     return {"BACKEND": email["EMAIL_BACKEND"], "OPTIONS": options}
+
+
+def quickstart_address(folder: Path) -> str:
+    """Where the last `manage.py quickstart` of this folder runs or ran, so that other commands print its links."""
+    try:
+        return quickstart_address_file(folder).read_text().strip()
+    except OSError:
+        return ""
+
+
+def quickstart_address_file(folder: Path) -> Path:
+    return folder / "address"
 
 
 def time_zone(env: Environment) -> str:

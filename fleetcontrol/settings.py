@@ -20,7 +20,9 @@ from fleetcontrol.environment import (
     mailer,
     openid_connect,
     origin_of,
+    quickstart_address,
     replica_database,
+    ring,
     time_zone,
 )
 
@@ -51,19 +53,18 @@ KEYS_DIR = VAR_DIR / "keys"
 # Make missing keys in a trial, and for quickstart with a DATABASE_URL (manage.py sets MAKE_KEYS for it).
 key = Keys(env, KEYS_DIR, may_make=TRIAL or env.bool("MAKE_KEYS", default=False))
 SECRET_KEY = key("SECRET_KEY", "the key that signs sessions")
-FERNET_KEYS = [part.strip() for part in key("FERNET_KEYS", "the keys that seal secrets, newest first").split(",")]
+FERNET_KEYS = ring("FERNET_KEYS", key("FERNET_KEYS", "the keys that seal secrets, newest first"))
 FINGERPRINT_KEY = key("FINGERPRINT_KEY", "the key that makes fingerprints of secrets")
 # Web processes do not need it: `manage.py tend` seals the audit trail and `manage.py verify_audit` verifies it.
 AUDIT_KEY = key("AUDIT_KEY", "the key that seals the audit trail", needed=False)
 AUDIT_KEPT_DAYS = env.int("AUDIT_KEPT_DAYS", default=0)  # 0: for ever
-TOKEN_KEYS = env.list("TOKEN_KEYS", default=FERNET_KEYS)  # the keys that sign access tokens, newest first
-if not all(FERNET_KEYS):
-    raise ImproperlyConfigured("FERNET_KEYS holds an empty key. Write the keys with commas between them, newest first.")
+# The keys that sign access tokens, newest first.
+TOKEN_KEYS = ring("TOKEN_KEYS", token_keys) if (token_keys := env.str("TOKEN_KEYS", default="")) else FERNET_KEYS
 
 
 # Addresses
 
-PUBLIC_URL = env.str("PUBLIC_URL", default="http://localhost:8000").rstrip("/")
+PUBLIC_URL = env.str("PUBLIC_URL", default=quickstart_address(VAR_DIR) or "http://localhost:8000").rstrip("/")
 if not re.fullmatch(r"https?://[^/?#\s\[\]@]+", PUBLIC_URL):
     raise ImproperlyConfigured("PUBLIC_URL must be the address people use, such as https://fleet.example.com.")
 public = urlsplit(PUBLIC_URL)

@@ -1,35 +1,45 @@
 """Pages that belong to no app: the start page, the health check, the error page."""
 
 from django.contrib.auth.decorators import login_not_required
-from django.db import DatabaseError, connection
+from django.db import DatabaseError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.template import loader
 
 from fleetcontrol import seal
-from fleetcontrol.people.models import Membership, User
+from fleetcontrol.audit.keys import key_problems
+from fleetcontrol.people.access import first_fleet
+from fleetcontrol.people.models import User
 
 
 def home(request: HttpRequest) -> HttpResponse:
-    """Redirect to the person's first fleet, or show a page that says whom to ask for one."""
+    """Redirect to the person's fleet, or show a page that says whom to ask for one."""
     assert isinstance(request.user, User)  # noqa: S101 - LoginRequiredMiddleware
-    membership = Membership.objects.filter(user=request.user).select_related("fleet").order_by("fleet__name").first()
-    if membership is None:
+    fleet = first_fleet(request, request.user)
+    if fleet is None:
         return render(request, "people/no_fleet.html")
-    return redirect("credentials:index", fleet=membership.fleet.slug)
+    return redirect("credentials:index", fleet=fleet.slug)
 
 
 @login_not_required
 def health(request: HttpRequest) -> JsonResponse:
-    """200 while the database answers and FERNET_KEYS opens what is stored, else 503 with what fails."""
+    """200 while the database answers and the keys are those it was used with, else 503 with what fails.
+
+    Secrets that no key opens beside others that open are a warning: the rest of the work can be done.
+    """
+    warnings = []
     try:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
-        problems = [] if seal.keys_fit() else ["FERNET_KEYS does not open the secrets in the database."]
+        problems = key_problems()
+        opened, closed = seal.sample()
+        if closed and not opened and not problems:
+            problems = ["FERNET_KEYS does not open the secrets in the database."]
+        elif closed and opened:
+            warnings = ["FERNET_KEYS does not open some of the secrets: add the key that sealed them."]
     except DatabaseError:
         problems = ["The database does not answer."]
-    status = "fail" if problems else "pass"
-    response = JsonResponse({"status": status, "problems": problems}, status=503 if problems else 200)
+    status = "fail" if problems else "warn" if warnings else "pass"
+    body = {"status": status, "problems": [*problems, *warnings]}
+    response = JsonResponse(body, status=503 if problems else 200)
     response["Cache-Control"] = "no-store"
     return response
 

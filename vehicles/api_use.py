@@ -11,9 +11,9 @@ from credentials.api_use import OEM_ACCESS, RELEASES, SECRETS, lend, release
 from fleetcontrol.api.operations import BODY_PROBLEMS, ApiRequest, Id, answer, operation
 from fleetcontrol.api.problems import (
     CONFLICTING_RESOURCE,
-    INTERNAL_SERVER_ERROR,
     OEM_SIGN_IN_FAILED,
     RESOURCE_NOT_FOUND,
+    SECRET_CANNOT_BE_OPENED,
     ProblemError,
 )
 from fleetcontrol.seal import SealError
@@ -50,7 +50,7 @@ def lend_vehicle_token(request: ApiRequest, id: Id, body: LoanIn | None = None) 
         SECRETS,
         "Release the secret that a vehicle is reached with",
         {200: SecretOut},
-        problems=[RESOURCE_NOT_FOUND, CONFLICTING_RESOURCE],
+        problems=[RESOURCE_NOT_FOUND, CONFLICTING_RESOURCE, SECRET_CANNOT_BE_OPENED],
         returns=SECRET_EXAMPLE,
     ),
 )
@@ -63,7 +63,7 @@ def release_vehicle_secret(request: ApiRequest, id: Id) -> HttpResponse:
     try:
         password = vehicle.release(actor=request.actor)
     except SealError as error:
-        raise ProblemError(INTERNAL_SERVER_ERROR, str(error)) from None
+        raise ProblemError(SECRET_CANNOT_BE_OPENED, str(error)) from None
     if not password:
         words = _("%(vehicle)s needs no secret to be reached.")
         raise ProblemError(CONFLICTING_RESOURCE, words % {"vehicle": vehicle.name})

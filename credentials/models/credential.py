@@ -30,6 +30,7 @@ from credentials.oem.sign_in import LIFE_IF_NOT_UNDERSTOOD, sign_in
 from credentials.oem.verdict import NOT_ASKED, Outcome, SecretToken, Verdict, explain
 from fleetcontrol.audit.models import Actor, AuditEvent
 from fleetcontrol.db import rules
+from fleetcontrol.db.clock import database_now
 from fleetcontrol.db.ids import new_id
 from fleetcontrol.db.writing import insert
 from fleetcontrol.people.models import Fleet
@@ -186,7 +187,7 @@ class CredentialQuerySet(models.QuerySet["Credential"]):
         return Q(status__in=TROUBLED) | Q(ends_on__lte=soon) | Q(status_reason="sealed") | Q(leaked_at__isnull=False)
 
     def _is_idle(self) -> Q:
-        long_ago = timezone.now() - IDLE_AFTER
+        long_ago = database_now() - IDLE_AFTER
         not_handed_out = Q(last_used_at=None) | Q(last_used_at__lt=long_ago)
         return not_handed_out & Q(created_at__lt=long_ago) & ~self._is_used()  # the expensive condition last
 
@@ -372,7 +373,7 @@ class Credential(models.Model):
             credential.full_clean(validate_unique=False, validate_constraints=False)
             different = {f: [_as_json(before[f]), _as_json(v)] for f, v in changes.items() if before[f] != v}
             if different:
-                credential.changed_at, credential.changed_by = timezone.now(), actor.label
+                credential.changed_at, credential.changed_by = database_now(), actor.label
                 credential.save()
                 # The end date belongs to the secret in use: after a revert the other version has its own.
                 credential.secrets.filter(is_current=True).update(ends_on=credential.ends_on)
@@ -496,7 +497,7 @@ class Credential(models.Model):
         Returns whether the status changed.
         """
         before = self.status
-        now = timezone.now()
+        now = database_now()
         self.status_reason, self.status_details = verdict.code, dict(verdict.details)
         if verdict.outcome is Outcome.CANNOT_CHECK:
             return False
@@ -546,7 +547,7 @@ class Credential(models.Model):
 
     def record_use(self) -> None:
         """Note that the secret or a token was handed out now, to the minute, so that busy clients do not queue."""
-        now = timezone.now()
+        now = database_now()
         is_old = Q(last_used_at=None) | Q(last_used_at__lt=now - _LAST_USE_PRECISION)
         Credential.objects.filter(is_old, pk=self.pk).update(last_used_at=now)
 
@@ -634,14 +635,14 @@ class Credential(models.Model):
         return locked, current
 
     def _retire_kept(self, version: CredentialSecret) -> None:
-        until = timezone.now() + FORMER_VERSION_KEPT
+        until = database_now() + FORMER_VERSION_KEPT
         self.secrets.filter(pk=version.pk).update(is_current=False, erase_after=until)
 
     def _retire_erased(self, version: CredentialSecret) -> None:
-        self.secrets.filter(pk=version.pk).update(is_current=False, value=None, erased_at=timezone.now())
+        self.secrets.filter(pk=version.pk).update(is_current=False, value=None, erased_at=database_now())
 
     def _restore_as_former(self, version: CredentialSecret, value: Sealed | None) -> None:
-        until = timezone.now() + FORMER_VERSION_KEPT
+        until = database_now() + FORMER_VERSION_KEPT
         self.secrets.filter(pk=version.pk).update(value=value, erased_at=None, erase_after=until)
 
     @sensitive_variables()
@@ -657,7 +658,7 @@ class Credential(models.Model):
         else:
             self.apply_verdict(verdict)
         self.ends_on = secret.ends_on
-        self.changed_at, self.changed_by = timezone.now(), actor.label
+        self.changed_at, self.changed_by = database_now(), actor.label
         self.save()
 
     def _forget_verdict(self) -> None:
@@ -667,7 +668,7 @@ class Credential(models.Model):
 
     def _set_status(self, status: Status) -> None:
         if self.status != status:
-            self.status, self.status_since = status, timezone.now()
+            self.status, self.status_since = status, database_now()
 
     @sensitive_variables()
     def _sign_in_with(self, secret: CredentialSecret) -> Verdict:
@@ -706,7 +707,7 @@ class Credential(models.Model):
         declared = self.oem.sign_in
         # A little more, because the clocks of two machines differ.
         longest = timedelta(seconds=declared.longest_life if declared else brands.LONGEST_LIFE, minutes=5)
-        now = timezone.now()
+        now = database_now()
         stored = OemToken.objects.filter(
             credential=self.pk,
             value__isnull=False,
@@ -738,26 +739,26 @@ class Credential(models.Model):
                 self._refuse_report_too_soon()
             self.refresh_from_db()
             until = self._paused_until()
-            if until and until > timezone.now():
+            if until and until > database_now():
                 failure = SignInFailed(self.status_detail, until)
             else:
                 version = self.secret.version
                 verdict = self.verify(actor=actor)
                 # Only now, because the credential's row is to be locked before that of its token.
                 if loan:
-                    OemToken.drop(self.pk, refused_at=timezone.now())
+                    OemToken.drop(self.pk, refused_at=database_now())
                 if verdict.token is not None:
                     life = verdict.expires_in or LIFE_IF_NOT_UNDERSTOOD
                     ends_at = OemToken.keep(verdict.token, life, credential_id=self.pk, version=version)
                     return Loan(verdict.token, ends_at)
                 cannot = verdict.outcome is Outcome.CANNOT_CHECK
-                failure = SignInFailed(verdict.reason, None if cannot else self._paused_until() or timezone.now())
+                failure = SignInFailed(verdict.reason, None if cannot else self._paused_until() or database_now())
         raise failure  # outside the transaction, so that the verdict stays saved
 
     def _refuse_report_too_soon(self) -> None:
         """Raise ReportedTooSoon if a report caused a sign-in a moment ago."""
         reported = OemToken.objects.filter(credential=self.pk).values_list("refused_at", flat=True).first()
-        if reported and reported + REPORT_AGAIN_AFTER > timezone.now():
+        if reported and reported + REPORT_AGAIN_AFTER > database_now():
             raise ReportedTooSoon(reported + REPORT_AGAIN_AFTER)
 
     def _paused_until(self) -> datetime | None:

@@ -10,6 +10,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
 from django.db import models, transaction
 from django.db.models import Q
+from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_variables
@@ -18,6 +19,7 @@ from pydantic_core import to_json
 from credentials.brands import pem
 from credentials.brands.schema import Cleaned
 from fleetcontrol.audit.models import Actor, AuditEvent
+from fleetcontrol.db.clock import database_now
 from fleetcontrol.seal import Sealed, SealedTextField, SealError, fingerprint, seal
 
 
@@ -34,12 +36,12 @@ class SecretQuerySet(models.QuerySet["CredentialSecret"]):
 
     def erase(self) -> int:
         """Destroy the sealed values of these versions; returns how many. The current version cannot be erased."""
-        return self.filter(erased_at=None).update(value=None, erased_at=timezone.now(), erase_after=None)
+        return self.filter(erased_at=None).update(value=None, erased_at=Now(), erase_after=None)
 
     def erase_due(self, *, actor: Actor) -> int:
         """Erase the former versions whose 24 hours are over, each with its audit event; returns how many."""
         with transaction.atomic():
-            due = self.filter(is_current=False, erased_at=None, erase_after__lte=timezone.now())
+            due = self.filter(is_current=False, erased_at=None, erase_after__lte=Now())
             versions = list(due.select_for_update(of=("self",)).select_related("credential__fleet"))
             self.filter(pk__in=[one.pk for one in versions]).erase()
             AuditEvent.record_many(
@@ -104,7 +106,7 @@ class CredentialSecret(models.Model):
     @property
     def can_return(self) -> bool:
         """Whether this is the former version and `revert` can still bring it back."""
-        is_kept = self.erase_after is not None and self.erase_after > timezone.now()
+        is_kept = self.erase_after is not None and self.erase_after > database_now()
         return not self.is_current and self.erased_at is None and is_kept
 
     @classmethod

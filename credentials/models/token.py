@@ -6,10 +6,10 @@ from datetime import datetime, timedelta
 
 from django.db import models
 from django.db.models import Q
-from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
 from credentials.oem.verdict import SecretToken
+from fleetcontrol.db.clock import database_now
 from fleetcontrol.seal import SealedTextField, seal
 
 # A token that a program reports as refused causes a new sign-in, but not more often than this.
@@ -49,7 +49,7 @@ class OemToken(models.Model):
 
         With `only_renew` it is kept only if there is a former one, that is if programs use the credential.
         """
-        ends_at = timezone.now() + timedelta(seconds=life)
+        ends_at = database_now() + timedelta(seconds=life)
         values = {
             "version": version,
             "value": seal(token.reveal(), cls.owner(credential_id, version)),
@@ -65,13 +65,13 @@ class OemToken(models.Model):
     @classmethod
     def drop(cls, credential_id: str, *, refused_at: datetime | None = None) -> None:
         """Hand out the kept token no more. `refused_at` says that a program reported it as refused."""
-        now = timezone.now()
+        now = database_now()
         reported = {"refused_at": refused_at} if refused_at else {}
         cls.objects.filter(credential=credential_id).update(value=None, ends_at=now, renew_at=now, **reported)
 
     @classmethod
     def erase_ended(cls) -> int:
         """Delete the tokens that are no longer handed out; returns how many."""
-        now = timezone.now()
+        now = database_now()
         no_report_counts = Q(refused_at=None) | Q(refused_at__lt=now - REPORT_AGAIN_AFTER)
         return cls.objects.filter(no_report_counts, renew_at__lt=now).delete()[0]

@@ -13,7 +13,6 @@ from typing import Any
 
 from django.db import connection, transaction
 from django.http import HttpResponse
-from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from fleetcontrol.api.models import ANSWERS_KEPT, KeptAnswer
@@ -30,7 +29,7 @@ INSERT INTO api_keptanswer AS kept (client_id, key, request, status, created_at)
 VALUES (%(client)s, %(key)s, %(request)s, 0, clock_timestamp())
 ON CONFLICT (client_id, key) DO UPDATE
     SET request = excluded.request, status = 0, value = NULL, created_at = excluded.created_at
-    WHERE kept.created_at < %(oldest)s
+    WHERE kept.created_at < clock_timestamp() - %(kept)s
 RETURNING id
 """
 
@@ -69,7 +68,7 @@ def idempotently(request: ApiRequest, work: Callable[[], HttpResponse]) -> HttpR
 
 def _claim(client: int, key: str, digest: str) -> int | None:
     """The id of a new row for this key; None when the key was used in the last 24 hours."""
-    values: dict[str, Any] = {"client": client, "key": key, "request": digest, "oldest": timezone.now() - ANSWERS_KEPT}
+    values: dict[str, Any] = {"client": client, "key": key, "request": digest, "kept": ANSWERS_KEPT}
     with connection.cursor() as cursor:
         cursor.execute(_CLAIM, values)
         row = cursor.fetchone()

@@ -6,13 +6,13 @@ anew.
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 
 from django.db import connection
 from django.utils.translation import gettext_lazy as _
 
 from fleetcontrol.api.problems import TOO_MANY_REQUESTS, ProblemError
+from fleetcontrol.db.clock import database_now
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Limit:
         }
 
     def problem(self) -> ProblemError:
-        wait = max(1, round(self.ends_at - time.time() + 0.5))
+        wait = max(1, round(self.ends_at - database_now().timestamp() + 0.5))
         return ProblemError(
             TOO_MANY_REQUESTS,
             _("%(allowed)s a minute are allowed. Wait %(seconds)s seconds.")

@@ -11,7 +11,6 @@ then on; the others are accepted until they are removed. No key has to be stored
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -28,6 +27,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, connection
+from django.db.models.functions import Now
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -39,6 +39,7 @@ from fleetcontrol.api import limits
 from fleetcontrol.api.models import MARK_LENGTH, PERMISSIONS, ApiClient, Tally, allows
 from fleetcontrol.api.problems import INVALID_CREDENTIALS, MISSING_CREDENTIALS, MISSING_PERMISSIONS, ProblemError
 from fleetcontrol.audit.models import Actor
+from fleetcontrol.db.clock import database_now
 from fleetcontrol.people.models import Fleet
 
 LIFETIME = 900  # seconds
@@ -91,7 +92,8 @@ class _TakenRequest(NamedTuple):
     def works_with(self, mark: str) -> bool:
         """Whether a token works that the client got with the secret of this mark."""
         marks = [digest[:MARK_LENGTH] for digest in (self.secret_digest, self.former_secret_digest) if digest]
-        return mark in marks and self.revoked_at is None and not (self.ends_on and self.ends_on < timezone.localdate())
+        has_ended = self.ends_on is not None and self.ends_on < timezone.localdate(database_now())
+        return mark in marks and self.revoked_at is None and not has_ended
 
 
 # Every column of the fleet follows, so that no rule reads a default in place of what the fleet has.
@@ -149,7 +151,7 @@ def _claims(token: str) -> Mapping[str, Any]:
         claims = _verified(token, tuple(settings.TOKEN_KEYS))
     except (JoseError, ValueError):
         raise _invalid(_("The access token cannot be read. Get a new one.")) from None
-    if claims["exp"] <= time.time():
+    if claims["exp"] <= database_now().timestamp():
         raise _invalid(_("The access token has ended. Get a new one."))
     return claims
 
@@ -239,8 +241,9 @@ class _TokenGenerator(JWTBearerTokenGenerator):  # type: ignore[misc]  # Authlib
     def get_audiences(self, client: _AuthlibClient, user: None, scope: str) -> str:
         return str(settings.PUBLIC_URL)
 
-    def get_extra_claims(self, client: _AuthlibClient, grant_type: str, user: None, scope: str) -> dict[str, str]:
-        return {"mark": client.mark}
+    def get_extra_claims(self, client: _AuthlibClient, grant_type: str, user: None, scope: str) -> dict[str, str | int]:
+        now = int(database_now().timestamp())
+        return {"mark": client.mark, "iat": now, "exp": now + LIFETIME}
 
     def generate(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         return {**super().generate(*args, **kwargs), "token_type": "bearer"}
@@ -264,7 +267,7 @@ class _AuthorizationServer(AuthorizationServer):  # type: ignore[misc]  # Authli
             f"guess:{address}:{client_id[:60]}": GUESSES,
             f"guess:{address}": GUESSES_OF_ADDRESS,
         }
-        for tally in Tally.objects.filter(key__in=allowances, ends_at__gt=timezone.now()):
+        for tally in Tally.objects.filter(key__in=allowances, ends_at__gt=Now()):
             if tally.count >= allowances[tally.key]:
                 raise limits.Limit(allowances[tally.key], tally.count, tally.ends_at.timestamp()).problem()
         client = ApiClient.objects.filter(client_id=client_id).first()
@@ -273,6 +276,7 @@ class _AuthorizationServer(AuthorizationServer):  # type: ignore[misc]  # Authli
             for key, allowed in allowances.items():
                 limits.count(key, allowed)
             raise InvalidClientError(status_code=401, description="The client ID or the client secret is wrong.")
+        client.record_use(address or None)
         request.auth_method = method
         return _AuthlibClient(client, mark)
 

@@ -152,6 +152,13 @@ OEM_SIGN_IN_FAILED = Problem(
     _("FleetControl signed in with the stored secret; the manufacturer refused it or did not answer."),
     _("The detail says what it answered. Replace the secret if it was refused; else try again later."),
 )
+SECRET_CANNOT_BE_OPENED = Problem(
+    "secret-cannot-be-opened",
+    503,
+    _("The stored secret cannot be opened"),
+    _("FleetControl lacks the key with which the secret was sealed. Nothing is wrong with the request."),
+    _("Ask the operator to put the key back into FERNET_KEYS, or replace the secret."),
+)
 
 CATALOGUE: Mapping[str, Problem] = {
     problem.name: problem
@@ -172,6 +179,7 @@ CATALOGUE: Mapping[str, Problem] = {
         TOO_MANY_REQUESTS,
         INTERNAL_SERVER_ERROR,
         OEM_SIGN_IN_FAILED,
+        SECRET_CANNOT_BE_OPENED,
     )
 }
 

@@ -8,9 +8,11 @@ class AuditConfig(AppConfig):
     verbose_name = _("Audit history")
 
     def ready(self) -> None:
-        from fleetcontrol.audit import duties, words
+        from fleetcontrol import startup
+        from fleetcontrol.audit import duties, keys, words
         from fleetcontrol.duties import register
 
+        startup.register(keys.require_keys)
         register(duties.seal_audit, duties.retire_audit)
         words.register(
             phrases={

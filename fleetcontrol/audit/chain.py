@@ -31,6 +31,7 @@ from django.db.models import Q
 from django.db.models.functions import Cast
 from django.utils import timezone
 
+from fleetcontrol.audit.keys import require_audit_key
 from fleetcontrol.audit.models import Actor, AuditEvent, AuditSeal, Pseudonym, audit_key, label_digest
 
 EVENTS_PER_SEAL = 1000
@@ -53,10 +54,12 @@ class WritersStillActive(Exception):
 def extend_chain(*, patience: float = 60) -> int:
     """Seal every event that was committed before the call. Returns the number of events.
 
-    Raises WritersStillActive if a transaction that writes events does not end within `patience` seconds.
+    Raises WritersStillActive if a transaction that writes events does not end within `patience` seconds,
+    WrongKey if AUDIT_KEY is not the key of the earlier seals.
     """
     with transaction.atomic():
         lock_chain()
+        require_audit_key()
         sealed_until = AuditSeal.objects.aggregate(until=models.Max("until_id"))["until"] or 0
         until = _last_settled_id(patience)
         fresh = AuditEvent.objects.filter(id__gt=sealed_until, id__lte=until)
@@ -103,6 +106,7 @@ def retire_events(before: datetime) -> int:
     """
     with transaction.atomic():
         lock_chain()
+        require_audit_key()
         fleets = AuditSeal.objects.filter(retired_at=None).order_by().values_list("fleet_id", flat=True).distinct()
         return sum(_retire_events_of_fleet(fleet_id, before) for fleet_id in list(fleets))
 

@@ -4,10 +4,10 @@ import logging
 from datetime import timedelta
 
 from django.conf import settings
-from django.utils import timezone
 
 from fleetcontrol.audit.chain import WritersStillActive, extend_chain, retire_events
 from fleetcontrol.audit.models import AuditSeal
+from fleetcontrol.db.clock import database_now
 
 log = logging.getLogger(__name__)
 
@@ -29,5 +29,5 @@ def retire_audit() -> str:
     """Delete audit events that are older than AUDIT_KEPT_DAYS. Without that setting, keep them for ever."""
     if not settings.AUDIT_KEPT_DAYS:
         return ""
-    deleted = retire_events(timezone.now() - timedelta(days=settings.AUDIT_KEPT_DAYS))
+    deleted = retire_events(database_now() - timedelta(days=settings.AUDIT_KEPT_DAYS))
     return f"deleted {deleted} audit events" if deleted else ""

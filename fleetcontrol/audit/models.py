@@ -16,6 +16,7 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.validators import RegexValidator
 from django.db import models
+from django.db.models import Q
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -246,6 +247,23 @@ class AuditSeal(models.Model):
         """The proof that a retired seal must carry: only a holder of the key can compute it."""
         assert self.retired_at is not None  # noqa: S101 - only retired seals have one
         return keyed_digest("retired", [self.head, self.retired_at.isoformat()])
+
+
+class KeyCheck(models.Model):
+    """A keyed digest of a constant, which tells whether a key is the one that was used before: see `audit.keys`."""
+
+    name = models.CharField(max_length=40)
+    digest = models.CharField(max_length=64)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["name", "digest"], name="key_check_unique"),
+            # Only FERNET_KEYS is a ring.
+            models.UniqueConstraint(fields=["name"], condition=~Q(name="FERNET_KEYS"), name="key_check_one_key"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
 
 
 def keyed_digest(purpose: str, facts: list[Any]) -> str:

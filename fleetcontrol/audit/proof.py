@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from django.db.models import Q
-from django.utils import timezone
+from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
 from fleetcontrol.audit.chain import compute_leaves, unpack_leaves
@@ -126,7 +126,7 @@ def _tail_findings(chains: dict[int | None, _Chain], of: int | None, report: Rep
             yield _added_later(event_id)
     waiting = of_fleet.filter(id__gt=sealed_until)
     report.waiting = waiting.count()
-    if waiting.filter(time__lt=timezone.now() - SEALED_WITHIN).exists():
+    if waiting.filter(time__lt=Now() - SEALED_WITHIN).exists():
         yield Finding(
             _("Events older than 7 days are not sealed: `manage.py tend` did not run, or seals were taken away.")
         )

@@ -26,12 +26,14 @@ from fleetcontrol.db.ids import new_id
 from fleetcontrol.imports.columns import UnknownColumn, match_columns, parse_pairs, unused_columns
 from fleetcontrol.imports.importer import Importer, OnDuplicate, OnError, Options
 from fleetcontrol.imports.load import Finding, Listener, Report, bulk_import
+from fleetcontrol.output import open_text
 from fleetcontrol.pages.export import Export
 from fleetcontrol.people.command import WRONG_USAGE, fleet_or_error
 from fleetcontrol.people.models import Fleet
 
 REFUSED = 1  # exit code
 _PRINTED_AT_ONCE = 2**16  # characters
+INTERRUPTED = 130  # exit code, as a shell gives it
 
 
 class ImportCommand(BaseCommand):
@@ -77,6 +79,9 @@ class ImportCommand(BaseCommand):
             except tabular.TabularProblem as problem:
                 listener.finding(Finding(problem.line, problem.column, problem.value, problem.reason))
                 summary = Report(errors=1)
+            except KeyboardInterrupt:  # all is one transaction, which was rolled back
+                self.stderr.write(_("Stopped. Nothing was written."))
+                sys.exit(INTERRUPTED)
             finally:
                 listener.close()
         self._print_summary(summary, options)
@@ -102,10 +107,11 @@ class ImportCommand(BaseCommand):
             yield sys.stdin.buffer
             return
         try:
-            with Path(name).open("rb") as file:
-                yield file
+            file = Path(name).open("rb")  # noqa: SIM115 - closed below; only opening it is tried here
         except OSError as error:
             raise CommandError(f"{name}: {error.strerror}", returncode=WRONG_USAGE) from None
+        with file:
+            yield file
 
     @contextmanager
     def _open_report(self, name: str | None) -> Iterator[TextIO | None]:
@@ -113,10 +119,11 @@ class ImportCommand(BaseCommand):
             yield None
             return
         try:
-            with Path(name).open("w", newline="", encoding="utf-8") as file:
-                yield file
+            file = open_text(Path(name))
         except OSError as error:
             raise CommandError(f"{name}: {error.strerror}", returncode=WRONG_USAGE) from None
+        with file:
+            yield file
 
     def _print_summary(self, summary: Report, options: dict[str, Any]) -> None:
         if options["json"]:

@@ -27,6 +27,7 @@ from django_htmx.middleware import HtmxDetails
 from fleetcontrol.audit.models import Actor, AuditEvent, Target, actor_of
 from fleetcontrol.people.models import Fleet, Membership, Role, User
 
+LAST_FLEET = "fleet"  # key of the session: the id of the fleet that was used last
 SECOND_FACTORS = (Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN)
 
 
@@ -55,6 +56,8 @@ def fleet_view[**P](
             enter(request, fleet)
             if request.fleet.require_second_factor and not has_second_factor(request.user):
                 return redirect("people:second_factor_needed", request.fleet.slug)
+            if request.session.get(LAST_FLEET) != request.fleet.pk:
+                request.session[LAST_FLEET] = request.fleet.pk
             if not request.membership.may(role):
                 return forbidden(request, role)
             return view(request, *args, **kwargs)
@@ -63,6 +66,23 @@ def fleet_view[**P](
         return inner
 
     return decorate
+
+
+def first_fleet(request: HttpRequest, user: User) -> Fleet | None:
+    """Where the start page leads: the fleet that was used last, else the one of the highest role, by name among equals.
+
+    A fleet that asks for a second factor which the person lacks comes last.
+    """
+    last_used, roles = request.session.get(LAST_FLEET), list(Role)
+    lacks_factor = not has_second_factor(user)
+
+    def rank(membership: Membership) -> tuple[bool, bool, int, str]:
+        fleet = membership.fleet
+        closed = fleet.require_second_factor and lacks_factor
+        return closed, fleet.pk != last_used, -roles.index(Role(membership.role)), fleet.name.casefold()
+
+    memberships = Membership.objects.filter(user=user).select_related("fleet")
+    return min(memberships, key=rank).fleet if memberships else None
 
 
 def enter(request: FleetRequest, slug: str) -> None:

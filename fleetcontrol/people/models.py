@@ -16,7 +16,7 @@ from django.core import signing
 from django.core.exceptions import ValidationError
 from django.core.mail import send_mail
 from django.db import models, transaction
-from django.db.models.functions import Lower
+from django.db.models.functions import Lower, Now
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
@@ -27,6 +27,7 @@ from django.utils.translation import gettext_lazy as _
 
 from fleetcontrol.audit.models import Actor, AuditEvent
 from fleetcontrol.db import rules
+from fleetcontrol.db.clock import database_now
 from fleetcontrol.db.ids import new_id
 from fleetcontrol.people.owned import in_order_of_deletion
 
@@ -289,7 +290,7 @@ class Invitation(models.Model):
 
     @property
     def is_open(self) -> bool:
-        return timezone.now() < self.expires_at
+        return database_now() < self.expires_at
 
     @classmethod
     def add(cls, *, fleet: Fleet, emails: Iterable[str], role: Role, actor: Actor) -> list[Invitation]:
@@ -301,7 +302,10 @@ class Invitation(models.Model):
                 raise ValidationError(
                     gettext("Members of this fleet already: %(names)s.") % {"names": ", ".join(names)}
                 )
-            invitations = [cls(fleet=fleet, email=email, role=role, invited_by=actor.label) for email in wanted]
+            now = database_now()
+            invitations = [
+                cls(fleet=fleet, email=email, role=role, invited_by=actor.label, sent_at=now) for email in wanted
+            ]
             for invitation in invitations:
                 invitation.full_clean()
                 with rules.worded(invitation):
@@ -313,7 +317,7 @@ class Invitation(models.Model):
     def of_token(cls, token: str) -> Invitation | None:
         """The open invitation that a link leads to. None if the link is forged, expired, superseded or revoked."""
         try:
-            pk, sent_at = signing.loads(token, salt=_INVITATION_SALT, max_age=VALID_FOR)
+            pk, sent_at = signing.loads(token, salt=_INVITATION_SALT)  # `is_open` says whether it has expired
         except (signing.BadSignature, ValueError, TypeError):
             return None
         invitation = cls.objects.select_related("fleet").filter(pk=pk).first()
@@ -324,7 +328,7 @@ class Invitation(models.Model):
     @classmethod
     def open_for(cls, email: str) -> models.QuerySet[Invitation]:
         """All open invitations of an address. The caller has proved whose it is."""
-        return cls.objects.filter(email__iexact=email, sent_at__gt=timezone.now() - VALID_FOR)
+        return cls.objects.filter(email__iexact=email, sent_at__gt=Now() - VALID_FOR)
 
     @property
     def link(self) -> str:
@@ -347,7 +351,7 @@ class Invitation(models.Model):
         """Make a new link that is valid from now on and replaces earlier ones. The caller sends it."""
         with transaction.atomic():
             invitation = Invitation.objects.select_for_update().get(pk=self.pk)
-            invitation.sent_at = self.sent_at = timezone.now()
+            invitation.sent_at = self.sent_at = database_now()
             invitation.save(update_fields=["sent_at"])
             AuditEvent.record(invitation.fleet, actor, "invitation.resend", invitation)
 

@@ -13,9 +13,11 @@ import importlib.util
 import os
 import pwd
 import re
+import secrets
 import shutil
 import stat
 import subprocess
+import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -77,7 +79,8 @@ def locate(folder: Path) -> Server:
 def _locate_for_root(folder: Path) -> Server:
     """Root's home for `folder`, and the link to it.
 
-    A project that was moved keeps its home; one that was copied gets its own.
+    A project that was moved keeps its home; one that was copied gets its own. The link tells whose a home is: a folder
+    without it, such as a fresh clone at a path where another was deleted, has other keys and gets a new home.
     """
     _make_system_folder()
     link = folder / "data"
@@ -86,6 +89,12 @@ def _locate_for_root(folder: Path) -> Server:
         fcntl.flock(turn, fcntl.LOCK_EX)  # of several processes that start at once, one creates everything
         if link.is_symlink() and (known := link.readlink().parent).parent == SYSTEM and _is_for(known, folder):
             home = known
+        elif home.exists():
+            former, home = home, SYSTEM / secrets.token_hex(8)
+            sys.stderr.write(
+                f"The database in {former} was made by an earlier folder at {folder} and is left alone: "
+                f"this folder gets a new one, in {home}.\n"
+            )
         home.mkdir(mode=0o700, exist_ok=True)
         if home.stat().st_uid == 0:
             account = _account(*ACCOUNTS)

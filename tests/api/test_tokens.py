@@ -13,6 +13,7 @@ from django.utils import timezone
 from fleetcontrol.api.models import ApiClient, Tally
 from fleetcontrol.api.oauth import authenticate
 from fleetcontrol.audit.models import AuditEvent
+from fleetcontrol.db.clock import database_now
 from fleetcontrol.people.models import Fleet
 from tests.support.api import Api, kind, post_form, token
 from tests.support.factory import TEST
@@ -158,8 +159,8 @@ def test_damaged_foreign_and_old_tokens_are_refused(api: Api, monkeypatch: pytes
         assert kind(api.get("/vehicles", Authorization=f"Bearer {bad}")) == "invalid-credentials", bad
     assert kind(api.get("/vehicles", Authorization="Basic abc")) == "invalid-credentials"
     assert kind(Client().get("/vehicles")) == "missing-credentials"
-    now = time.time()
-    monkeypatch.setattr(time, "time", lambda: now + 901)
+    ended = database_now() + timedelta(seconds=901)
+    monkeypatch.setattr("fleetcontrol.api.oauth.database_now", lambda: ended)
     assert kind(api.get("/vehicles")) == "invalid-credentials"
 
 

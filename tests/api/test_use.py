@@ -174,7 +174,7 @@ def test_a_secret_sealed_with_a_lost_key_is_a_plain_sentence(api: Api, fleet: Fl
     api.sign_in()
     settings.FERNET_KEYS = ["another key"]
     response = api.get(path_of(credential, "secret"))
-    assert (kind(response), response.status_code) == ("internal-server-error", 500)
+    assert (kind(response), response.status_code) == ("secret-cannot-be-opened", 503)
     assert "FERNET_KEYS" in response.json()["detail"]
     assert api.get("/credentials").status_code == 200
 

@@ -22,6 +22,7 @@ from psycopg import sql
 RIGHTS = {
     "audit_auditevent": "SELECT, INSERT",
     "audit_auditseal": "SELECT",
+    "audit_keycheck": "SELECT, INSERT",
     "audit_pseudonym": "SELECT",
     "people_user": "SELECT, INSERT, UPDATE",
     "credentials_credentialsecret": (

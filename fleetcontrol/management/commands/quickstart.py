@@ -6,6 +6,7 @@ keys, fleetcontrol/postgres starts the database. Later starts find everything pr
 
 import argparse
 import contextlib
+import fcntl
 import hashlib
 import http.client
 import os
@@ -30,8 +31,9 @@ from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.utils.translation import gettext as _
 
-from fleetcontrol import seal
+from fleetcontrol import startup
 from fleetcontrol.duties import duties
+from fleetcontrol.environment import quickstart_address_file
 from fleetcontrol.management import demo
 from fleetcontrol.people.models import Fleet, User
 from fleetcontrol.postgres import server as postgres
@@ -60,9 +62,11 @@ class Command(BaseCommand):
                 signal.signal(ending, signal.default_int_handler)
         try:
             _require_free(port)
-            _require_database()
-            with _plain_errors():
+            with _plain_errors(), _alone():
+                _require_database()
                 self._prepare()
+            startup.require_all()
+            connection.close()
             with _running(port) as programs:
                 if not no_demo:  # while they start
                     self._demo(password)
@@ -133,8 +137,6 @@ class Command(BaseCommand):
         if not Fleet.objects.exists():
             words = _('  Make a fleet: %(python)s manage.py create_fleet "My fleet" --administrator you@example.com')
             self._say(words % {"python": sys.executable})
-        if not seal.keys_fit():
-            self._say(_("  The keys do not open the secrets in the database: put back the ones that sealed them."))
         self._say(_("\nCtrl-C stops it."))
         connection.close()
 
@@ -156,6 +158,19 @@ def _require_free(port: int) -> None:
         except OSError:
             words = _("Port %(port)s is taken: end what uses it, or choose another one with --port.")
             raise CommandError(words % {"port": port}) from None
+
+
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    """Prepare the folder alone. Raises CommandError while another quickstart does."""
+    settings.VAR_DIR.mkdir(exist_ok=True)
+    with (settings.VAR_DIR / "quickstart.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            words = _("Another quickstart prepares this folder at the moment. Wait until it is ready.")
+            raise CommandError(words) from None
+        yield
 
 
 def _require_database() -> None:
@@ -224,6 +239,8 @@ def _running(port: int) -> Iterator[dict[str, subprocess.Popen[bytes]]]:
     environment = os.environ.copy()
     if not environment.keys() & {"PUBLIC_URL", "PUBLIC_URL_FILE"}:
         environment["PUBLIC_URL"] = f"http://localhost:{port}"
+        # For the links that other commands print, such as create_fleet in another terminal.
+        quickstart_address_file(settings.VAR_DIR).write_text(environment["PUBLIC_URL"])
     with contextlib.ExitStack() as stack:
         programs = {
             name: stack.enter_context(_program(command, env=environment, cwd=settings.BASE_DIR))

@@ -11,6 +11,7 @@ from django.db.models import Q
 from django.utils.translation import gettext as _
 
 from fleetcontrol.audit.chain import lock_chain
+from fleetcontrol.audit.keys import require_audit_key
 from fleetcontrol.audit.models import Actor, AuditEvent, Pseudonym
 from fleetcontrol.people.models import LastAdministrator, Membership, User
 
@@ -34,6 +35,7 @@ class Command(BaseCommand):
         try:
             with transaction.atomic():
                 lock_chain()
+                require_audit_key()
                 pseudonym = remove(user, Actor.command("remove_person"))
         except LastAdministrator:
             raise CommandError(

@@ -20,6 +20,7 @@ from django.utils.translation import ngettext
 from tqdm import tqdm
 
 from fleetcontrol import seal
+from fleetcontrol.audit.keys import forget_old_fernet_keys
 from fleetcontrol.audit.models import Actor, AuditEvent, Target
 
 BATCH = 1000
@@ -59,6 +60,8 @@ class Command(BaseCommand):
                 resealed += 0 if dry_run else column.reseal(old)
             words = _("%(column)s: %(rows)s rows, %(resealed)s sealed again")
             self.stdout.write(words % {"column": column, "rows": rows, "resealed": resealed})
+        if not dry_run and not lost:
+            forget_old_fernet_keys()
         self._conclude(older if dry_run else 0, lost)
 
     def _conclude(self, older: int, lost: list[str]) -> None:

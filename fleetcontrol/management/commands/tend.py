@@ -5,6 +5,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from fleetcontrol.audit.keys import require_audit_key
 from fleetcontrol.duties import duties
 
 logger = logging.getLogger(__name__)
@@ -27,6 +28,7 @@ class Command(BaseCommand):
         if options["list"]:
             self.stdout.write("\n".join(chosen))
             return
+        require_audit_key()
         failed = []
         for name in chosen:
             try:

@@ -1,5 +1,7 @@
 """`manage.py verify_audit`: prove that the audit trail is complete, or name what differs."""
 
+import argparse
+import re
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -8,6 +10,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from fleetcontrol.audit.chain import lock_chain
+from fleetcontrol.audit.keys import WrongKey, require_audit_key
 from fleetcontrol.audit.models import AuditSeal
 from fleetcontrol.audit.proof import Report, findings
 from fleetcontrol.people.command import fleet_or_error
@@ -19,7 +22,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--fleet", help="short name of one fleet; without it all are verified")
         parser.add_argument("--head", action="store_true", help="only print the newest seal's head, to keep elsewhere")
-        parser.add_argument("--expect", default="", metavar="HEAD", help="a head printed earlier must be in the chain")
+        parser.add_argument("--expect", type=_head, metavar="HEAD", help="a head printed earlier must be in the chain")
 
     def handle(self, *args: Any, **options: Any) -> None:
         fleet = fleet_or_error(options["fleet"]) if options["fleet"] is not None else None
@@ -31,9 +34,13 @@ class Command(BaseCommand):
             self.stdout.write(str(last))
             return
         report, wrong = Report(), 0
+        try:
+            require_audit_key()
+        except WrongKey as error:  # wrong usage, and no evidence against the audit trail
+            raise CommandError(str(error), returncode=2) from None
         with transaction.atomic():
             lock_chain()
-            for finding in findings(report, fleet_id=fleet.pk if fleet else None, expect=options["expect"]):
+            for finding in findings(report, fleet_id=fleet.pk if fleet else None, expect=options["expect"] or ""):
                 wrong += 1
                 self.stderr.write(str(finding))
         if wrong:
@@ -48,3 +55,10 @@ class Command(BaseCommand):
         self.stdout.write(_("Not sealed yet: %(waiting)s events.") % {"waiting": report.waiting})
         if report.head:
             self.stdout.write(_("Head, to keep elsewhere: %(head)s") % {"head": report.head})
+
+
+def _head(text: str) -> str:
+    """The head as it was printed. What cannot be one is wrong usage, and no evidence against the audit trail."""
+    if re.fullmatch(r"[1-9][0-9]*:[0-9a-f]{64}", text):
+        return text
+    raise argparse.ArgumentTypeError(_("a head is a number, a colon and 64 hex digits, as --head prints it"))

@@ -51,4 +51,6 @@ def second_factor_needed(request: HttpRequest, fleet: str) -> HttpResponse:
     required_by = get_object_or_404(Fleet, slug=fleet, memberships__user=request.user)
     if not required_by.require_second_factor or has_second_factor(request.user):  # type: ignore[arg-type]  # signed in
         return redirect("vehicles:index", required_by.slug)
-    return render(request, "people/second_factor_needed.html", {"fleet": required_by}, status=403)
+    others = Fleet.objects.filter(memberships__user=request.user.pk, require_second_factor=False).order_by("name")
+    context = {"fleet": required_by, "other_fleets": others}
+    return render(request, "people/second_factor_needed.html", context, status=403)
