@@ -170,17 +170,11 @@ class ExportCommand(BaseCommand):
                 raise CommandError(f"{options['file']}: {error.strerror}", returncode=WRONG_USAGE) from None
 
     def _print(self, file: BinaryIO) -> None:
-        """Send the file to standard output. Raises BrokenPipeError when the reader has gone."""
-        try:
-            with TextIOWrapper(file, encoding="utf-8", newline="") as texts:
-                while text := texts.read(_PRINTED_AT_ONCE):
-                    self.stdout.write(text, ending="")
-            self.stdout.flush()
-        except BrokenPipeError:
-            raise
-        except OSError as error:
-            words = _("The export broke off on its way to standard output: %(reason)s")
-            raise CommandError(words % {"reason": error.strerror}, returncode=REFUSED) from None
+        """Send the file to standard output. `fleetcontrol.management.terminal` words what can go wrong there."""
+        with TextIOWrapper(file, encoding="utf-8", newline="") as texts:
+            while text := texts.read(_PRINTED_AT_ONCE):
+                self.stdout.write(text, ending="")
+        self.stdout.flush()
 
 
 def write_whole(target: Path, file: BinaryIO) -> None:
