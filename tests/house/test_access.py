@@ -2,7 +2,8 @@
 
 The columns hold the status that the lowest role with access gets for GET and for a POST without values. Lower roles
 get 403 and outsiders 404 (both 405 where nobody may use the method). Visitors who are not signed in are sent to the
-sign-in.
+sign-in. A form that edits a row answers 409 where it comes without the version of the row: see
+tests/pages/test_changed_meanwhile.py.
 """
 
 from collections.abc import Iterator
@@ -52,7 +53,7 @@ FLEET_PAGES = [
     Page("vehicles:add", M, 200, 422, "brand"),
     Page("vehicles:move_many", M, 200, 422),
     Page("vehicles:detail", V, 200, 405, "vehicle"),
-    Page("vehicles:change", M, 200, 422, "vehicle"),
+    Page("vehicles:change", M, 200, 409, "vehicle"),
     Page("vehicles:move", M, 200, 422, "vehicle"),
     Page("vehicles:remove", M, 200, 302, "vehicle"),
     Page("imports:index", M, 200, 405),
@@ -86,7 +87,7 @@ FLEET_PAGES = [
 OWN_PAGES = {
     "fleetcontrol:home": (302, 302),
     "people:preferences": (405, 302),
-    "people:profile": (200, 302),
+    "people:profile": (200, 409),
     "fleets:add": (404, 404),
     "people:second_factor_needed": (404, 404),
 }

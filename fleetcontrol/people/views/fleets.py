@@ -9,6 +9,8 @@ from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 
 from fleetcontrol.audit.models import actor_of
+from fleetcontrol.audit.versions import ChangedMeanwhile
+from fleetcontrol.pages.kept_input import kept_input
 from fleetcontrol.people.access import FleetRequest, fleet_view, fresh_sign_in, has_second_factor
 from fleetcontrol.people.forms import FleetForm, FleetRemoveForm, NewFleetForm
 from fleetcontrol.people.models import Fleet, Role, User
@@ -18,15 +20,20 @@ from fleetcontrol.people.owned import in_order_of_deletion
 @fleet_view(Role.ADMINISTRATOR)
 @fresh_sign_in
 def change(request: FleetRequest) -> HttpResponse:
-    form = FleetForm(request.POST or None, instance=Fleet.objects.get(pk=request.fleet.pk))
+    data = request.POST if request.method == "POST" else None
+    form = FleetForm(data, instance=Fleet.objects.get(pk=request.fleet.pk), kept=kept_input(request))
     if request.method == "POST" and form.is_valid():
         if form.cleaned_data["require_second_factor"] and not has_second_factor(request.user):
             form.add_error("require_second_factor", _("Set up a second factor for yourself first."))
         else:
-            request.fleet.change(actor=request.actor, **form.cleaned_data)
-            messages.success(request, _("Settings saved."))
-            return redirect("fleets:change", request.fleet.slug)
-    return render(request, "people/fleets/change.html", {"form": form}, status=422 if form.is_bound else 200)
+            try:
+                request.fleet.change(actor=request.actor, expected_version=form.expected_version, **form.cleaned_data)
+            except ChangedMeanwhile as conflict:
+                form.changed_meanwhile(conflict)
+            else:
+                messages.success(request, _("Settings saved."))
+                return redirect("fleets:change", request.fleet.slug)
+    return render(request, "people/fleets/change.html", {"form": form}, status=form.http_status)
 
 
 @fleet_view(Role.ADMINISTRATOR)

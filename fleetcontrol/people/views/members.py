@@ -15,6 +15,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 
+from fleetcontrol.audit.versions import ChangedMeanwhile
+from fleetcontrol.pages.kept_input import kept_input
 from fleetcontrol.people.access import FleetRequest, fleet_view, fresh_sign_in
 from fleetcontrol.people.forms import InviteForm, RoleForm
 from fleetcontrol.people.models import Fleet, Invitation, LastAdministrator, Membership, Role
@@ -52,21 +54,23 @@ def change(request: FleetRequest, pk: int) -> HttpResponse:
     """Change a role. People can lower their own after they confirm what they lose."""
     membership = get_object_or_404(request.fleet.memberships.select_related("user"), pk=pk)
     own = membership.user_id == request.user.pk
-    form = RoleForm(request.POST or None, initial={"role": membership.role})
+    form = RoleForm(membership, request.POST if request.method == "POST" else None, kept=kept_input(request))
     context = {"form": form, "member": membership, "own": own}
     if request.method == "POST" and form.is_valid():
         role = form.cleaned_data["role"]
         if own and role != membership.role and "confirmed" not in request.POST:
             return render(request, "people/members/step_down.html", {**context, "role": role})
         try:
-            membership.change(role=role, actor=request.actor)
+            membership.change(role=role, actor=request.actor, expected_version=form.expected_version)
+        except ChangedMeanwhile as conflict:
+            form.changed_meanwhile(conflict)
         except LastAdministrator:
             form.add_error("role", last_administrator())
         else:
             words = _("%(name)s now has the role %(role)s.") % {"name": membership, "role": role.label}
             messages.success(request, words)
             return redirect("fleetcontrol:home" if own else "members:index", *([] if own else [request.fleet.slug]))
-    return render(request, "people/members/change.html", context, status=422 if form.is_bound else 200)
+    return render(request, "people/members/change.html", context, status=form.http_status)
 
 
 @fleet_view(Role.ADMINISTRATOR)
