@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.core import signing
+from django.http import QueryDict
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
@@ -82,7 +83,8 @@ class EditForm(_Form):
         base = opened[1] if opened else {}
         theirs = self._shown(self.initial_of(conflict.row))
         who = conflict.by or _("Somebody")
-        data = self.data.copy()
+        data: Any = QueryDict(mutable=True)
+        data.update(self.data)
         for name, value in theirs.items():
             mine = self._typed(name)
             if value == mine or base.get(name) == _digest(value):
@@ -120,7 +122,8 @@ class EditForm(_Form):
         """Replace what was typed by the row's value in each field where the person chose that."""
         chosen = self.data.getlist(TAKE) if hasattr(self.data, "getlist") else []
         if chosen:
-            data = self.data.copy()
+            data: Any = QueryDict(mutable=True)
+            data.update(self.data)
             for name, value in self._now.items():
                 if self.add_prefix(name) in chosen:
                     _set(data, self.add_prefix(name), value)
@@ -137,7 +140,7 @@ class EditForm(_Form):
 
     def _in_words(self, name: str, raw: Raw) -> str:
         """A value as the person sees it in the form."""
-        field = self.fields[name]
+        field: Any = self.fields[name]
         labels: list[str] = raw
         if isinstance(field, forms.BooleanField):
             labels = [_("Yes") if raw else _("No")]
@@ -173,7 +176,7 @@ def _is_secret(field: forms.Field) -> bool:
 
 def _raw_of(field: forms.Field, value: Any) -> Raw:
     """What a browser sends for a field that shows this value and that nobody touches."""
-    widget = getattr(field.widget, "widget", field.widget)  # the Django admin wraps the widgets of relations
+    widget: Any = getattr(field.widget, "widget", field.widget)  # the Django admin wraps the widgets of relations
     value = field.prepare_value(value)
     if isinstance(widget, forms.CheckboxInput):
         return _raw(widget.check_test(value))

@@ -6,7 +6,7 @@ sign-in. A form that edits a row answers 409 where it comes without the version 
 tests/pages/test_changed_meanwhile.py.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import pytest
@@ -127,10 +127,11 @@ def addresses(fleet: Fleet, vera: User, bob: User, alice: User, charlie: User) -
     }
 
 
-def ask(client: Client, method: str, address: str) -> HttpResponse:
+def ask(client: Client, method: str, address: str, typed: Mapping[str, Any] | None = None) -> HttpResponse:
     """Send one request and roll its changes back."""
+    sent = {"sent": "yes"} if typed is None else typed
     with transaction.atomic():
-        answer: HttpResponse = getattr(client, method)(address, {"sent": "yes"} if method == "post" else {})
+        answer: HttpResponse = getattr(client, method)(address, sent if method == "post" else {})
         transaction.set_rollback(True)
     return answer
 

@@ -66,7 +66,6 @@ def edits(fleet: Fleet, vera: User, bob: User, alice: User) -> dict[str, Edit]:
         "credential": credential.pk, "telematics_unit_id": vehicle.telematics_unit_id, "name": "Bus",
         "operation_status": "OPERATING",
     }  # fmt: skip
-    member = {"of": Membership, "pk": membership.pk}
 
     def stored(model: Any, pk: Any, name: str) -> Callable[[], Any]:
         return lambda: getattr(model.objects.get(pk=pk), name)
@@ -90,7 +89,7 @@ def edits(fleet: Fleet, vera: User, bob: User, alice: User) -> dict[str, Edit]:
     )  # fmt: skip
     change_member = Edit(
         "", {"role": "viewer"}, {"role": "manager"},
-        lambda: Membership.objects.get(pk=member["pk"]).change(role=Role.ADMINISTRATOR, actor=OTHER),
+        lambda: Membership.objects.get(pk=membership.pk).change(role=Role.ADMINISTRATOR, actor=OTHER),
         stored(Membership, membership.pk, "role"), "manager", "Administrator",
     )  # fmt: skip
     found = {
@@ -120,7 +119,7 @@ def edits(fleet: Fleet, vera: User, bob: User, alice: User) -> dict[str, Edit]:
     ids = {"vehicles:change": vehicle.pk, "vehicles:move": moved.pk, "credentials:change": credential.pk,
            "clients:change": client.client_id}  # fmt: skip
     for name, edit in found.items():
-        kwargs = {} if name == "people:profile" else {"fleet": fleet.slug}
+        kwargs: dict[str, Any] = {} if name == "people:profile" else {"fleet": fleet.slug}
         kwargs |= {"id": ids[name]} if name in ids else {}
         kwargs |= {"pk": membership.pk} if name == "members:change" else {}
         edit.address = reverse(name, kwargs=kwargs)
