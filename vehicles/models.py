@@ -413,7 +413,8 @@ class Vehicle(models.Model):
         `expected_version` is the version that the person saw; raises ChangedMeanwhile.
         """
         with transaction.atomic():
-            require_version(self._locked(), expected_version)
+            if expected_version is not None:
+                require_version(self._locked(), expected_version)
             Vehicle.objects.filter(pk=self.pk).move(credential, actor=actor)
         self.refresh_from_db()
 

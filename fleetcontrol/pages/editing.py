@@ -145,9 +145,11 @@ class EditForm(_Form):
         if isinstance(field, forms.BooleanField):
             labels = [_("Yes") if raw else _("No")]
         elif isinstance(field, forms.ModelChoiceField):
-            labels = [str(row) for row in field.queryset.filter(pk__in=raw)] if raw else []
+            rows: Any = field.queryset
+            labels = [str(row) for row in rows.filter(pk__in=raw)] if raw else []
         elif isinstance(field, forms.ChoiceField):
-            names = {str(key): str(label) for key, label in field.choices}
+            choices: Any = field.choices
+            names = {str(key): str(label) for key, label in choices}
             labels = [names.get(one, one) for one in raw]
         return ", ".join(labels)[:SHOWN_CHARACTERS] or _("(empty)")
 
