@@ -49,8 +49,7 @@ class CredentialForm(VerbModelForm):
             )
         credential = Credential.objects.get(pk=self.instance.pk)
         changed = {name: value for name, value in details.items() if name in self.changed_data}
-        if changed:
-            credential.change(actor=self.actor, **changed)
+        credential.change(actor=self.actor, expected_version=self.expected_version, **changed)
         if any(values.values()):
             # The end date belongs to the secret, so the one in the form goes with the new version.
             credential.rotate(actor=self.actor, values=values, ends_on=typed["ends_on"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from django import forms
@@ -11,8 +11,9 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_variables
 
 from credentials.brands import Brand, Field, Kind
-from credentials.models import Credential
+from credentials.models import Credential, Webhook
 from credentials.oem.verdict import Verdict
+from fleetcontrol.pages.editing import EditForm
 from fleetcontrol.pages.forms import Choice, Text, VerbForm
 from fleetcontrol.pages.typed_secrets import TypedSecrets
 from fleetcontrol.pages.widgets import ChoiceCards, SecretInput, SecretText
@@ -135,18 +136,25 @@ class RotateForm(BrandForm):
         return {"ends_on": self.cleaned_data.get("ends_on"), "why": self.cleaned_data["why"]}
 
 
-class ChangeForm(VerbForm):
+class ChangeForm(EditForm, VerbForm):
     """Note, end date, and the settings of the brand that were left empty when the credential was added."""
 
     note = Text(label=_("Note"), required=False)
     ends_on = end_field(_("Ends on"))
 
-    def __init__(self, credential: Credential, *args: Any, **kwargs: Any) -> None:
+    def __init__(
+        self, credential: Credential, *args: Any, kept: Mapping[str, Any] | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(*args, **kwargs)
         self.open_settings = [one.key for one in credential.oem.settings_fields if not credential.settings.get(one.key)]
         for one in credential.oem.settings_fields:
             if one.key in self.open_settings:
                 self.fields[one.key] = form_field(one)
+        self.edit(credential, kept)
+
+    def initial_of(self, row: Credential) -> dict[str, Any]:
+        settings = {key: row.settings[key] for key in self.open_settings if row.settings.get(key)}
+        return {"note": row.note, "ends_on": row.ends_on} | settings
 
     @property
     def changes(self) -> dict[str, Any]:
@@ -165,12 +173,19 @@ class FindForm(forms.Form):
     )
 
 
-class WebhookForm(VerbForm):
+class WebhookForm(EditForm, VerbForm):
     url = Text(
         label=_("Address"),
         widget=forms.URLInput({"autocomplete": "off", "spellcheck": "false"}),
         help_text=_("It must start with https://."),
     )
+
+    def __init__(self, webhook: Webhook | None, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.edit(webhook)
+
+    def initial_of(self, row: Webhook | None) -> dict[str, Any]:
+        return {"url": row.url if row else ""}
 
 
 def form_field(one: Field) -> forms.Field:

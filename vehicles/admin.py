@@ -53,7 +53,7 @@ class VehicleForm(VerbModelForm):
             return Vehicle.add(fleet=self.fleet, actor=self.actor, telematics_brand=self.brand.id, **typed)
         vehicle = Vehicle.objects.select_related("credential", "fleet").get(pk=self.instance.pk)
         changed = {name: value for name, value in typed.items() if name in self.changed_data}
-        vehicle.change(actor=self.actor, **changed)
+        vehicle.change(actor=self.actor, expected_version=self.expected_version, **changed)
         return vehicle
 
 

@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from credentials.brands import Brand
 from credentials.models import Credential
+from fleetcontrol.pages.editing import EditForm
 from fleetcontrol.pages.forms import Choice, Text, VerbForm
 from fleetcontrol.pages.widgets import SecretInput
 from fleetcontrol.people.models import Fleet
@@ -79,7 +80,7 @@ class CustomFieldsField(Text):
         return values
 
 
-class VehicleForm(VerbForm):
+class VehicleForm(EditForm, VerbForm):
     """A vehicle's fields on a page, in the groups `of_brand`, `of_vehicle` and `of_model`.
 
     The Django admin has a form of its own, `vehicles.admin.VehicleForm`.
@@ -106,12 +107,7 @@ class VehicleForm(VerbForm):
     operation_status = Choice(label=_("Operation status"), choices=OperationStatus.choices)
 
     def __init__(self, fleet: Fleet, brand: Brand, *args: Any, vehicle: Vehicle | None = None, **kwargs: Any) -> None:
-        if vehicle is not None:
-            kwargs["initial"] = {
-                **{name: getattr(vehicle, name) for name in self.base_fields},
-                "credential": vehicle.credential_id,
-                "telematics_unit_id": vehicle.telematics_unit_id,
-            }
+        kept = kwargs.pop("kept", None)
         super().__init__(*args, **kwargs)
         self.vehicle = vehicle
         if brand.kind == "shared":
@@ -133,6 +129,15 @@ class VehicleForm(VerbForm):
                 required=vehicle is None,
                 widget=SecretInput,
             )
+        if vehicle is not None:
+            self.edit(vehicle, kept)
+
+    def initial_of(self, row: Vehicle) -> dict[str, Any]:
+        return {
+            **{name: getattr(row, name) for name in self.base_fields},
+            "credential": row.credential_id,
+            "telematics_unit_id": row.telematics_unit_id,
+        }
 
     @property
     def values(self) -> dict[str, Any]:
@@ -166,12 +171,17 @@ class VehicleForm(VerbForm):
         return [self[name] for name in MASTER_DATA]
 
 
-class MoveForm(VerbForm):
+class MoveForm(EditForm, VerbForm):
     """The credential to which one vehicle moves, or many of one brand."""
 
-    def __init__(self, fleet: Fleet, brand: str, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, fleet: Fleet, brand: str, *args: Any, vehicle: Vehicle | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["credential"] = CredentialField(fleet, brand)
+        if vehicle is not None:
+            self.edit(vehicle)
+
+    def initial_of(self, row: Vehicle) -> dict[str, Any]:
+        return {"credential": row.credential_id}
 
     def clean(self) -> dict[str, Any]:
         if self.is_bound and not self.errors and self.cleaned_data.get("credential") is None:

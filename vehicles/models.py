@@ -18,6 +18,7 @@ from django.views.decorators.debug import sensitive_variables
 from credentials import brands
 from credentials.models import Credential
 from fleetcontrol.audit.models import Actor, AuditEvent
+from fleetcontrol.audit.versions import require_version
 from fleetcontrol.db import rules
 from fleetcontrol.db.ids import new_id
 from fleetcontrol.db.writing import insert
@@ -384,10 +385,14 @@ class Vehicle(models.Model):
         """What the audit event of a new vehicle holds: each field with a value as [None, value]."""
         return {field: [None, value] for field in CHANGEABLE if (value := self._audited_value(field))}
 
-    def change(self, *, actor: Actor, password: str = "", **values: Any) -> None:
-        """Change master data, name, tags, status, credential or unit password. Raises ValidationError by field."""
+    def change(self, *, actor: Actor, password: str = "", expected_version: str | None = None, **values: Any) -> None:
+        """Change master data, name, tags, status, credential or unit password.
+
+        `expected_version` is the version that the person saw. Raises ValidationError by field, and ChangedMeanwhile.
+        """
         with transaction.atomic():
             vehicle = self._locked()
+            require_version(vehicle, expected_version)
             before = {field: vehicle._audited_value(field) for field in CHANGEABLE}
             vehicle._set_values(values, password)
             changes: dict[str, Any] = {
@@ -402,9 +407,15 @@ class Vehicle(models.Model):
                 AuditEvent.record(vehicle.fleet, actor, "vehicle.change", vehicle, changes)
         self.refresh_from_db()
 
-    def move(self, credential: Credential, *, actor: Actor) -> None:
-        """Use another credential. Raises ValidationError unless it is of the vehicle's fleet and brand."""
-        Vehicle.objects.filter(pk=self.pk).move(credential, actor=actor)
+    def move(self, credential: Credential, *, actor: Actor, expected_version: str | None = None) -> None:
+        """Use another credential. Raises ValidationError unless it is of the vehicle's fleet and brand.
+
+        `expected_version` is the version that the person saw; raises ChangedMeanwhile.
+        """
+        with transaction.atomic():
+            if expected_version is not None:
+                require_version(self._locked(), expected_version)
+            Vehicle.objects.filter(pk=self.pk).move(credential, actor=actor)
         self.refresh_from_db()
 
     def remove(self, *, actor: Actor) -> None:

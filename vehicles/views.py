@@ -14,6 +14,7 @@ from django.views.decorators.http import require_safe
 
 from credentials import brands
 from fleetcontrol.audit.models import AuditEvent
+from fleetcontrol.audit.versions import ChangedMeanwhile
 from fleetcontrol.pages.kept_input import kept_input
 from fleetcontrol.people.access import FleetRequest, fleet_view
 from fleetcontrol.people.models import Role
@@ -81,27 +82,32 @@ def detail(request: FleetRequest, id: str) -> HttpResponse:
 def change(request: FleetRequest, id: str) -> HttpResponse:
     vehicle = get_vehicle(request, id)
     data = request.POST if request.method == "POST" else None
-    form = VehicleForm(request.fleet, vehicle.oem, data, vehicle=vehicle)
+    form = VehicleForm(request.fleet, vehicle.oem, data, vehicle=vehicle, kept=kept_input(request))
     if form.is_valid():
         try:
-            vehicle.change(actor=request.actor, **form.values)
+            vehicle.change(actor=request.actor, expected_version=form.expected_version, **form.values)
+        except ChangedMeanwhile as conflict:
+            form.changed_meanwhile(conflict)
         except ValidationError as error:
             form.take(error)
         else:
             confirm_saved(request, vehicle)
             return redirect("vehicles:detail", fleet=request.fleet.slug, id=vehicle.pk)
     context = {"form": form, "vehicle": vehicle, "brand": vehicle.oem}
-    return render(request, "vehicles/change.html", context, status=422 if form.errors else 200)
+    return render(request, "vehicles/change.html", context, status=form.http_status)
 
 
 @fleet_view(Role.MANAGER)
 def move(request: FleetRequest, id: str) -> HttpResponse:
     vehicle = get_vehicle(request, id)
     data = request.POST if request.method == "POST" else None
-    form = MoveForm(request.fleet, vehicle.telematics_brand, data, initial={"credential": vehicle.credential_id})
+    form = MoveForm(request.fleet, vehicle.telematics_brand, data, vehicle=vehicle)
     if form.is_valid():
+        credential = form.cleaned_data["credential"]
         try:
-            vehicle.move(form.cleaned_data["credential"], actor=request.actor)
+            vehicle.move(credential, actor=request.actor, expected_version=form.expected_version)
+        except ChangedMeanwhile as conflict:
+            form.changed_meanwhile(conflict)
         except ValidationError as error:
             form.take(error)
         else:
@@ -109,7 +115,7 @@ def move(request: FleetRequest, id: str) -> HttpResponse:
             messages.success(request, words % {"vehicle": vehicle, "credential": vehicle.credential})
             return redirect("vehicles:detail", fleet=request.fleet.slug, id=vehicle.pk)
     context = {"form": form, "vehicle": vehicle}
-    return render(request, "vehicles/move.html", context, status=422 if form.errors else 200)
+    return render(request, "vehicles/move.html", context, status=form.http_status)
 
 
 @fleet_view(Role.MANAGER)

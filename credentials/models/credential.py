@@ -29,6 +29,7 @@ from credentials.models.token import REPORT_AGAIN_AFTER, OemToken
 from credentials.oem.sign_in import LIFE_IF_NOT_UNDERSTOOD, sign_in
 from credentials.oem.verdict import NOT_ASKED, Outcome, SecretToken, Verdict, explain
 from fleetcontrol.audit.models import Actor, AuditEvent
+from fleetcontrol.audit.versions import require_version
 from fleetcontrol.db import rules
 from fleetcontrol.db.clock import database_now
 from fleetcontrol.db.ids import new_id
@@ -354,15 +355,17 @@ class Credential(models.Model):
         credential.notes = [*map(str, cleaned.notes), *credential._notes_on_similar(secret)]
         return credential
 
-    def change(self, *, actor: Actor, **changes: Any) -> None:
+    def change(self, *, actor: Actor, expected_version: str | None = None, **changes: Any) -> None:
         """Change the note or the end date, or give `settings` that were left empty, such as the address to sign in at.
 
-        Raises ValidationError for anything else: a different client ID is a different credential.
+        `expected_version` is the version that the person saw. Raises ChangedMeanwhile, and ValidationError for anything
+        else: a different client ID is a different credential.
         """
         for field in changes.keys() - {"note", "ends_on", "settings"}:
             raise ValidationError({field: _("This cannot be changed. A different value is a different credential.")})
         with transaction.atomic():
             credential = Credential.objects.select_for_update().get(pk=self.pk)
+            require_version(credential, expected_version)
             before = {field: getattr(credential, field) for field in changes}
             if before.get("ends_on") != changes.get("ends_on"):
                 _refuse_past(changes["ends_on"])

@@ -19,6 +19,7 @@ from django.utils.translation import gettext_lazy as _
 from credentials.brands.field import tidy
 from fleetcontrol import outbound
 from fleetcontrol.audit.models import Actor, AuditEvent
+from fleetcontrol.audit.versions import require_version
 from fleetcontrol.db.ids import new_id
 from fleetcontrol.people.models import Fleet
 from fleetcontrol.seal import SealedTextField, SealError, seal
@@ -51,6 +52,9 @@ class Webhook(models.Model):
     last_posted_at = models.DateTimeField(null=True, editable=False)
     last_result = models.CharField(max_length=40, blank=True, editable=False)
 
+    versioned_fields = ("url",)
+    saving_actions = ("webhook.set_up",)
+
     class Meta:
         verbose_name = _("webhook")
         verbose_name_plural = _("webhooks")
@@ -71,10 +75,13 @@ class Webhook(models.Model):
         return _RESULTS.get(self.last_result, _("It broke off the connection.") if self.last_result else "")
 
     @classmethod
-    def set_up(cls, *, fleet: Fleet, url: str, actor: Actor) -> tuple[Webhook, str]:
+    def set_up(
+        cls, *, fleet: Fleet, url: str, actor: Actor, expected_version: str | None = None
+    ) -> tuple[Webhook, str]:
         """Post the fleet's notices to this address from now on.
 
-        Returns the webhook and its signing key, which cannot be read again. Raises ValidationError with the key `url`.
+        Returns the webhook and its signing key, which cannot be read again. `expected_version` is the version that the
+        person saw. Raises ValidationError with the key `url`, and ChangedMeanwhile.
         """
         url = clean_url(url)
         key = f"fcw_{secrets.token_urlsafe(32)}"
@@ -82,6 +89,7 @@ class Webhook(models.Model):
             # Lock the fleet: of two people at once, the second one's address stays.
             Fleet.objects.select_for_update(no_key=True).get(pk=fleet.pk)
             former = cls.objects.filter(fleet=fleet).first()
+            require_version(former, expected_version)
             webhook = former or cls(fleet=fleet)
             before, webhook.url = str(former) if former else None, url
             webhook.signing_key = seal(key, webhook.seal_owner)

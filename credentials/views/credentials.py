@@ -23,6 +23,7 @@ from credentials.listing import Listing
 from credentials.models import Credential, CredentialInUse, CredentialSecret, SecretRefused, Status
 from credentials.oem.verdict import Outcome, Verdict
 from fleetcontrol.audit.models import AuditEvent
+from fleetcontrol.audit.versions import ChangedMeanwhile
 from fleetcontrol.pages.kept_input import kept_input
 from fleetcontrol.pages.paging import page_of
 from fleetcontrol.pages.typed_secrets import TypedSecrets
@@ -127,18 +128,19 @@ def detail(request: FleetRequest, id: str) -> HttpResponse:
 @deleted_meanwhile_is_404
 def change(request: FleetRequest, id: str) -> HttpResponse:
     credential = credential_or_404(request, id)
-    start = {"note": credential.note, "ends_on": credential.ends_on} | kept_input(request)
-    form = ChangeForm(credential, request.POST if request.method == "POST" else None, initial=start)
+    form = ChangeForm(credential, request.POST if request.method == "POST" else None, kept=kept_input(request))
     if form.is_valid():
         try:
-            credential.change(actor=request.actor, **form.changes)
+            credential.change(actor=request.actor, expected_version=form.expected_version, **form.changes)
+        except ChangedMeanwhile as conflict:
+            form.changed_meanwhile(conflict)
         except ValidationError as error:
             form.take(error)
         else:
             messages.success(request, _("%(name)s saved.") % {"name": credential})
             return redirect("credentials:detail", fleet=request.fleet.slug, id=credential.pk)
-    status = 422 if form.errors else 200
-    return render(request, "credentials/change.html", {"form": form, "credential": credential}, status=status)
+    context = {"form": form, "credential": credential}
+    return render(request, "credentials/change.html", context, status=form.http_status)
 
 
 @fleet_view(Role.MANAGER)

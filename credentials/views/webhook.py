@@ -12,6 +12,7 @@ from django.views.decorators.cache import never_cache
 from credentials.forms import WebhookForm
 from credentials.models import Webhook
 from credentials.notifications import REMIND_BEFORE, post_test, recipients
+from fleetcontrol.audit.versions import ChangedMeanwhile
 from fleetcontrol.people.access import FleetRequest, fleet_view
 from fleetcontrol.people.models import Role
 
@@ -27,13 +28,23 @@ def webhook(request: FleetRequest) -> HttpResponse:
         else:
             remove(request, current)
         return redirect("credentials:webhook", fleet=request.fleet.slug)
-    form = WebhookForm(request.POST if button == "set_up" else None, initial={"url": current.url if current else ""})
+    form = WebhookForm(current, request.POST if button == "set_up" else None)
     key = ""
     if form.is_valid():
         try:
-            current, key = Webhook.set_up(fleet=request.fleet, url=form.cleaned_data["url"], actor=request.actor)
+            current, key = Webhook.set_up(
+                fleet=request.fleet,
+                url=form.cleaned_data["url"],
+                actor=request.actor,
+                expected_version=form.expected_version,
+            )
+        except ChangedMeanwhile as conflict:
+            form.changed_meanwhile(conflict)
+            current = conflict.row
         except ValidationError as error:
             form.take(error)
+        else:
+            form = WebhookForm(current)
     context = {
         "form": form,
         "webhook": current,
@@ -41,7 +52,7 @@ def webhook(request: FleetRequest) -> HttpResponse:
         "days": REMIND_BEFORE,
         "people": recipients(request.fleet),
     }
-    return render(request, "credentials/webhook.html", context, status=422 if form.errors else 200)
+    return render(request, "credentials/webhook.html", context, status=form.http_status)
 
 
 def post_test_event(request: FleetRequest, current: Webhook) -> None:

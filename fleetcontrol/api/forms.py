@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date, timedelta
 from typing import Any
 
@@ -12,6 +13,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from fleetcontrol.api.models import OVERLAPS, PERMISSIONS, ApiClient
+from fleetcontrol.pages.editing import EditForm
 from fleetcontrol.pages.widgets import ChoiceCards
 
 GROUPS = ("read", "write", "secret")
@@ -78,17 +80,20 @@ class AddForm(PermissionsForm):
         return timezone.localdate() + timedelta(days=days) if days else None
 
 
-class ChangeForm(PermissionsForm):
+class ChangeForm(EditForm, PermissionsForm):
     ends_on = forms.DateField(
         label=gettext_lazy("Last day"),
         required=False,
         widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
     )
 
-    @staticmethod
-    def initial_of(client: ApiClient) -> dict[str, Any]:
-        groups = {group: [n for n in client.permissions if PERMISSIONS[n].group == group] for group in GROUPS}
-        return {**groups, "ends_on": client.ends_on}
+    def __init__(self, client: ApiClient, *args: Any, kept: Mapping[str, Any] | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.edit(client, kept)
+
+    def initial_of(self, row: ApiClient) -> dict[str, Any]:
+        groups = {group: [n for n in row.permissions if PERMISSIONS[n].group == group] for group in GROUPS}
+        return {**groups, "ends_on": row.ends_on}
 
 
 class ReplaceForm(forms.Form):

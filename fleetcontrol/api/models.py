@@ -24,6 +24,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from fleetcontrol.audit.models import Actor, AuditEvent
+from fleetcontrol.audit.versions import require_version
 from fleetcontrol.db import rules
 from fleetcontrol.db.clock import database_now
 from fleetcontrol.people.models import Fleet
@@ -95,6 +96,8 @@ class ApiClient(models.Model):
     created_at = models.DateTimeField(_("added"), default=timezone.now, editable=False)
 
     field_of_rule: ClassVar[dict[str, str]] = {"api_client_name_unique_in_fleet": "name"}
+    versioned_fields = ("name", "permissions", "ends_on", "revoked_at")
+    saving_actions = ("client.add", "client.change", "client.replace_secret", "client.stop_former", "client.revoke")
 
     class Meta:
         verbose_name = _("API client")
@@ -140,10 +143,21 @@ class ApiClient(models.Model):
             )
         return client, secret
 
-    def change(self, *, actor: Actor, permissions: Collection[str], ends_on: date | None) -> None:
-        """Change permissions and end date, also of existing tokens at once. Raises ValidationError by field."""
+    def change(
+        self,
+        *,
+        actor: Actor,
+        permissions: Collection[str],
+        ends_on: date | None,
+        expected_version: str | None = None,
+    ) -> None:
+        """Change permissions and end date, also of existing tokens at once.
+
+        `expected_version` is the version that the person saw. Raises ValidationError by field, and ChangedMeanwhile.
+        """
         with transaction.atomic():
             client = self._locked()
+            require_version(client, expected_version)
             before = (client.permissions, client.ends_on)
             client.permissions, client.ends_on = _ordered(permissions), ends_on
             rules.require_valid(client, client._errors() if ends_on != before[1] else None)

@@ -37,6 +37,7 @@ from fleetcontrol.api.problems import (
     ProblemError,
 )
 from fleetcontrol.audit.models import Actor
+from fleetcontrol.audit.versions import version_at
 from fleetcontrol.db.reading import Reader
 from fleetcontrol.people.models import Fleet
 
@@ -222,7 +223,7 @@ def example_page(item: dict[str, Any]) -> dict[str, Any]:
 
 def etag_of(changed_at: datetime) -> str:
     """The ETag of an object by the microsecond of its last change. A use or a check of it is no change."""
-    return f'"{int(changed_at.timestamp() * 1_000_000):x}"'
+    return f'"{version_at(changed_at)}"'
 
 
 def must_match(request: HttpRequest, changed_at: datetime) -> None:

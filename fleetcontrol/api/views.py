@@ -14,8 +14,10 @@ from django.views.decorators.cache import never_cache
 from fleetcontrol.api.forms import AddForm, ChangeForm, ReplaceForm
 from fleetcontrol.api.models import ApiClient
 from fleetcontrol.api.problems import by_field
+from fleetcontrol.audit.versions import ChangedMeanwhile
 from fleetcontrol.pages.kept_input import kept_input
-from fleetcontrol.people.access import FleetRequest, fleet_view, fresh_sign_in
+from fleetcontrol.people.access import FleetRequest, fleet_view
+from fleetcontrol.people.confirmation import confirmed, fresh_sign_in
 from fleetcontrol.people.models import Role
 
 
@@ -31,17 +33,18 @@ def index(request: FleetRequest) -> HttpResponse:
 @never_cache
 def add(request: FleetRequest) -> HttpResponse:
     """Show the secret in the answer to the form. A reload sends the form again, which neither adds nor shows again."""
-    form = AddForm(request.POST or None, initial=kept_input(request))
+    form = AddForm(request.POST if request.method == "POST" else None, initial=kept_input(request))
     if request.method == "POST" and form.is_valid():
         chosen = form.cleaned_data
         try:
-            client, secret = ApiClient.add(
-                fleet=request.fleet,
-                actor=request.actor,
-                name=chosen["name"],
-                permissions=chosen["permissions"],
-                ends_on=form.ends_on,
-            )
+            with confirmed(request):
+                client, secret = ApiClient.add(
+                    fleet=request.fleet,
+                    actor=request.actor,
+                    name=chosen["name"],
+                    permissions=chosen["permissions"],
+                    ends_on=form.ends_on,
+                )
         except ValidationError as error:
             add_errors(form, error)
         else:
@@ -53,18 +56,26 @@ def add(request: FleetRequest) -> HttpResponse:
 @fresh_sign_in
 def change(request: FleetRequest, id: str) -> HttpResponse:
     client = client_of(request, id)
-    form = ChangeForm(request.POST or None, initial=ChangeForm.initial_of(client))
+    form = ChangeForm(client, request.POST if request.method == "POST" else None, kept=kept_input(request))
     if request.method == "POST" and form.is_valid():
         chosen = form.cleaned_data
         try:
-            client.change(actor=request.actor, permissions=chosen["permissions"], ends_on=chosen["ends_on"])
+            with confirmed(request):
+                client.change(
+                    actor=request.actor,
+                    permissions=chosen["permissions"],
+                    ends_on=chosen["ends_on"],
+                    expected_version=form.expected_version,
+                )
+        except ChangedMeanwhile as conflict:
+            form.changed_meanwhile(conflict)
         except ValidationError as error:
             add_errors(form, error)
         else:
             messages.success(request, _("%(client)s saved. Its tokens follow at once.") % {"client": client})
             return redirect("clients:index", request.fleet.slug)
     context = {"form": form, "client": client}
-    return render(request, "api/clients/change.html", context, status=422 if form.is_bound else 200)
+    return render(request, "api/clients/change.html", context, status=form.http_status)
 
 
 @fleet_view(Role.ADMINISTRATOR)
@@ -73,10 +84,11 @@ def change(request: FleetRequest, id: str) -> HttpResponse:
 def replace_secret(request: FleetRequest, id: str) -> HttpResponse:
     """Add a second secret, beside which the first one works for the chosen time."""
     client = client_of(request, id)
-    form = ReplaceForm(request.POST or None)
+    form = ReplaceForm(request.POST if request.method == "POST" else None, initial=kept_input(request))
     if request.method == "POST" and form.is_valid():
         try:
-            secret = client.replace_secret(actor=request.actor, overlap=form.cleaned_data["overlap"])
+            with confirmed(request):
+                secret = client.replace_secret(actor=request.actor, overlap=form.cleaned_data["overlap"])
         except ValidationError as error:
             form.add_error(None, error)
         else:

@@ -23,6 +23,8 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.debug import sensitive_post_parameters
 
 from fleetcontrol.audit.models import Actor, actor_of
+from fleetcontrol.audit.versions import ChangedMeanwhile
+from fleetcontrol.pages.editing import EditForm
 from fleetcontrol.pages.paging import CAP, capped_count
 
 OUR_APPS = ("people", "api", "audit", "imports", "credentials", "vehicles")
@@ -54,7 +56,7 @@ class CappedPaginator(Paginator[Any]):
         return min(capped_count(rows), CAP) if isinstance(rows, models.QuerySet) else len(rows)
 
 
-class VerbModelForm(forms.ModelForm[Any]):
+class VerbModelForm(EditForm, forms.ModelForm[Any]):
     """A form of the admin that runs a verb as the last step of its validation, inside the admin's transaction.
 
     The verb holds the rules, so they are written once. Its errors, including those that only the database can find,
@@ -63,6 +65,14 @@ class VerbModelForm(forms.ModelForm[Any]):
 
     actor: ClassVar[Actor]
     refusals: ClassVar[tuple[type[Exception], ...]] = ()
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if not self.instance._state.adding:
+            self.edit(self.instance)
+
+    def initial_of(self, row: Any) -> dict[str, Any]:
+        return forms.models.model_to_dict(row, list(self.fields))
 
     def perform(self) -> models.Model:
         """Run the verb and return its row. Raises ValidationError by field."""
@@ -77,6 +87,8 @@ class VerbModelForm(forms.ModelForm[Any]):
             by_field = error.error_dict if hasattr(error, "error_dict") else {NON_FIELD_ERRORS: error.error_list}
             for field, errors in by_field.items():
                 self.add_error(field if field in self.fields else None, errors)
+        except ChangedMeanwhile as conflict:
+            self.changed_meanwhile(conflict)
         except self.refusals as refusal:
             self.add_error(None, str(refusal))
 
@@ -129,7 +141,7 @@ class VerbAdmin(admin.ModelAdmin[Any]):
 
     @method_decorator(sensitive_post_parameters())
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-        return super().changeform_view(request, *args, **kwargs)
+        return with_conflict_status(super().changeform_view(request, *args, **kwargs))
 
     def delete_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> Any:
         return self._or_refused(request, lambda: super(VerbAdmin, self).delete_view(request, object_id, extra_context))
@@ -145,3 +157,11 @@ class VerbAdmin(admin.ModelAdmin[Any]):
             for sentence in sentences:
                 self.message_user(request, sentence, messages.ERROR)
             return HttpResponseRedirect(request.get_full_path())
+
+
+def with_conflict_status(response: Any) -> Any:
+    """The page of a form, with status 409 if somebody else saved the row meanwhile."""
+    context = getattr(response, "context_data", None) or {}
+    if "adminform" in context and getattr(context["adminform"].form, "conflicted", False):
+        response.status_code = 409
+    return response

@@ -25,21 +25,7 @@ class KeptInputMiddleware(LoginRequiredMiddleware):
     """Require a sign-in as Django does, and keep what was typed into the form that was being sent."""
 
     def handle_no_permission(self, request: HttpRequest, view_func: Callable[..., Any]) -> HttpResponseRedirect:
-        response = super().handle_no_permission(request, view_func)
-        names = request.POST.get(FIELD, "").split() if request.method == "POST" else []
-        values = {name: request.POST[name] for name in names if name in request.POST}
-        cookie = signing.dumps(values, salt=request.path, compress=True) if values else ""
-        if cookie and len(cookie) <= COOKIE_LIMIT:
-            response.set_cookie(
-                COOKIE,
-                cookie,
-                max_age=COOKIE_LIFETIME,
-                path=request.path,
-                secure=request.is_secure(),
-                httponly=True,
-                samesite="Lax",
-            )
-        return response
+        return keep_input(request, super().handle_no_permission(request, view_func))
 
     def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
         """Drop the cookie once a form has shown its values."""
@@ -48,11 +34,34 @@ class KeptInputMiddleware(LoginRequiredMiddleware):
         return response
 
 
-def kept_input(request: HttpRequest) -> dict[str, str]:
+def keep_input(request: HttpRequest, response: HttpResponseRedirect) -> HttpResponseRedirect:
+    """Let what was typed into the form that this request sends travel with the answer."""
+    names = request.POST.get(FIELD, "").split() if request.method == "POST" else []
+    values = {name: _value(request.POST.getlist(name)) for name in names}
+    cookie = signing.dumps(values, salt=request.path, compress=True) if values else ""
+    if cookie and len(cookie) <= COOKIE_LIMIT:
+        response.set_cookie(
+            COOKIE,
+            cookie,
+            max_age=COOKIE_LIFETIME,
+            path=request.path,
+            secure=request.is_secure(),
+            httponly=True,
+            samesite="Lax",
+        )
+    return response
+
+
+def _value(sent: list[str]) -> Any:
+    """One value, or a list of several ticks; "" for a box that is not ticked, which a browser does not send."""
+    return sent if len(sent) > 1 else "".join(sent)
+
+
+def kept_input(request: HttpRequest) -> dict[str, Any]:
     """What was typed into this page's form before the sign-in, by field name; {} otherwise."""
     cookie = request.COOKIES.get(COOKIE, "")
     try:
-        values: dict[str, str] = signing.loads(cookie, salt=request.path, max_age=COOKIE_LIFETIME)
+        values: dict[str, Any] = signing.loads(cookie, salt=request.path, max_age=COOKIE_LIFETIME)
     except signing.BadSignature:
         return {}
     request.kept_input_shown = True  # type: ignore[attr-defined]  # read by KeptInputMiddleware

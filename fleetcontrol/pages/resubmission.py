@@ -17,6 +17,7 @@ from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 
 FIELD = "once"
+UNDONE = "form_is_not_acted_on"
 TOKEN_LIFETIME = timedelta(hours=24)
 
 
@@ -31,21 +32,32 @@ class ResubmissionMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        token = token_of(request)
-        if not token:
-            return self.get_response(request)
-        key = f"once:{request.user.pk}:{token}"
-        if not cache.add(key, 1, TOKEN_LIFETIME.total_seconds()):
-            messages.info(request, _("This form was sent twice. What it asks for was done once."))
-            return redirect(section_of(request.path))
-        accepted = False
-        try:
-            response = self.get_response(request)
-            accepted = response.status_code < 400
-        finally:
-            if not accepted:
-                cache.delete(key)
-        return response
+        return act_once(request, self.get_response)
+
+
+def act_once(request: HttpRequest, get_response: Callable[[HttpRequest], HttpResponse]) -> HttpResponse:
+    """Answer the request, unless it sends a form that was acted on before."""
+    token = token_of(request)
+    if not token:
+        return get_response(request)
+    key = f"once:{request.user.pk}:{token}"
+    if not cache.add(key, 1, TOKEN_LIFETIME.total_seconds()):
+        messages.info(request, _("This form was sent twice. What it asks for was done once."))
+        return redirect(section_of(request.path))
+    accepted = False
+    try:
+        response = get_response(request)
+        accepted = response.status_code < 400 and not getattr(response, UNDONE, False)
+    finally:
+        if not accepted:
+            cache.delete(key)
+    return response
+
+
+def leave_undone(response: HttpResponse) -> HttpResponse:
+    """Mark an answer that is no error, but has not acted on the form yet. The form may be sent again."""
+    setattr(response, UNDONE, True)
+    return response
 
 
 def token_of(request: HttpRequest) -> str:

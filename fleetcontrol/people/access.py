@@ -6,22 +6,15 @@ names the role and who can grant it.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from functools import wraps
 from typing import Concatenate
-from urllib.parse import urlencode
 
-from allauth.account.internal.flows.login import get_authentication_records
-from allauth.account.internal.flows.reauthentication import get_reauthentication_flows
-from allauth.core.exceptions import ReauthenticationRequired
 from allauth.mfa.models import Authenticator
-from django.conf import settings
 from django.contrib.messages.storage.base import BaseStorage
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
-from django.urls import reverse
 from django_htmx.middleware import HtmxDetails
 
 from fleetcontrol.audit.models import Actor, AuditEvent, Target, actor_of
@@ -108,30 +101,3 @@ def forbidden(request: FleetRequest, role: Role) -> HttpResponse:
 def has_second_factor(user: User) -> bool:
     """Whether the person has an authenticator app or a passkey, which allauth then asks for at each sign-in."""
     return bool(Authenticator.objects.filter(user=user, type__in=SECOND_FACTORS).exists())
-
-
-def fresh_sign_in[**P](
-    view: Callable[Concatenate[FleetRequest, P], HttpResponse],
-) -> Callable[..., HttpResponse]:
-    """Decorate a view whose changes (POST) require a recent sign-in. Place it below `fleet_view`.
-
-    allauth asks for the password or second factor and then resumes the request. A person who signs in only through
-    OpenID Connect is sent to the provider and starts the change again.
-    """
-
-    @wraps(view)
-    def inner(request: FleetRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
-        if request.method == "POST" and not signed_in_recently(request):
-            if get_reauthentication_flows(request.user) or not settings.OIDC:
-                raise ReauthenticationRequired
-            query = urlencode({"next": request.path, "auth_params": "prompt=login"})
-            return redirect(f"{reverse('openid_connect_login', args=[settings.OIDC['provider_id']])}?{query}")
-        return view(request, *args, **kwargs)
-
-    inner.asks_for_fresh_sign_in = True  # type: ignore[attr-defined]  # read by the test that lists every URL
-    return inner
-
-
-def signed_in_recently(request: HttpRequest) -> bool:
-    records = get_authentication_records(request, request.user)
-    return bool(records) and time.time() - records[-1]["at"] < settings.ACCOUNT_REAUTHENTICATION_TIMEOUT

@@ -19,7 +19,9 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from fleetcontrol.audit.models import AuditEvent, actor_of
-from fleetcontrol.pages.admin_site import CappedPaginator, VerbAdmin, VerbModelForm
+from fleetcontrol.audit.versions import ChangedMeanwhile, require_version
+from fleetcontrol.pages.admin_site import CappedPaginator, VerbAdmin, VerbModelForm, with_conflict_status
+from fleetcontrol.pages.editing import EditForm
 from fleetcontrol.people.models import Fleet, LastAdministrator, Membership, Role, User
 
 FLEETS_IN_FILTER = 100
@@ -84,7 +86,8 @@ class FleetForm(VerbModelForm):
                 fleet.change(actor=self.actor, require_second_factor=True)
             return fleet
         fleet = Fleet.objects.get(pk=self.instance.pk)
-        fleet.change(actor=self.actor, **{name: value for name, value in values.items() if name in self.changed_data})
+        changed = {name: value for name, value in values.items() if name in self.changed_data}
+        fleet.change(actor=self.actor, expected_version=self.expected_version, **changed)
         return fleet
 
 
@@ -134,7 +137,7 @@ class MembershipForm(VerbModelForm):
                 fleet=values["fleet"], user=values["user"], role=Role(values["role"]), actor=self.actor
             )
         membership = Membership.objects.select_related("user", "fleet").get(pk=self.instance.pk)
-        membership.change(role=Role(values["role"]), actor=self.actor)
+        membership.change(role=Role(values["role"]), actor=self.actor, expected_version=self.expected_version)
         return membership
 
 
@@ -159,10 +162,27 @@ class PersonAddForm(AdminUserCreationForm[User]):
         fields = ("email", "name")
 
 
-class PersonChangeForm(UserChangeForm[User]):
+class PersonChangeForm(EditForm, UserChangeForm[User]):
     class Meta:
         model = User
         fields = "__all__"
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.edit(self.instance)
+
+    def initial_of(self, row: User) -> dict[str, Any]:
+        return forms.models.model_to_dict(row, list(self.fields))
+
+    def clean(self) -> dict[str, Any] | None:
+        """Compare the versions with the person locked, in the admin's transaction."""
+        cleaned = super().clean()
+        person = User.objects.select_for_update(no_key=True).get(pk=self.instance.pk)
+        try:
+            require_version(person, self.expected_version)
+        except ChangedMeanwhile as conflict:
+            self.changed_meanwhile(conflict)
+        return cleaned
 
 
 @admin.register(User)
@@ -196,6 +216,9 @@ class PersonAdmin(UserAdmin[User]):
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         rights = () if request.user.is_superuser else ("is_staff", "is_superuser", "user_permissions")
         return (*self.readonly_fields, *rights)
+
+    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        return with_conflict_status(super().changeform_view(request, *args, **kwargs))
 
     def save_model(self, request: HttpRequest, obj: User, form: Any, change: Any) -> None:
         before = User.objects.filter(pk=obj.pk).values(*AUDITED).first() or dict.fromkeys(AUDITED)

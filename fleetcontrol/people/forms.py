@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from django import forms
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
+from django.forms.models import model_to_dict
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from fleetcontrol.pages.editing import EditForm
 from fleetcontrol.pages.widgets import ChoiceCards
-from fleetcontrol.people.models import Fleet, Role, User
+from fleetcontrol.people.models import Fleet, Membership, Role, User
 
 MOST_INVITATIONS = 50
 
@@ -62,10 +65,16 @@ class InviteForm(forms.Form):
         return words
 
 
-class RoleForm(forms.Form):
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+class RoleForm(EditForm, forms.Form):
+    def __init__(
+        self, membership: Membership, *args: Any, kept: Mapping[str, Any] | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(*args, **kwargs)
         self.fields["role"] = role_field()
+        self.edit(membership, kept)
+
+    def initial_of(self, row: Membership) -> dict[str, Any]:
+        return {"role": row.role}
 
 
 class JoinForm(forms.Form):
@@ -96,10 +105,17 @@ class JoinForm(forms.Form):
         return password
 
 
-class FleetForm(forms.ModelForm[Fleet]):
+class FleetForm(EditForm, forms.ModelForm[Fleet]):
     class Meta:
         model = Fleet
         fields = ("name", "require_second_factor")
+
+    def __init__(self, *args: Any, kept: Mapping[str, Any] | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.edit(self.instance, kept)
+
+    def initial_of(self, row: Fleet) -> dict[str, Any]:
+        return model_to_dict(row, self._meta.fields)
 
 
 class NewFleetForm(forms.Form):
@@ -131,7 +147,14 @@ class FleetRemoveForm(forms.Form):
         return name
 
 
-class NameForm(forms.ModelForm[User]):
+class NameForm(EditForm, forms.ModelForm[User]):
     class Meta:
         model = User
         fields = ("name",)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.edit(self.instance)
+
+    def initial_of(self, row: User) -> dict[str, Any]:
+        return model_to_dict(row, self._meta.fields)

@@ -26,6 +26,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from fleetcontrol.audit.models import Actor, AuditEvent
+from fleetcontrol.audit.versions import require_version
 from fleetcontrol.db import rules
 from fleetcontrol.db.clock import database_now
 from fleetcontrol.db.ids import new_id
@@ -83,6 +84,9 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     objects: ClassVar[UserManager] = UserManager()
 
+    versioned_fields = ("email", "name", "language", "theme", "shortcuts", "is_active", "is_staff", "is_superuser")
+    saving_actions = ("user.add", "user.change")
+
     EMAIL_FIELD = "email"
     USERNAME_FIELD = "email"
     REQUIRED_FIELDS: ClassVar[list[str]] = []
@@ -120,6 +124,9 @@ class Fleet(models.Model):
         User, through="Membership", related_name="fleets"
     )
 
+    versioned_fields = ("name", "slug", "require_second_factor")
+    saving_actions = ("fleet.add", "fleet.change")
+
     class Meta:
         verbose_name = _("fleet")
         verbose_name_plural = _("fleets")
@@ -152,10 +159,14 @@ class Fleet(models.Model):
                 Membership.add(fleet=fleet, user=administrator, role=Role.ADMINISTRATOR, actor=actor)
         return fleet
 
-    def change(self, *, actor: Actor, **values: Any) -> None:
-        """Change the name or whether a second factor is required. Raises ValidationError by field."""
+    def change(self, *, actor: Actor, expected_version: str | None = None, **values: Any) -> None:
+        """Change the name or whether a second factor is required.
+
+        `expected_version` is the version that the person saw. Raises ValidationError by field, and ChangedMeanwhile.
+        """
         with transaction.atomic():
             fleet = Fleet.objects.select_for_update().get(pk=self.pk)
+            require_version(fleet, expected_version)
             before = {field: getattr(fleet, field) for field in values}
             for field, value in values.items():
                 setattr(fleet, field, value)
@@ -198,6 +209,9 @@ class Membership(models.Model):
     role = models.CharField(_("role"), max_length=13, choices=Role)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
+    versioned_fields = ("role",)
+    saving_actions = ("member.add", "member.change")
+
     class Meta:
         verbose_name = _("member")
         verbose_name_plural = _("members")
@@ -213,6 +227,11 @@ class Membership(models.Model):
     def __str__(self) -> str:
         return str(self.user)
 
+    @property
+    def audit_target(self) -> User:
+        """The object of this membership's audit events."""
+        return self.user
+
     def may(self, role: Role) -> bool:
         return Role(self.role).covers(role)
 
@@ -225,10 +244,13 @@ class Membership(models.Model):
             AuditEvent.record(fleet, actor, "member.add", user, {"role": [None, str(role)]})
         return membership
 
-    def change(self, *, role: Role, actor: Actor) -> None:
-        """Assign another role. Raises LastAdministrator."""
+    def change(self, *, role: Role, actor: Actor, expected_version: str | None = None) -> None:
+        """Assign another role. Raises LastAdministrator.
+
+        `expected_version` is the version that the person saw; raises ChangedMeanwhile.
+        """
         with transaction.atomic():
-            membership = self._locked(stays=role == Role.ADMINISTRATOR)
+            membership = self._locked(stays=role == Role.ADMINISTRATOR, expected_version=expected_version)
             if membership.role != role:
                 changes = {"role": [membership.role, str(role)]}
                 membership.role = role
@@ -244,7 +266,7 @@ class Membership(models.Model):
             AuditEvent.record(membership.fleet, actor, "member.remove", membership.user, changes)
             membership.delete()
 
-    def _locked(self, *, stays: bool) -> Membership:
+    def _locked(self, *, stays: bool, expected_version: str | None = None) -> Membership:
         """Lock the fleet and return this row. Of two administrators who remove each other at once, one is refused.
 
         `stays` says whether the member will still be an administrator.
@@ -252,6 +274,7 @@ class Membership(models.Model):
         fleet = Fleet.objects.select_for_update(no_key=True).get(pk=self.fleet_id)
         others = fleet.memberships.filter(role=Role.ADMINISTRATOR, user__is_active=True).exclude(pk=self.pk)
         membership = fleet.memberships.select_related("user", "fleet").get(pk=self.pk)
+        require_version(membership, expected_version)
         if membership.role == Role.ADMINISTRATOR and not stays and not others.exists():
             raise LastAdministrator
         return membership

@@ -13,6 +13,7 @@ from fleetcontrol.audit.models import AuditEvent
 from fleetcontrol.people.models import Fleet
 from tests.support.api import Api, token
 from tests.support.factory import TEST
+from tests.support.forms import version_shown
 
 ADD = {"name": "ERP", "read": ["vehicles.ro"], "write": ["telematics-credentials"], "lasts": "90", "once": "t0ken"}
 
@@ -85,10 +86,11 @@ def test_permissions_are_changed_and_an_ended_client_is_marked(fleet: Fleet, as_
     api = Api(fleet)
     path = url("clients:change", fleet, api.client.client_id)
     assert 'value="vehicles.ro"' in as_alice.get(path).content.decode()
-    as_alice.post(path, {"read": ["vehicles.ro"], "ends_on": "2099-12-31"})
+    as_alice.post(path, {"read": ["vehicles.ro"], "ends_on": "2099-12-31"} | version_shown(as_alice, path))
     api.client.refresh_from_db()
     assert api.client.permissions == ["vehicles.ro"]
-    assert as_alice.post(path, {"read": ["vehicles.ro"], "ends_on": "2001-01-01"}).status_code == 422
+    past = {"read": ["vehicles.ro"], "ends_on": "2001-01-01"}
+    assert as_alice.post(path, past | version_shown(as_alice, path)).status_code == 422
 
 
 def test_revoking_asks_first_and_tells_the_last_use(fleet: Fleet, as_alice: Client) -> None:

@@ -19,6 +19,7 @@ from tests.support import factory
 from tests.support.certificates import a_certificate, stellantis
 from tests.support.credential_pages import at, words
 from tests.support.factory import TEST
+from tests.support.forms import version_shown
 from vehicles.models import Vehicle
 
 pytestmark = pytest.mark.django_db
@@ -252,8 +253,10 @@ def test_what_was_left_empty_can_be_given_later_and_then_stays(fleet: Fleet, as_
     credential = factory.a_credential(fleet, name="Berlin")
     page = at("change", fleet, credential)
     assert "Token URL" in words(as_bob.get(page))
-    assert as_bob.post(page, {"token_url": "https://evil.example/"}).status_code == 422
-    as_bob.post(page, {"token_url": "https://id.mercedes-benz.com/token", "note": "Contract 4711"})
+    evil = {"token_url": "https://evil.example/"} | version_shown(as_bob, page)
+    assert as_bob.post(page, evil).status_code == 422
+    typed = {"token_url": "https://id.mercedes-benz.com/token", "note": "Contract 4711"}
+    as_bob.post(page, typed | version_shown(as_bob, page))
     answer = as_bob.post(at("verify", fleet, credential), follow=True)
     assert "Berlin is checked. Its connection works." in words(answer)
     assert "Token URL" not in words(as_bob.get(page))

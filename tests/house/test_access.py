@@ -2,10 +2,11 @@
 
 The columns hold the status that the lowest role with access gets for GET and for a POST without values. Lower roles
 get 403 and outsiders 404 (both 405 where nobody may use the method). Visitors who are not signed in are sent to the
-sign-in.
+sign-in. A form that edits a row answers 409 where it comes without the version of the row: see
+tests/pages/test_changed_meanwhile.py.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import pytest
@@ -52,7 +53,7 @@ FLEET_PAGES = [
     Page("vehicles:add", M, 200, 422, "brand"),
     Page("vehicles:move_many", M, 200, 422),
     Page("vehicles:detail", V, 200, 405, "vehicle"),
-    Page("vehicles:change", M, 200, 422, "vehicle"),
+    Page("vehicles:change", M, 200, 409, "vehicle"),
     Page("vehicles:move", M, 200, 422, "vehicle"),
     Page("vehicles:remove", M, 200, 302, "vehicle"),
     Page("imports:index", M, 200, 405),
@@ -86,7 +87,7 @@ FLEET_PAGES = [
 OWN_PAGES = {
     "fleetcontrol:home": (302, 302),
     "people:preferences": (405, 302),
-    "people:profile": (200, 302),
+    "people:profile": (200, 409),
     "fleets:add": (404, 404),
     "people:second_factor_needed": (404, 404),
 }
@@ -126,10 +127,11 @@ def addresses(fleet: Fleet, vera: User, bob: User, alice: User, charlie: User) -
     }
 
 
-def ask(client: Client, method: str, address: str) -> HttpResponse:
+def ask(client: Client, method: str, address: str, typed: Mapping[str, Any] | None = None) -> HttpResponse:
     """Send one request and roll its changes back."""
+    sent = {"sent": "yes"} if typed is None else typed
     with transaction.atomic():
-        answer: HttpResponse = getattr(client, method)(address, {"sent": "yes"} if method == "post" else {})
+        answer: HttpResponse = getattr(client, method)(address, sent if method == "post" else {})
         transaction.set_rollback(True)
     return answer
 

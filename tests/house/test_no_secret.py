@@ -18,6 +18,7 @@ from fleetcontrol.people.models import Fleet, Role
 from fleetcontrol.web.logs import JsonLines, Plain
 from tests.support import factory
 from tests.support.browsers import signed_in
+from tests.support.forms import version_shown
 from vehicles.models import Vehicle
 
 pytestmark = pytest.mark.django_db
@@ -75,7 +76,9 @@ def answers(root: Client, fleet: Fleet, caplog: pytest.LogCaptureFixture) -> Ite
             {"telematics_unit_id": "123456789012345", "operation_status": "OPERATING", "password": NEWER},
         ),
     ]
-    answers += [root.post(at(fleet, name, id=of.pk), values, follow=True) for name, of, values in later]
+    for name, of, values in later:
+        address = at(fleet, name, id=of.pk)
+        answers.append(root.post(address, values | version_shown(root, address), follow=True))
     yield answers
 
 

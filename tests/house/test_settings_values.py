@@ -8,8 +8,8 @@ from django.core.exceptions import ImproperlyConfigured
 from django.test import Client
 from pytest_django import Settings
 
-from fleetcontrol.environment import Environment, mailer
 from fleetcontrol.api.models import ApiClient
+from fleetcontrol.environment import Environment, mailer
 from fleetcontrol.people.models import Fleet
 from fleetcontrol.web.address import plain_address
 from tests.support.api import Api

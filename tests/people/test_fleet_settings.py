@@ -10,12 +10,14 @@ from fleetcontrol.audit.models import AuditEvent
 from fleetcontrol.people.models import Fleet, User
 from tests.support import factory
 from tests.support.browsers import signed_in
+from tests.support.forms import version_shown
 
 pytestmark = pytest.mark.django_db
 
 
 def test_the_name_is_changed_and_the_address_stays(as_alice: Client, fleet: Fleet) -> None:
-    as_alice.post(reverse("fleets:change", args=[fleet.slug]), {"name": "Südlicht"})
+    page = reverse("fleets:change", args=[fleet.slug])
+    as_alice.post(page, {"name": "Südlicht"} | version_shown(as_alice, page))
     fleet.refresh_from_db()
     assert (fleet.name, fleet.slug) == ("Südlicht", "nordlicht-logistik")
     assert AuditEvent.objects.filter(action="fleet.change").exists()
@@ -28,7 +30,7 @@ def test_a_second_factor_is_required_only_by_somebody_who_has_one(as_alice: Clie
     )
     assert "Set up a second factor for yourself first" in as_alice.post(page, wanted).content.decode()
     TOTP.activate(alice, generate_totp_secret())
-    assert as_alice.post(page, wanted).status_code == 302
+    assert as_alice.post(page, wanted | version_shown(as_alice, page)).status_code == 302
     assert Fleet.objects.get(pk=fleet.pk).require_second_factor
 
 
@@ -69,6 +71,7 @@ def test_superusers_make_new_fleets_and_nobody_else(as_alice: Client) -> None:
 
 
 def test_a_person_changes_their_name(as_bob: Client, bob: User) -> None:
-    as_bob.post(reverse("people:profile"), {"name": "Robert"})
+    page = reverse("people:profile")
+    as_bob.post(page, {"name": "Robert"} | version_shown(as_bob, page))
     bob.refresh_from_db()
     assert bob.name == "Robert"

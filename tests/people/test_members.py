@@ -13,9 +13,11 @@ from django.utils import timezone
 from fleetcontrol.audit.models import AuditEvent
 from fleetcontrol.people.models import VALID_FOR, Fleet, Invitation, LastAdministrator, Membership, Role, User
 from tests.support import factory
+from tests.support.api import Answer
 from tests.support.browsers import signed_in
 from tests.support.connections import at_once
 from tests.support.factory import TEST
+from tests.support.forms import version_shown
 
 pytestmark = pytest.mark.django_db
 NEW = {"name": "Nina", "password": "quite-long-and-odd-7"}
@@ -106,9 +108,15 @@ def test_an_old_link_and_a_forged_one_are_refused(as_alice: Client, fleet: Fleet
     assert client.get(link).status_code == 404
 
 
+def change_role(client: Client, fleet: Fleet, pk: int, typed: dict[str, str]) -> Answer:
+    page = url("members:change", fleet, pk)
+    answer: Answer = client.post(page, typed | version_shown(client, page))
+    return answer
+
+
 def test_a_role_is_changed(as_alice: Client, bob: User, fleet: Fleet) -> None:
     membership = bob.memberships.get()
-    as_alice.post(url("members:change", fleet, membership.pk), {"role": "viewer"})
+    change_role(as_alice, fleet, membership.pk, {"role": "viewer"})
     membership.refresh_from_db()
     assert membership.role == "viewer"
     assert AuditEvent.objects.filter(action="member.change", changes={"role": ["manager", "viewer"]}).exists()
@@ -117,18 +125,18 @@ def test_a_role_is_changed(as_alice: Client, bob: User, fleet: Fleet) -> None:
 def test_ones_own_role_is_given_up_only_after_a_confirmation(as_alice: Client, alice: User, fleet: Fleet) -> None:
     factory.a_member(fleet, Role.ADMINISTRATOR, name="Ada")
     membership = alice.memberships.get()
-    answer = as_alice.post(url("members:change", fleet, membership.pk), {"role": "viewer"})
+    answer = change_role(as_alice, fleet, membership.pk, {"role": "viewer"})
     assert "Give up your role?" in answer.content.decode()
     membership.refresh_from_db()
     assert membership.role == "administrator"
-    as_alice.post(url("members:change", fleet, membership.pk), {"role": "viewer", "confirmed": "yes"})
+    change_role(as_alice, fleet, membership.pk, {"role": "viewer", "confirmed": "yes"})
     membership.refresh_from_db()
     assert membership.role == "viewer"
 
 
 def test_the_last_administrator_stays(as_alice: Client, alice: User, bob: User, fleet: Fleet) -> None:
     membership = alice.memberships.get()
-    answer = as_alice.post(url("members:change", fleet, membership.pk), {"role": "viewer", "confirmed": "yes"})
+    answer = change_role(as_alice, fleet, membership.pk, {"role": "viewer", "confirmed": "yes"})
     assert "Make someone else an administrator first" in answer.content.decode()
     as_alice.post(url("members:remove", fleet, membership.pk))
     assert alice.memberships.filter(role="administrator").exists()
@@ -150,7 +158,8 @@ def test_members_are_changed_only_after_a_fresh_sign_in(alice: User, bob: User, 
     answer = stale.post(target)
     assert answer.url.startswith(reverse("account_reauthenticate"))  # type: ignore[attr-defined]
     assert bob.memberships.exists()
-    stale.post(answer.url, {"password": "pw-of-tests", "next": target})  # type: ignore[attr-defined]
+    done = stale.post(answer.url, {"password": "pw-of-tests"}, follow=True)  # type: ignore[attr-defined]
+    assert [step.split("?")[0] for step, _status in done.redirect_chain] == [target, url("members:index", fleet)]
     assert not bob.memberships.exists(), "after the password the change goes on by itself"
 
 

@@ -101,7 +101,7 @@ def test_who_has_no_password_proves_again_at_the_provider(bob: User, fleet: Flee
     factory.a_member(fleet, Role.ADMINISTRATOR, name="Ada")
     bob.memberships.update(role=Role.ADMINISTRATOR)
     browser = signed_in(bob, fresh=False)
-    answer = browser.post(reverse("members:invite", args=[fleet.slug]), {"emails": "a@example.com"})
+    answer = browser.post(reverse("members:invite", args=[fleet.slug]), {"emails": "a@example.com", "role": "viewer"})
     assert answer["Location"].startswith(reverse("openid_connect_login", args=["oidc"]))
     assert httpx2.get(browser.post(answer["Location"])["Location"]).status_code == 302
     assert oidc.prompts == ["login"]

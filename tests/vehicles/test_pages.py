@@ -10,6 +10,7 @@ from credentials.models import Credential
 from fleetcontrol.audit.models import AuditEvent
 from fleetcontrol.people.models import Fleet
 from tests.support import factory
+from tests.support.forms import version_shown
 from vehicles.models import Vehicle
 
 pytestmark = pytest.mark.django_db
@@ -96,7 +97,9 @@ def test_without_a_credential_of_the_brand_the_page_says_what_comes_first(fleet:
 def test_a_change_touches_only_what_was_changed(fleet: Fleet, as_bob: Client, credential: Credential) -> None:
     vehicle = factory.a_vehicle(fleet, credential, name="Bus", vin=VIN, custom_fields={"Depth": {"deep": [1]}})
     values = {"name": "Bus", "vin": VIN, "credential": credential.pk, "license_plate": "HH-NL 9"}
-    as_bob.post(at(fleet, "change", id=vehicle.pk), FORM | values | {"custom_fields": "Depth: {'deep': [1]}\r\n"})
+    change = at(fleet, "change", id=vehicle.pk)
+    typed = FORM | values | {"custom_fields": "Depth: {'deep': [1]}\r\n"}
+    as_bob.post(change, typed | version_shown(as_bob, change))
     vehicle.refresh_from_db()
     assert (vehicle.license_plate, vehicle.custom_fields) == ("HH-NL 9", {"Depth": {"deep": [1]}})
     assert AuditEvent.objects.get(action="vehicle.change").changes == {"license_plate": ["", "HH-NL 9"]}
@@ -106,7 +109,8 @@ def test_a_name_that_is_taken_is_refused_at_its_field(fleet: Fleet, as_bob: Clie
     factory.a_vehicle(fleet, name="Bus")
     other = factory.a_vehicle(fleet, name="Other")
     values = {"name": "Bus", "telematics_unit_id": other.telematics_unit_id}
-    answer = as_bob.post(at(fleet, "change", id=other.pk), FORM | values)
+    change = at(fleet, "change", id=other.pk)
+    answer = as_bob.post(change, FORM | values | version_shown(as_bob, change))
     assert answer.status_code == 422 and "already has a vehicle of this name" in answer.content.decode()
 
 
@@ -118,7 +122,8 @@ def test_one_vehicle_moves_to_another_credential_of_its_brand(
     tesla = factory.a_credential(fleet, name="Tesla", brand="TESLA")
     for wrong in (tesla.pk, "", "\x00", "nonsense"):
         assert as_bob.post(at(fleet, "move", id=vehicle.pk), {"credential": wrong}).status_code == 422
-    assert as_bob.post(at(fleet, "move", id=vehicle.pk), {"credential": other.pk}).status_code == 302
+    move = at(fleet, "move", id=vehicle.pk)
+    assert as_bob.post(move, {"credential": other.pk} | version_shown(as_bob, move)).status_code == 302
     vehicle.refresh_from_db()
     assert vehicle.credential == other
 

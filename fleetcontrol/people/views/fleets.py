@@ -9,7 +9,10 @@ from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 
 from fleetcontrol.audit.models import actor_of
-from fleetcontrol.people.access import FleetRequest, fleet_view, fresh_sign_in, has_second_factor
+from fleetcontrol.audit.versions import ChangedMeanwhile
+from fleetcontrol.pages.kept_input import kept_input
+from fleetcontrol.people.access import FleetRequest, fleet_view, has_second_factor
+from fleetcontrol.people.confirmation import confirm, confirmed, fresh_sign_in
 from fleetcontrol.people.forms import FleetForm, FleetRemoveForm, NewFleetForm
 from fleetcontrol.people.models import Fleet, Role, User
 from fleetcontrol.people.owned import in_order_of_deletion
@@ -18,23 +21,33 @@ from fleetcontrol.people.owned import in_order_of_deletion
 @fleet_view(Role.ADMINISTRATOR)
 @fresh_sign_in
 def change(request: FleetRequest) -> HttpResponse:
-    form = FleetForm(request.POST or None, instance=Fleet.objects.get(pk=request.fleet.pk))
+    data = request.POST if request.method == "POST" else None
+    form = FleetForm(data, instance=Fleet.objects.get(pk=request.fleet.pk), kept=kept_input(request))
     if request.method == "POST" and form.is_valid():
         if form.cleaned_data["require_second_factor"] and not has_second_factor(request.user):
             form.add_error("require_second_factor", _("Set up a second factor for yourself first."))
         else:
-            request.fleet.change(actor=request.actor, **form.cleaned_data)
-            messages.success(request, _("Settings saved."))
-            return redirect("fleets:change", request.fleet.slug)
-    return render(request, "people/fleets/change.html", {"form": form}, status=422 if form.is_bound else 200)
+            try:
+                with confirmed(request):
+                    request.fleet.change(
+                        actor=request.actor, expected_version=form.expected_version, **form.cleaned_data
+                    )
+            except ChangedMeanwhile as conflict:
+                form.changed_meanwhile(conflict)
+            else:
+                messages.success(request, _("Settings saved."))
+                return redirect("fleets:change", request.fleet.slug)
+    return render(request, "people/fleets/change.html", {"form": form}, status=form.http_status)
 
 
 @fleet_view(Role.ADMINISTRATOR)
 @fresh_sign_in
 def remove(request: FleetRequest) -> HttpResponse:
     """Delete the fleet once its name has been typed."""
-    form = FleetRemoveForm(request.POST or None, fleet=request.fleet)
+    data = request.POST if request.method == "POST" else None
+    form = FleetRemoveForm(data, fleet=request.fleet, initial=kept_input(request))
     if request.method == "POST" and form.is_valid():
+        confirm(request)
         name = request.fleet.name
         request.fleet.remove(actor=request.actor)
         messages.success(request, _("The fleet %(name)s is deleted.") % {"name": name})

@@ -15,7 +15,10 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 
-from fleetcontrol.people.access import FleetRequest, fleet_view, fresh_sign_in
+from fleetcontrol.audit.versions import ChangedMeanwhile
+from fleetcontrol.pages.kept_input import kept_input
+from fleetcontrol.people.access import FleetRequest, fleet_view
+from fleetcontrol.people.confirmation import confirm, confirmed, fresh_sign_in
 from fleetcontrol.people.forms import InviteForm, RoleForm
 from fleetcontrol.people.models import Fleet, Invitation, LastAdministrator, Membership, Role
 
@@ -30,13 +33,15 @@ def index(request: FleetRequest) -> HttpResponse:
 @fleet_view(Role.ADMINISTRATOR)
 @fresh_sign_in
 def invite(request: FleetRequest) -> HttpResponse:
-    form = InviteForm(request.POST or None)
+    data = request.POST if request.method == "POST" else None
+    form = InviteForm(data, initial=kept_input(request))
     if request.method == "POST" and form.is_valid():
         chosen = form.cleaned_data
         try:
-            invitations = Invitation.add(
-                fleet=request.fleet, emails=chosen["emails"], role=chosen["role"], actor=request.actor
-            )
+            with confirmed(request):
+                invitations = Invitation.add(
+                    fleet=request.fleet, emails=chosen["emails"], role=chosen["role"], actor=request.actor
+                )
         except ValidationError as error:
             form.add_error("emails", error.messages)
         else:
@@ -52,21 +57,24 @@ def change(request: FleetRequest, pk: int) -> HttpResponse:
     """Change a role. People can lower their own after they confirm what they lose."""
     membership = get_object_or_404(request.fleet.memberships.select_related("user"), pk=pk)
     own = membership.user_id == request.user.pk
-    form = RoleForm(request.POST or None, initial={"role": membership.role})
+    form = RoleForm(membership, request.POST if request.method == "POST" else None, kept=kept_input(request))
     context = {"form": form, "member": membership, "own": own}
     if request.method == "POST" and form.is_valid():
         role = form.cleaned_data["role"]
         if own and role != membership.role and "confirmed" not in request.POST:
             return render(request, "people/members/step_down.html", {**context, "role": role})
         try:
-            membership.change(role=role, actor=request.actor)
+            with confirmed(request):
+                membership.change(role=role, actor=request.actor, expected_version=form.expected_version)
+        except ChangedMeanwhile as conflict:
+            form.changed_meanwhile(conflict)
         except LastAdministrator:
             form.add_error("role", last_administrator())
         else:
             words = _("%(name)s now has the role %(role)s.") % {"name": membership, "role": role.label}
             messages.success(request, words)
             return redirect("fleetcontrol:home" if own else "members:index", *([] if own else [request.fleet.slug]))
-    return render(request, "people/members/change.html", context, status=422 if form.is_bound else 200)
+    return render(request, "people/members/change.html", context, status=form.http_status)
 
 
 @fleet_view(Role.ADMINISTRATOR)
@@ -76,7 +84,8 @@ def remove(request: FleetRequest, pk: int) -> HttpResponse:
     own = membership.user_id == request.user.pk
     if request.method == "POST":
         try:
-            membership.remove(actor=request.actor)
+            with confirmed(request):
+                membership.remove(actor=request.actor)
         except LastAdministrator:
             messages.error(request, last_administrator())
             return redirect("members:index", request.fleet.slug)
@@ -85,11 +94,12 @@ def remove(request: FleetRequest, pk: int) -> HttpResponse:
     return render(request, "people/members/remove.html", {"member": membership, "own": own})
 
 
-@require_POST
 @fleet_view(Role.ADMINISTRATOR)
 @fresh_sign_in
+@require_POST
 def resend(request: FleetRequest, pk: str) -> HttpResponse:
     invitation = get_object_or_404(request.fleet.invitations, pk=pk)
+    confirm(request)
     invitation.resend(actor=request.actor)
     send(request, [invitation])
     return redirect("members:index", request.fleet.slug)
@@ -100,6 +110,7 @@ def resend(request: FleetRequest, pk: str) -> HttpResponse:
 def revoke(request: FleetRequest, pk: str) -> HttpResponse:
     invitation = get_object_or_404(request.fleet.invitations, pk=pk)
     if request.method == "POST":
+        confirm(request)
         invitation.revoke(actor=request.actor)
         messages.success(request, _("The invitation of %(email)s is revoked.") % {"email": invitation.email})
         return redirect("members:index", request.fleet.slug)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.contrib import messages
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -10,6 +11,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
 from fleetcontrol.audit.models import AuditEvent, actor_of
+from fleetcontrol.audit.versions import ChangedMeanwhile, require_version
 from fleetcontrol.people.access import has_second_factor
 from fleetcontrol.people.forms import NameForm
 from fleetcontrol.people.models import Fleet, User
@@ -37,13 +39,20 @@ def profile(request: HttpRequest) -> HttpResponse:
     """The person's name."""
     person = request.user
     assert isinstance(person, User)  # noqa: S101 - LoginRequiredMiddleware
-    form = NameForm(request.POST or None, instance=person)
-    if request.method == "POST" and form.is_valid():
-        form.save()
-        AuditEvent.record(None, actor_of(request), "user.change", person, {"name": ["", "replaced"]})
-        messages.success(request, _("Your name is saved."))
-        return redirect("people:profile")
-    return render(request, "people/profile.html", {"form": form}, status=422 if form.is_bound else 200)
+    form = NameForm(request.POST if request.method == "POST" else None, instance=User.objects.get(pk=person.pk))
+    if form.is_valid():
+        try:
+            with transaction.atomic():
+                require_version(User.objects.select_for_update(no_key=True).get(pk=person.pk), form.expected_version)
+                saved = form.save(commit=False)
+                saved.save(update_fields=["name"])
+                AuditEvent.record(None, actor_of(request), "user.change", saved, {"name": ["", "replaced"]})
+        except ChangedMeanwhile as conflict:
+            form.changed_meanwhile(conflict)
+        else:
+            messages.success(request, _("Your name is saved."))
+            return redirect("people:profile")
+    return render(request, "people/profile.html", {"form": form}, status=form.http_status)
 
 
 def second_factor_needed(request: HttpRequest, fleet: str) -> HttpResponse:
