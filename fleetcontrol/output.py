@@ -47,11 +47,11 @@ def _standard(stream: TextIO | None, descriptor: int, label: str, encoding: str 
     if stream is None:  # closed by whoever started the process
         return Path("/dev/null").open("w")
     raw = NamedFile(descriptor, label, closefd=False)
-    line_buffering = descriptor == 2 or raw.isatty()
+    unbuffered = bool(getattr(stream, "write_through", False))  # PYTHONUNBUFFERED
+    line_buffering = descriptor == 2 or raw.isatty() or unbuffered
     return io.TextIOWrapper(
         io.BufferedWriter(raw),
         encoding=encoding or stream.encoding,
         errors="backslashreplace",
         line_buffering=line_buffering,
-        write_through=bool(getattr(stream, "write_through", False)),
     )
