@@ -1,6 +1,5 @@
 """Signing in to OEMs: the form that each expects, and the ways in which it fails."""
 
-import os
 import subprocess
 import sys
 import time
@@ -20,7 +19,7 @@ from credentials.oem.verdict import REASONS, Outcome, Verdict
 from fleetcontrol import outbound
 from tests.support.certificates import a_certificate
 from tests.support.oem import play
-from tests.support.project import PROJECT
+from tests.support.project import PROJECT, UNSET
 
 SECRET = "right-Zx81-supersecret"
 SETTINGS = {
@@ -208,7 +207,7 @@ def test_every_reason_is_a_whole_sentence_in_the_readers_language() -> None:
 def test_the_demo_oem_cannot_be_left_on_in_production(variables: dict[str, str], sentence: str) -> None:
     keys = {"SECRET_KEY": "a", "FERNET_KEYS": "b", "FINGERPRINT_KEY": "c"}
     run = subprocess.run(
-        [sys.executable, "manage.py", "check"], env={**os.environ, **keys, **variables}, capture_output=True, text=True
+        [sys.executable, "manage.py", "check"], env={**UNSET, **keys, **variables}, capture_output=True, text=True
     )
     assert run.returncode != 0
     assert sentence in run.stdout + run.stderr
