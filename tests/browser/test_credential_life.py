@@ -22,7 +22,7 @@ def test_added_with_a_slip_mended_replaced_and_taken_back(
     page.get_by_label("Name", exact=True).fill("Tesla Europe")
     page.get_by_label("Client ID", exact=True).fill("client1")
     page.get_by_label("Client secret", exact=True).fill("wrong-1")
-    page.get_by_label("Europe").check()
+    page.get_by_label("Region").select_option(label="Europe")
     page.get_by_role("button", name="Check and save").click()
     expect(page.get_by_role("alert").filter(has_text="Tesla refused these details.")).to_be_visible()
     if script:
