@@ -157,7 +157,7 @@ def _trust_any_client(context: ssl.SSLContext) -> None:
             for certificate in _certificates_in(data, version):
                 context.load_verify_locations(cadata=certificate)
 
-    context._msg_callback = trust  # type: ignore[attr-defined]
+    context._msg_callback = trust  # type: ignore[attr-defined]  # private, see above
 
 
 def _certificates_in(message: bytes, version: ssl.TLSVersion) -> list[bytes]:
