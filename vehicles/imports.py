@@ -111,6 +111,7 @@ class VehicleImporter(Importer):
     def __init__(self, fleet: Fleet, actor: Actor, options: Options, given: frozenset[str]) -> None:
         super().__init__(fleet, actor, options, given)
         self._ids = Ids()
+        self.params["brands_by_vin"] = [one.id for one in brands.catalogue().values() if one.unit_id.from_vin]
         self._fingerprint_scope = f"fleet:{fleet.pk}"
         self._brands = BrandColumn(
             "telematics_brand", brands.find, missing=_("Enter the telematics brand."), if_new=self.is_update
@@ -164,11 +165,16 @@ class VehicleImporter(Importer):
         cursor.execute(sql.CHANGED_BRANDS, {"cause": words})
         words = str(_SENTENCES["vehicle_credential_of_same_fleet_and_brand"])
         cursor.execute(sql.WRONG_BRANDS_OF_UPDATES, {"cause": words})
+        causes = {
+            "name_cause": str(_SENTENCES["vehicle_name_unique_in_fleet"]),
+            "unit_cause": str(_SENTENCES["vehicle_unit_unique_in_fleet_and_brand"]),
+        }
+        cursor.execute(sql.TAKEN_BY_CORRECTED_VINS, self.params | causes)
 
     def changes(self, cursor: Any, most: int) -> list[list[Any]]:
         if not self.is_update:
             return []
-        cursor.execute(sql.changes(self.given), {"most": most})
+        cursor.execute(sql.changes(self.given), self.params | {"most": most})
         return [[line, label, json.loads(changes)] for line, label, changes in cursor.fetchall()]
 
     @classmethod

@@ -53,6 +53,31 @@ FROM import_verdict o JOIN import_row r USING (line) JOIN vehicles_vehicle v ON 
 JOIN import_credential c USING (credential)
 WHERE c.brand <> v.telematics_brand AND r.telematics_brand IS NULL
 """
+# A unit that its brand names by VIN, and a name made from the VIN, follow a VIN that is corrected.
+_VIN_IS_CORRECTED = "r.vin <> v.vin AND v.vin <> ''"
+_NEW_NAME = f"""
+CASE WHEN {_VIN_IS_CORRECTED} AND v.name = v.vin AND (r.name_is_derived IS TRUE OR r.name = v.vin) THEN r.vin
+    WHEN r.name_is_derived IS NOT TRUE THEN r.name END
+"""
+_NEW_UNIT = f"""
+CASE WHEN {_VIN_IS_CORRECTED} AND v.telematics_unit_id = v.vin AND v.telematics_brand = ANY(%(brands_by_vin)s)
+        AND (r.unit_is_derived IS TRUE OR r.telematics_unit_id = v.vin) THEN r.vin
+    WHEN r.unit_is_derived IS NOT TRUE THEN r.telematics_unit_id END
+"""
+TAKEN_BY_CORRECTED_VINS = f"""
+WITH corrected AS MATERIALIZED (
+    SELECT r.line, r.vin, v.id, v.fleet_id, v.telematics_brand, {_NEW_NAME} AS name, {_NEW_UNIT} AS telematics_unit_id
+    FROM import_verdict o JOIN import_row r USING (line) JOIN vehicles_vehicle v ON v.id = o.target
+    WHERE {_VIN_IS_CORRECTED}
+)
+INSERT INTO import_finding (line, field, value, cause)
+SELECT c.line, 'vin', c.vin, %(name_cause)s
+FROM corrected c JOIN vehicles_vehicle other USING (fleet_id, name) WHERE other.id <> c.id
+UNION ALL
+SELECT c.line, 'vin', c.vin, %(unit_cause)s
+FROM corrected c JOIN vehicles_vehicle other USING (fleet_id, telematics_brand, telematics_unit_id)
+WHERE other.id <> c.id
+"""  # noqa: S608 - made of constants of this module
 NEW_PASSWORDS = """
 SELECT r.line, r.id, o.target, r.unit_password
 FROM import_verdict o JOIN import_row r USING (line) JOIN vehicles_vehicle v ON v.id = o.target
@@ -74,7 +99,7 @@ FROM import_row r LEFT JOIN import_credential c USING (credential)
 WHERE {is_new}
 """
 CHANGING = """
-    SELECT r.*, v.id AS target, c.id AS credential_id, changed.changes, coalesce(r.name, v.name) AS label
+    SELECT r.*, v.id AS target, c.id AS credential_id, changed.changes, coalesce({name}, v.name) AS label
     FROM import_verdict o JOIN import_row r USING (line) JOIN vehicles_vehicle v ON v.id = o.target
     LEFT JOIN import_credential c ON c.credential = r.credential
     LEFT JOIN credentials_credential former ON former.id = v.credential_id,
@@ -127,8 +152,7 @@ def _facts(given: Collection[str]) -> str:
 
 def changes(given: Collection[str]) -> str:
     """The query for rows that change something: line, name, and the changes as the audit event will have them."""
-    pairs = ", ".join(_pairs(given))
-    return CHANGES.format(changing=CHANGING.format(pairs=pairs))
+    return CHANGES.format(changing=_changing(given))
 
 
 def update(given: Collection[str]) -> str:
@@ -138,20 +162,25 @@ def update(given: Collection[str]) -> str:
         f"{field} = coalesce(r.{field}, v.{field})"
         for field in ("credential_id", "unit_password", "unit_password_fingerprint")
     ]
-    changing = CHANGING.format(pairs=", ".join(_pairs(given)))
     events = AuditEvent.insert_sql(
         "vehicle.change", "vehicle", id="target", label="label", changes="changes", rows="FROM changing"
     )
-    return UPDATE.format(changing=changing, sets=", ".join(sets), insert_events=events)
+    return UPDATE.format(changing=_changing(given), sets=", ".join(sets), insert_events=events)
+
+
+def _changing(given: Collection[str]) -> str:
+    """The query for the rows that change something, with all that an update and its audit event need."""
+    return CHANGING.format(pairs=", ".join(_pairs(given)), name=_NEW_NAME)
 
 
 def _new(given: Collection[str]) -> dict[str, str]:
-    """Each field that the file has, with the SQL of its new value. A derived name or unit ID is no new value."""
-    own = {
-        "name": "CASE WHEN NOT coalesce(r.name_is_derived, false) THEN r.name END",
-        "telematics_unit_id": "CASE WHEN NOT coalesce(r.unit_is_derived, false) THEN r.telematics_unit_id END",
-    }
-    return {field: own.get(field, f"r.{field}") for field in (*PLAIN, "custom_fields") if field in given}
+    """Each field that the file has or that follows the VIN, with the SQL of its new value.
+
+    A derived name or unit ID is no new value.
+    """
+    following = {"name": _NEW_NAME, "telematics_unit_id": _NEW_UNIT}
+    changing = {*given, *following} if "vin" in given else set(given)
+    return {field: following.get(field, f"r.{field}") for field in (*PLAIN, "custom_fields") if field in changing}
 
 
 def _pairs(given: Collection[str]) -> list[str]:

@@ -446,6 +446,7 @@ class Vehicle(models.Model):
     def _set_values(self, values: Mapping[str, Any], password: str) -> None:
         """Clean and set the values and the unit's password. Raises ValidationError with everything that is wrong."""
         errors: rules.Errors = {}
+        former_vin = self.vin
         for field, value in values.items():
             if field not in CHANGEABLE:
                 words = _("A vehicle has no field “%(field)s”, or it cannot be changed.")
@@ -453,6 +454,8 @@ class Vehicle(models.Model):
             else:
                 setattr(self, field, value.strip() if isinstance(value, str) else value)
         self.vin = vins.clean(self.vin)
+        if former_vin and self.vin:
+            self._follow_corrected_vin(former_vin)
         unit = self.telematics_unit_id or (self.vin if self.oem.unit_id.from_vin else "")
         try:
             self.telematics_unit_id = self.oem.unit_id.clean(unit) if unit else ""
@@ -472,6 +475,13 @@ class Vehicle(models.Model):
             if "password" in error.error_dict:  # the constraint on both is broken too, and belongs to the credential
                 error.error_dict.pop("credential", None)
             raise
+
+    def _follow_corrected_vin(self, former_vin: str) -> None:
+        """Correct the unit's ID and the name too where they were the former VIN, which is then free again."""
+        if self.oem.unit_id.from_vin and self.telematics_unit_id == former_vin:
+            self.telematics_unit_id = self.vin
+        if self.name == former_vin:
+            self.name = self.vin
 
     def _locked(self) -> Vehicle:
         return Vehicle.objects.select_for_update(of=("self",)).select_related("credential", "fleet").get(pk=self.pk)
