@@ -29,12 +29,47 @@ from fleetcontrol.seal import Sealed
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
 
+# The headers that registers use: English, German, French, Spanish, Italian, Dutch and Polish ones.
 _OWN = (
-    Field("name", _("Name"), "credential credentialname bezeichnung"),
-    Field("brand", _("Brand"), "telematicsbrand oem make hersteller marke"),
-    Field("note", _("Note"), "notes comment description notiz bemerkung"),
-    Field("ends_on", _("Ends on"), "expires expireson validuntil endson gueltigbis ablaufdatum"),
+    Field(
+        "name",
+        _("Name"),
+        "credential credentialname title account bezeichnung titel nom titre nombre titulo nome titolo "
+        "naam nazwa tytuł",
+    ),
+    Field("brand", _("Brand"), "telematicsbrand oem make manufacturer hersteller marke marque marca merk marka"),
+    Field(
+        "note",
+        _("Note"),
+        "notes comment comments description notiz notizen bemerkung bemerkungen kommentar beschreibung "
+        "remarque remarques commentaire nota notas comentario commento opmerking opmerkingen notitie "
+        "uwaga uwagi notatka",
+    ),
+    Field(
+        "ends_on",
+        _("Ends on"),
+        "expires expireson expiry expirydate expirationdate validuntil validto endson enddate "
+        "laeuftab laeuftabam ablauf ablaufdatum gueltigbis endetam "
+        "expirele dateexpiration datedexpiration valablejusquau caduca caducidad fechadecaducidad validohasta "
+        "scadenza datadiscadenza validofinoal verlooptop vervaldatum geldigtot wygasa datawygasniecia waznydo",
+    ),
 )
+# Other headers for the fields of brands, by the field's key.
+_HEADERS = {
+    "client_id": "appid applicationid consumerkey identifiantclient idcliente idclient klantid idklienta",
+    "client_secret": "secret consumersecret appsecret apisecret geheimnis clientgeheimnis secretclient "
+    "secreto segreto geheim sekret tajnyklucz",
+    "username": "user login loginusername loginname benutzer benutzername nutzername utilisateur nomdutilisateur "
+    "identifiant usuario nombredeusuario utente nomeutente gebruikersnaam gebruiker uzytkownik nazwauzytkownika",
+    "password": "loginpassword pass kennwort passwort motdepasse contrasena clave wachtwoord hasło",
+    "api_key": "apischluessel schluessel key apitoken token accesskey cleapi claveapi clavedeapi chiaveapi "
+    "apisleutel kluczapi",
+    "token_url": "tokenendpoint tokenuri",
+    "region": "area regione regio gebiet",
+    "certificate": "cert clientcertificate zertifikat certificat certificado certificato certificaat certyfikat",
+    "private_key": "keyfile privaterschluessel cleprivee claveprivada chiaveprivata privesleutel kluczprywatny",
+    "passphrase": "keypassword phrasesecrete passwortdesschluessels",
+}
 _LONGEST = {one.name: one.max_length or 0 for one in Credential._meta.fields if one.name in ("name", "note")}
 # The sentence of each of the model's constraints.
 _SENTENCES = {one.name: getattr(one, "violation_error_message", "") for one in Credential._meta.constraints}
@@ -52,7 +87,7 @@ def _fields() -> tuple[Field, ...]:
         for one in brand.fields:
             if one.key not in own:
                 is_secret = one.stored_as is brands.StoredAs.SECRET or (one.key in found and found[one.key].is_secret)
-                found[one.key] = Field(one.key, one.label, is_secret=is_secret)
+                found[one.key] = Field(one.key, one.label, _HEADERS.get(one.key, ""), is_secret)
     return (*_OWN, *found.values())
 
 
@@ -159,6 +194,9 @@ class CredentialImporter(Importer):
 
     def look_up(self, cursor: Any) -> None:
         """Do nothing: a credential refers only to its brand, which `clean_row` has looked up."""
+
+    def add_notes(self, cursor: Any) -> None:
+        """Do nothing: a row says all that is worth a note by itself."""
 
     def check_updates(self, cursor: Any) -> None:
         words = str(_("This cannot be changed. A different value is a different credential."))

@@ -31,33 +31,91 @@ from vehicles.models import Vehicle, reach_errors
 
 # The sentence of each of the model's constraints.
 _SENTENCES = {one.name: getattr(one, "violation_error_message", "") for one in Vehicle._meta.constraints}
+# The headers that registers use: INVERS's own, then English, German, French, Spanish, Italian, Dutch and Polish ones.
 _FIELDS = (
-    Field("name", _("Name"), "vehicle vehiclename fahrzeug fahrzeugname bezeichnung"),
-    Field("telematics_brand", _("Telematics brand"), "oem telematikmarke"),
-    Field("telematics_unit_id", _("Telematics unit ID"), "unitid unit qnr imei serialnumber seriennummer geraeteid"),
-    Field("credential", _("Credential"), "credentials credentialsid credentialid credentialname zugangsdaten"),
-    Field("password", _("Unit password"), "unitpassword passwort kennwort", is_secret=True),
+    Field(
+        "name",
+        _("Name"),
+        "vehicle vehiclename fleetno fleetnumber vehicleno vehiclenumber carname unitname asset assetname "
+        "fahrzeug fahrzeugname bezeichnung fahrzeugnr fahrzeugnummer flottennummer wagennummer "
+        "nom nomduvehicule vehicule nombre nombredelvehiculo vehiculo nome nomedelveicolo nomeveicolo veicolo "
+        "naam voertuig voertuignaam nazwa nazwapojazdu pojazd",
+    ),
+    Field("telematics_brand", _("Telematics brand"), "oem oemname telematicsoem telematicsprovider telematikmarke"),
+    Field(
+        "telematics_unit_id",
+        _("Telematics unit ID"),
+        "unitid unit qnr imei serialnumber serialno serial unitserial deviceid device boxid "
+        "seriennummer seriennr geraeteid geraetenummer numerodeserie numerodiserie matricola serienummer "
+        "numerseryjny nrseryjny",
+    ),
+    Field(
+        "credential",
+        _("Credential"),
+        "credentials credentialsid credentialid credentialname zugangsdaten "
+        "identifiants credenciales credenziali inloggegevens poswiadczenia",
+    ),
+    Field(
+        "password",
+        _("Unit password"),
+        "unitpassword passwort kennwort geraetepasswort motdepasse contrasena wachtwoord hasło",
+        is_secret=True,
+    ),
     Field(
         "vin",
         _("VIN"),
-        "vehicleidentificationnumber chassisnumber fin fahrgestellnummer fahrzeugidentnummer "
-        "fahrzeugidentifizierungsnummer fahrzeugidentifikationsnummer",
+        "vinnumber vinno vehicleidentificationnumber chassisnumber chassisno chassis fin fahrgestellnummer "
+        "fahrgestellnr fahrzeugidentnummer fahrzeugidentifizierungsnummer fahrzeugidentifikationsnummer "
+        "numerodechassis numerodidentification niv bastidor numerodebastidor telaio numeroditelaio chassisnummer "
+        "numervin nrvin nrnadwozia numernadwozia",
     ),
     Field(
         "license_plate",
         _("Licence plate"),
-        "licenceplate plate platenumber registration kennzeichen amtlicheskennzeichen",
+        "licenceplate plate platenumber plateno numberplate licenseplatenumber licenceplatenumber registration "
+        "registrationnumber registrationno registrationplate regplate regnumber regno reg "
+        "kennzeichen amtlicheskennzeichen kfzkennzeichen nummernschild "
+        "immatriculation numerodimmatriculation plaque plaquedimmatriculation matricula placa targa kenteken "
+        "rejestracja numerrejestracyjny nrrejestracyjny tablicarejestracyjna",
     ),
-    Field("make", _("Make"), "brand manufacturer hersteller marke fabrikat"),
-    Field("model", _("Model"), "modell"),
-    Field("custom_name", _("Own name"), "eigenername"),
-    Field("fuel_type", _("Fuel type"), "fuel kraftstoff kraftstoffart antrieb"),
-    Field("year", _("Year"), "modelyear yearofproduction productionyear baujahr modelljahr"),
-    Field("transmission", _("Transmission"), "gearbox getriebe"),
-    Field("vehicle_type", _("Vehicle type"), "fahrzeugart fahrzeugtyp"),
+    Field(
+        "make",
+        _("Make"),
+        "vehiclemake carmake brand manufacturer hersteller marke fabrikat "
+        "marque constructeur marca fabricante costruttore merk fabrikant marka producent",
+    ),
+    Field(
+        "model", _("Model"), "vehiclemodel carmodel modelname modell modellname fahrzeugmodell modele modelo modello"
+    ),
+    Field("custom_name", _("Own name"), "customname nickname alias eigenername rufname surnom apodo soprannome"),
+    Field(
+        "fuel_type",
+        _("Fuel type"),
+        "fuel fuelsource vehiclefuelsource vehiclefueltype kraftstoff kraftstoffart antrieb antriebsart treibstoff "
+        "carburant typedecarburant energie combustible tipodecombustible carburante alimentazione brandstof "
+        "paliwo rodzajpaliwa",
+    ),
+    Field(
+        "year",
+        _("Year"),
+        "modelyear vehiclemodelyear vehicleyear yearofproduction productionyear baujahr modelljahr herstellungsjahr "
+        "annee anneemodele ano anomodelo anodefabricacion anno annodiproduzione bouwjaar jaar rok rokprodukcji",
+    ),
+    Field(
+        "transmission",
+        _("Transmission"),
+        "gearbox getriebe getriebeart boitedevitesses transmision cambio trasmissione versnellingsbak transmissie "
+        "skrzyniabiegow",
+    ),
+    Field(
+        "vehicle_type",
+        _("Vehicle type"),
+        "vehicleclass vehiclecategory bodytype fahrzeugart fahrzeugtyp fahrzeugklasse "
+        "typedevehicule tipodevehiculo tipodiveicolo tipoveicolo voertuigtype typpojazdu rodzajpojazdu",
+    ),
     Field("custom_fields", _("Custom fields"), "eigenefelder"),
-    Field("tags", _("Tags"), "tag labels schlagwoerter"),
-    Field("operation_status", _("Operation status"), "status betriebsstatus"),
+    Field("tags", _("Tags"), "tag labels schlagwoerter schlagworte etiquettes etiquetas etichette etykiety tagi"),
+    Field("operation_status", _("Operation status"), "status vehiclestatus betriebsstatus statut estado stato"),
 )
 _KEYS = (
     Key(
@@ -82,6 +140,14 @@ _KEYS = (
         _("This name stands on line %(first)s already."),
         _SENTENCES["vehicle_name_unique_in_fleet"],
         derived="r.name_is_derived IS TRUE",
+        derived_in_file=_(
+            "The row has no name, so it is made from its licence plate, VIN or unit: "
+            "it stands on line %(first)s already. Give the vehicle a name."
+        ),
+        derived_in_fleet=_(
+            "The row has no name, so it is made from its licence plate, VIN or unit: "
+            "this fleet already has a vehicle of that name. Give the vehicle a name."
+        ),
     ),
 )
 
@@ -151,7 +217,7 @@ class VehicleImporter(Importer):
             _field_cleaner.clean("year", year, findings) if year else "", transmission, vehicle_type,
             _clean_custom_fields(custom_fields, findings) if custom_fields else "",
             _clean_tags(tags, findings) if tags else "",
-            _field_cleaner.clean("operation_status", status.upper(), findings) if status else "",
+            _field_cleaner.clean("operation_status", status, findings) if status else "",
         )  # fmt: skip
 
     def look_up(self, cursor: Any) -> None:
@@ -159,6 +225,14 @@ class VehicleImporter(Importer):
         words = str(_("There is no credential “%(name)s” in this fleet."))
         cursor.execute(sql.MISSING_REFERENCES, {"cause": words})
         cursor.execute(sql.WRONG_BRANDS, {"cause": str(_SENTENCES["vehicle_credential_of_same_fleet_and_brand"])})
+
+    def add_notes(self, cursor: Any) -> None:
+        if "license_plate" in self.given:
+            causes = {
+                "in_file": str(_("This licence plate stands on line %(first)s too.")),
+                "in_fleet": str(_("The vehicle “%(name)s” of this fleet has this licence plate too.")),
+            }
+            cursor.execute(sql.PLATES_TWICE, self.params | causes)
 
     def check_updates(self, cursor: Any) -> None:
         words = str(_("The telematics brand of a vehicle cannot be changed: it is %(brand)s."))

@@ -78,6 +78,27 @@ SELECT c.line, 'vin', c.vin, %(unit_cause)s
 FROM corrected c JOIN vehicles_vehicle other USING (fleet_id, telematics_brand, telematics_unit_id)
 WHERE other.id <> c.id
 """  # noqa: S608 - made of constants of this module
+# Plates are compared without what people type differently. A plate may be right twice, such as a trade plate.
+PLATES_TWICE = """
+WITH plates AS MATERIALIZED (
+    SELECT r.line, r.license_plate, o.target, upper(translate(r.license_plate, ' -', '')) AS plate
+    FROM import_row r LEFT JOIN import_verdict o USING (line)
+    WHERE r.license_plate IS NOT NULL AND o.verdict IS DISTINCT FROM 'skip'
+), firsts AS (
+    SELECT line, license_plate, min(line) OVER (PARTITION BY plate) AS first FROM plates
+), held AS (
+    SELECT DISTINCT ON (p.line) p.line, p.license_plate, v.name
+    FROM plates p JOIN vehicles_vehicle v ON upper(translate(v.license_plate, ' -', '')) = p.plate
+    WHERE v.fleet_id = %(fleet_id)s AND v.license_plate <> ''
+        AND NOT EXISTS (SELECT FROM plates other WHERE other.target = v.id)
+    ORDER BY p.line, v.name
+)
+INSERT INTO import_finding (line, field, value, cause, params, is_note)
+SELECT line, 'license_plate', license_plate, %(in_file)s, jsonb_build_object('first', first), true
+FROM firsts WHERE line > first
+UNION ALL
+SELECT line, 'license_plate', license_plate, %(in_fleet)s, jsonb_build_object('name', name), true FROM held
+"""
 NEW_PASSWORDS = """
 SELECT r.line, r.id, o.target, r.unit_password
 FROM import_verdict o JOIN import_row r USING (line) JOIN vehicles_vehicle v ON v.id = o.target

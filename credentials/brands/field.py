@@ -14,6 +14,7 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
 from credentials.brands import pem
+from fleetcontrol.tabular.words import folded, in_every_language
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
@@ -161,14 +162,14 @@ def host_among(host: str, hosts: tuple[str, ...]) -> bool:
 
 def _clean_choice(field: Field, value: str) -> str:
     for choice in field.choices:
-        if choice.key.casefold() == value.casefold():
+        if folded(value) in (folded(choice.key), *in_every_language(choice.label)):
             return choice.key
     raise ValidationError(
         _("“%(value)s” is not a choice of “%(label)s”. Choose one of: %(choices)s."),
         params={
             "value": value,
             "label": field.label,
-            "choices": ", ".join(choice.key for choice in field.choices),
+            "choices": ", ".join(f"{choice.key} ({choice.label})" for choice in field.choices),
         },
     )
 

@@ -45,13 +45,16 @@ _TWICE_IN_FILE = """
 WITH twice AS (
     SELECT {named}, min(r.line) AS first FROM import_row r WHERE {present} GROUP BY {values} HAVING count(*) > 1
 ), again AS (
-    SELECT r.line, r.{field}::text AS value, twice.first FROM import_row r JOIN twice ON ({values}) = ({twice})
+    SELECT r.line, r.{field}::text AS value, twice.first, {derived} AS is_derived
+    FROM import_row r JOIN twice ON ({values}) = ({twice})
     WHERE r.line > twice.first AND NOT ({derived} AND EXISTS (
         SELECT FROM import_finding f WHERE f.line = r.line AND f.params ? 'first'
     ))
 )
 INSERT INTO import_finding (line, field, value, cause, params)
-SELECT line, %(field)s, value, %(cause)s, jsonb_build_object('first', first) FROM again
+SELECT line, %(field)s, value, CASE WHEN is_derived THEN %(derived_cause)s ELSE %(cause)s END,
+    jsonb_build_object('first', first)
+FROM again
 """
 _IN_FLEET = """
 INSERT INTO import_match (line, target, field, derived)
@@ -60,7 +63,8 @@ WHERE {present}
 """
 _MATCHES_ARE_WRONG = """
 INSERT INTO import_finding (line, field, value, cause)
-SELECT m.line, m.field, {value}, %(cause)s FROM import_match m JOIN import_row r ON r.line = m.line
+SELECT m.line, m.field, {value}, CASE WHEN m.derived THEN %(derived_cause)s ELSE %(cause)s END
+FROM import_match m JOIN import_row r ON r.line = m.line
 WHERE m.field = %(field)s AND NOT (m.derived AND EXISTS (
     SELECT FROM import_match o WHERE o.line = m.line AND NOT o.derived
 ))
@@ -117,7 +121,11 @@ class Checks:
         """Find rows that repeat a unique value of an earlier row. The option `skip` leaves them out."""
         self._cursor.execute("ANALYZE import_row")
         for key in self._importer.keys:
-            values = {"field": key.field, "cause": str(key.in_file)}
+            values = {
+                "field": key.field,
+                "cause": str(key.in_file),
+                "derived_cause": str(key.derived_in_file or key.in_file),
+            }
             self._cursor.execute(_TWICE_IN_FILE.format(**key.parts), values)
         if self._importer.options.on_duplicate is OnDuplicate.SKIP:
             self._cursor.execute(
@@ -135,7 +143,12 @@ class Checks:
         if on_duplicate is OnDuplicate.FAIL:
             for key in self._importer.keys:
                 statement = _MATCHES_ARE_WRONG.format(value=f"r.{key.field}::text")
-                self._cursor.execute(statement, {"field": key.field, "cause": str(key.in_fleet)})
+                values = {
+                    "field": key.field,
+                    "cause": str(key.in_fleet),
+                    "derived_cause": str(key.derived_in_fleet or key.in_fleet),
+                }
+                self._cursor.execute(statement, values)
         elif on_duplicate is OnDuplicate.SKIP:
             self._cursor.execute(
                 "INSERT INTO import_verdict (line, verdict) SELECT DISTINCT line, 'skip' FROM import_match "

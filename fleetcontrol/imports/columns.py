@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
@@ -10,18 +9,28 @@ from typing import TYPE_CHECKING
 
 from django.utils.translation import gettext as _
 
+from fleetcontrol.tabular.words import folded, in_every_language
+
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
 
 
 @dataclass(frozen=True)
 class Field:
-    """A value that a row may have. `names` are other headers for it, without capitals, spaces and punctuation."""
+    """A value that a row may have.
+
+    `names` are other headers for it, folded, the likeliest first. Its label is a header in every language.
+    """
 
     key: str
     label: StrOrPromise
     names: str = ""
     is_secret: bool = False
+
+    @property
+    def headers(self) -> list[str]:
+        """The folded headers that mean this field besides its key, the likeliest first."""
+        return [*in_every_language(self.label), *self.names.split()]
 
 
 @dataclass(frozen=True)
@@ -68,7 +77,6 @@ def match_columns(
     other. `constants` give fields one value for all rows. Raises UnknownColumn.
     """
     chosen, constants = dict(chosen or {}), dict(constants or {})
-    keys = {_normalized(name): one.key for one in fields for name in (one.key, *one.names.split())}
     for key in (*chosen, *constants):
         if key not in {one.key for one in fields}:
             known = ", ".join(one.key for one in fields)
@@ -79,11 +87,9 @@ def match_columns(
     for key, column in chosen.items():
         if column:
             positions[key] = _position_of(column, header)
-    taken = set(positions.values())
-    for position, name in enumerate(header):
-        key = keys.get(_normalized(name), "")
-        if key and key not in positions and key not in chosen and position not in taken:
-            positions[key] = position
+    open_fields = [one for one in fields if one.key not in chosen]
+    free = [(position, name) for position, name in enumerate(header) if position not in positions.values()]
+    positions |= _by_header(open_fields, free)
     for key in constants:
         positions.pop(key, None)
     return Columns(header, positions, constants)
@@ -106,10 +112,20 @@ def unused_columns(columns: Columns) -> list[str]:
     return [name for position, name in enumerate(columns.header) if name and position not in used]
 
 
-def _normalized(text: str) -> str:
-    """A header without what people write differently: capitals, spaces, punctuation and umlauts."""
-    text = text.casefold().replace("ä", "ae").replace("ö", "oe").replace("ü", "ue")
-    return "".join(filter(str.isalnum, unicodedata.normalize("NFKD", text)))
+def _by_header(fields: Sequence[Field], columns: Sequence[tuple[int, str]]) -> dict[str, int]:
+    """The position of each field's likeliest column, which fills no other field."""
+    found: dict[str, int] = {}
+    for position, name in columns:
+        found.setdefault(folded(name), position)
+    positions = {}
+    for one in fields:  # a field's key is its surest header
+        if folded(one.key) in found:
+            positions[one.key] = found.pop(folded(one.key))
+    for one in fields:
+        name = next((name for name in one.headers if name in found), "")
+        if name and one.key not in positions:
+            positions[one.key] = found.pop(name)
+    return positions
 
 
 def _position_of(column: str, header: Sequence[str]) -> int:

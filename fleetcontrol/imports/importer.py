@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.core.exceptions import ValidationError
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 from fleetcontrol.audit.models import Actor, AuditEvent
 from fleetcontrol.imports.columns import Field
 from fleetcontrol.people.models import Fleet
+from fleetcontrol.tabular.words import folded, in_every_language
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
@@ -48,7 +50,8 @@ class Key:
 
     `values` are SQL expressions over `r`, the row; `stored` are the matching ones over `v`, what the fleet has.
     `in_file` and `in_fleet` say that the value is taken. `derived` is an SQL condition: true where the file does not
-    give the value and it comes from another one that is unique too.
+    give the value and it comes from another one that is unique too; the sentences `derived_in_file` and
+    `derived_in_fleet` then say so.
     """
 
     field: str
@@ -57,6 +60,8 @@ class Key:
     in_file: StrOrPromise
     in_fleet: StrOrPromise
     derived: str = "false"
+    derived_in_file: StrOrPromise = ""
+    derived_in_fleet: StrOrPromise = ""
 
     @property
     def parts(self) -> dict[str, str]:
@@ -116,7 +121,19 @@ class FieldCleaner:
 
     def _clean_anew(self, key: str, text: str) -> str:
         field: Any = self._model._meta.get_field(key)
+        if field.choices:
+            return _choice_of(field.choices, text)
         return str(field.clean(text, None))
+
+
+def _choice_of(choices: Iterable[tuple[str, StrOrPromise]], text: str) -> str:
+    """The choice that a text names by its value or by its label in any language. Raises ValidationError."""
+    choices = list(choices)
+    for value, label in choices:
+        if folded(text) in (folded(value), *in_every_language(label)):
+            return value
+    known = ", ".join(f"{value} ({label})" for value, label in choices)
+    raise ValidationError(_("This is none of the choices: %(known)s."), params={"known": known})
 
 
 class Importer(ABC):
@@ -158,6 +175,10 @@ class Importer(ABC):
     @abstractmethod
     def look_up(self, cursor: Any) -> None:
         """Find what the rows refer to; write what is missing to import_finding."""
+
+    @abstractmethod
+    def add_notes(self, cursor: Any) -> None:
+        """Write to import_finding what a person should know that refuses no row and takes more than one row to see."""
 
     @abstractmethod
     def check_updates(self, cursor: Any) -> None:

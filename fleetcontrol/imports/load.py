@@ -161,6 +161,7 @@ class _Load:
             if find_duplicates:
                 checks.find_duplicates_in_file()
                 checks.find_duplicates_in_fleet()
+            self.importer.add_notes(cursor)
             checks.decide()
             report = Report(errors=checks.count("error"), skipped=checks.count("skip"), notes=checks.count_notes())
             self.listener.checked(self.importer)

@@ -88,7 +88,7 @@ def test_the_documented_example_is_clean_without_any_setting() -> None:
         (
             {"client_id": "a", "client_secret": "x", "region": "mars"},
             "region",
-            "“mars” is not a choice of “Region”. Choose one of: EU, NA, CN.",
+            "“mars” is not a choice of “Region”. Choose one of: EU (Europe), NA (North America), CN (China).",
         ),
         (
             {"client_id": "a", "client_secret": "x", "api_key": "y"},
