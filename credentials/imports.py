@@ -20,6 +20,7 @@ from credentials import imports_sql as sql
 from credentials.models import Credential, CredentialSecret, fingerprints_of, shared_brand
 from fleetcontrol.audit.models import Actor
 from fleetcontrol.db.ids import Ids
+from fleetcontrol.db.texts import tidied, untypable
 from fleetcontrol.imports.checks import IS_NEW
 from fleetcontrol.imports.columns import Field
 from fleetcontrol.imports.importer import FieldCleaner, Importer, Key, Options, RowFindings
@@ -163,10 +164,10 @@ class CredentialImporter(Importer):
 
     @sensitive_variables()
     def clean_row(self, cells: Sequence[str], findings: RowFindings) -> Sequence[str]:
-        name, brand_text, note, ends_on = map(str.strip, cells[: len(_OWN)])
-        if len(name) > _LONGEST["name"]:
+        name, brand_text, note, ends_on = map(tidied, cells[: len(_OWN)])
+        if len(name) > _LONGEST["name"] or untypable(name):
             _field_cleaner.clean("name", name, findings)
-        if len(note) > _LONGEST["note"]:
+        if len(note) > _LONGEST["note"] or untypable(note, lines=True):
             _field_cleaner.clean("note", note, findings)
         if not name:
             findings.add("name", "", _SENTENCES["credential_name_not_empty"])

@@ -19,6 +19,7 @@ from django.utils.translation import gettext_lazy as _
 from credentials import brands
 from credentials.condition import Alarm, Condition, alarms, condition
 from credentials.models import Credential, CredentialSecret
+from fleetcontrol.db.texts import tidied
 from fleetcontrol.people.models import Fleet
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ class Criteria:
     def of(cls, params: QueryDict) -> Self:
         chosen, page = params.get("filter", ""), params.get("page", "1")
         return cls(
-            q=params.get("q", "").strip().replace("\x00", ""),
+            q=tidied(params.get("q", "")).replace("\x00", ""),
             chosen=chosen if chosen in FILTERS else "",
             brand=params.get("brand", ""),
             page=max(1, int(page)) if page.isascii() and page.isdigit() and len(page) < 7 else 1,

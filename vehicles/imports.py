@@ -20,6 +20,7 @@ from credentials import brands
 from credentials.imports import BrandColumn
 from fleetcontrol.audit.models import Actor
 from fleetcontrol.db.ids import Ids
+from fleetcontrol.db.texts import refuse_odd, refuse_untypable_within, tidied, tidied_plate, trimmed, untypable
 from fleetcontrol.imports.checks import IS_NEW
 from fleetcontrol.imports.columns import Field
 from fleetcontrol.imports.importer import FieldCleaner, Importer, Key, Options, RowFindings
@@ -157,6 +158,7 @@ _LONGEST = {one.name: one.max_length or 0 for one in Vehicle._meta.fields if one
 _LONGEST_UNIT = Vehicle._meta.get_field("telematics_unit_id").max_length or 0
 _SHORTEST_LIMIT = min(_LONGEST.values())
 _CHOICES = 500
+_UNIT, _PASSWORD = (number for number, one in enumerate(_FIELDS) if one.key in ("telematics_unit_id", "password"))
 _field_cleaner = FieldCleaner(Vehicle, texts_kept=4096)
 
 
@@ -183,16 +185,20 @@ class VehicleImporter(Importer):
             "telematics_brand", brands.find, missing=_("Enter the telematics brand."), if_new=self.is_update
         )
 
-    @sensitive_variables("cells", "password")
+    @sensitive_variables("cells", "row", "password")
     def clean_row(self, cells: Sequence[str], findings: RowFindings) -> Sequence[str]:
+        row = "".join(cells)
+        is_plain = row.isascii() and row.isprintable()
         (
             name, brand_text, unit, credential, password, vin, plate, make, model, custom_name, fuel, year,
             transmission, vehicle_type, custom_fields, tags, status,
-        ) = map(str.strip, cells)  # fmt: skip
+        ) = map(str.strip if is_plain else tidied, cells)  # fmt: skip
+        if not is_plain:
+            unit, password, plate = trimmed(cells[_UNIT]), trimmed(cells[_PASSWORD]), tidied_plate(plate)
         texts = (name, plate, make, model, custom_name, fuel, transmission, vehicle_type)
-        if max(map(len, texts)) > _SHORTEST_LIMIT:
+        if not is_plain or max(map(len, texts)) > _SHORTEST_LIMIT:
             for key, text in zip(_TEXTS, texts, strict=True):
-                if len(text) > _LONGEST[key]:
+                if len(text) > _LONGEST[key] or untypable(text):
                     _field_cleaner.clean(key, text, findings)
         brand = self._brands.read(brand_text, findings)
         good_vin = _clean_vin(vin, findings) if vin else ""
@@ -207,7 +213,7 @@ class VehicleImporter(Importer):
                 findings.add(key, value, error.messages[0], if_new=self.is_update and is_missing)
         vehicle_id = self._ids.next()
         sealed = digest = ""
-        if password:
+        if password and (password := _clean_password(brand, password, findings)):
             sealed = seal(password, f"vehicle:{vehicle_id}").token.decode()
             digest = fingerprint(password, self._fingerprint_scope)
         return (
@@ -237,6 +243,7 @@ class VehicleImporter(Importer):
     def check_updates(self, cursor: Any) -> None:
         words = str(_("The telematics brand of a vehicle cannot be changed: it is %(brand)s."))
         cursor.execute(sql.CHANGED_BRANDS, {"cause": words})
+        self._clean_units_without_brand(cursor)
         words = str(_SENTENCES["vehicle_credential_of_same_fleet_and_brand"])
         cursor.execute(sql.WRONG_BRANDS_OF_UPDATES, {"cause": words})
         causes = {
@@ -275,6 +282,17 @@ class VehicleImporter(Importer):
         changed: int = cursor.rowcount
         return changed
 
+    def _clean_units_without_brand(self, cursor: Any) -> None:
+        """Clean the unit IDs of rows that leave their brand to the vehicle that they change."""
+        cursor.execute(sql.UNITS_WITHOUT_BRAND)
+        for line, text, brand in cursor.fetchall():
+            try:
+                unit = brands.stored(brand).unit_id.clean(text)
+            except ValidationError as error:
+                cursor.execute(sql.WRONG_UNIT, [line, text[:100], error.messages[0]])
+            else:
+                cursor.execute("UPDATE import_row SET telematics_unit_id = %s WHERE line = %s", [unit, line])
+
     def _seal_for_their_owners(self, cursor: Any) -> None:
         """Seal the passwords of changed vehicles again: each was sealed for the ID of a new vehicle."""
         cursor.execute(sql.NEW_PASSWORDS)
@@ -282,6 +300,19 @@ class VehicleImporter(Importer):
             password = Sealed(bytes(token)).open(f"vehicle:{new_id}")
             sealed = seal(password, f"vehicle:{vehicle_id}").token
             cursor.execute("UPDATE import_row SET unit_password = %s WHERE line = %s", [sealed, line])
+
+
+@sensitive_variables()
+def _clean_password(brand: brands.Brand | None, password: str, findings: RowFindings) -> str:
+    """The password as its brand cleans it; an update need not name the brand."""
+    try:
+        if brand is not None:
+            return brand.clean_unit_password(password)
+        refuse_odd(password)
+    except ValidationError as error:
+        findings.add("password", "", error.messages[0])
+        return ""
+    return password
 
 
 def _clean_unit(brand: brands.Brand, unit: str, findings: RowFindings) -> str:
@@ -326,7 +357,11 @@ def _clean_custom_fields(text: str, findings: RowFindings) -> str:
         found = json.loads(text)
     except (json.JSONDecodeError, RecursionError):
         found = None
-    if isinstance(found, dict) and "\\u0000" not in text:
+    if isinstance(found, dict):
+        try:
+            refuse_untypable_within(found)
+        except ValidationError as error:
+            findings.add("custom_fields", text, error.messages[0])
         return text
     sentence = _('Custom fields are written as a JSON object, such as {"cost centre": "4711"}.')
     findings.add("custom_fields", text, sentence)

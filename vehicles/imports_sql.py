@@ -99,6 +99,15 @@ FROM firsts WHERE line > first
 UNION ALL
 SELECT line, 'license_plate', license_plate, %(in_fleet)s, jsonb_build_object('name', name), true FROM held
 """
+UNITS_WITHOUT_BRAND = """
+SELECT r.line, r.telematics_unit_id, v.telematics_brand
+FROM import_verdict o JOIN import_row r USING (line) JOIN vehicles_vehicle v ON v.id = o.target
+WHERE r.telematics_brand IS NULL AND r.telematics_unit_id IS DISTINCT FROM v.telematics_unit_id
+    AND r.telematics_unit_id IS NOT NULL
+"""
+WRONG_UNIT = """
+INSERT INTO import_finding (line, field, value, cause) VALUES (%s, 'telematics_unit_id', %s, %s)
+"""
 NEW_PASSWORDS = """
 SELECT r.line, r.id, o.target, r.unit_password
 FROM import_verdict o JOIN import_row r USING (line) JOIN vehicles_vehicle v ON v.id = o.target

@@ -8,6 +8,7 @@ from typing import Self
 from django.http import QueryDict
 
 from credentials import brands
+from fleetcontrol.db.texts import tidied
 from fleetcontrol.pages.paging import CAP, Page, capped_count, page_of
 from fleetcontrol.people.models import Fleet
 from vehicles import vin as vins
@@ -77,5 +78,5 @@ def filtered(fleet: Fleet, params: QueryDict) -> VehicleQuerySet:
 
 def _filters(params: QueryDict) -> tuple[str, str, str]:
     """The search text, the brand and the credential. PostgreSQL takes no NUL character."""
-    q, brand, credential = (params.get(name, "").strip().replace("\x00", "") for name in ("q", "brand", "credential"))
+    q, brand, credential = (tidied(params.get(name, "")).replace("\x00", "") for name in ("q", "brand", "credential"))
     return q, brand, credential

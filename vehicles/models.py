@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Self
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
 from django.core.exceptions import ValidationError
-from django.core.validators import MaxValueValidator, MinValueValidator, ProhibitNullCharactersValidator
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import IntegrityError, connection, models, transaction
 from django.db.models import Func, Q
 from django.utils import timezone
@@ -21,12 +21,12 @@ from fleetcontrol.audit.models import Actor, AuditEvent
 from fleetcontrol.audit.versions import require_version
 from fleetcontrol.db import rules
 from fleetcontrol.db.ids import new_id
+from fleetcontrol.db.texts import UNTIDY, ExactText, PlainText, is_tidy, refuse_untypable_within, tidied_plate
 from fleetcontrol.db.writing import insert
 from fleetcontrol.people.models import Fleet
 from fleetcontrol.seal import SealedTextField, fingerprint, seal
 from vehicles import vin as vins
 
-NO_NUL = [ProhibitNullCharactersValidator()]
 CHANGEABLE = (
     "name", "telematics_unit_id", "credential", "vin", "license_plate", "make", "model", "custom_name", "fuel_type",
     "year", "transmission", "vehicle_type", "custom_fields", "tags", "operation_status",
@@ -207,6 +207,11 @@ class VehicleQuerySet(models.QuerySet["Vehicle"]):
         return errors
 
 
+class LicensePlate(PlainText):
+    def to_python(self, value: Any) -> Any:
+        return tidied_plate(value) if isinstance(value, str) else super().to_python(value)
+
+
 class Vehicle(models.Model):
     """A vehicle of a fleet with its telematics unit. The kind of its brand decides how it is reached:
 
@@ -216,13 +221,12 @@ class Vehicle(models.Model):
 
     id = models.CharField(primary_key=True, max_length=26, default=new_id, editable=False, db_collation="C")
     fleet = models.ForeignKey(Fleet, models.PROTECT, verbose_name=_("fleet"), related_name="vehicles", db_index=False)
-    name = models.CharField(_("name"), max_length=100, validators=NO_NUL)
+    name = PlainText(_("name"), max_length=100)
     telematics_brand = models.CharField(_("telematics brand"), max_length=40)
     telematics_kind = models.CharField(max_length=10, editable=False)
-    telematics_unit_id = models.CharField(
+    telematics_unit_id = ExactText(
         _("telematics unit ID"),
         max_length=64,
-        validators=NO_NUL,
         error_messages={"blank": _("Enter the ID of the telematics unit.")},
     )
     credential = models.ForeignKey(
@@ -237,18 +241,18 @@ class Vehicle(models.Model):
     unit_password = SealedTextField(null=True, editable=False)
     unit_password_fingerprint = models.CharField(max_length=64, blank=True, editable=False)
     vin = models.CharField(_("VIN"), max_length=17, blank=True, validators=[vins.FORM])
-    license_plate = models.CharField(_("licence plate"), max_length=30, blank=True, validators=NO_NUL)
-    make = models.CharField(_("make"), max_length=50, blank=True, validators=NO_NUL)
-    model = models.CharField(_("model"), max_length=50, blank=True, validators=NO_NUL)
-    custom_name = models.CharField(_("own name"), max_length=100, blank=True, validators=NO_NUL)
-    fuel_type = models.CharField(_("fuel type"), max_length=30, blank=True, validators=NO_NUL)
+    license_plate = LicensePlate(_("licence plate"), max_length=30, blank=True)
+    make = PlainText(_("make"), max_length=50, blank=True)
+    model = PlainText(_("model"), max_length=50, blank=True)
+    custom_name = PlainText(_("own name"), max_length=100, blank=True)
+    fuel_type = PlainText(_("fuel type"), max_length=30, blank=True)
     year = models.PositiveSmallIntegerField(
         _("year"), null=True, blank=True, validators=[MinValueValidator(1900), MaxValueValidator(2100)]
     )
-    transmission = models.CharField(_("transmission"), max_length=30, blank=True, validators=NO_NUL)
-    vehicle_type = models.CharField(_("vehicle type"), max_length=30, blank=True, validators=NO_NUL)
-    custom_fields = models.JSONField(_("custom fields"), default=dict, blank=True)
-    tags = ArrayField(models.CharField(max_length=50), verbose_name=_("tags"), default=list, blank=True)
+    transmission = PlainText(_("transmission"), max_length=30, blank=True)
+    vehicle_type = PlainText(_("vehicle type"), max_length=30, blank=True)
+    custom_fields = models.JSONField(_("custom fields"), default=dict, blank=True, validators=[refuse_untypable_within])
+    tags = ArrayField(PlainText(max_length=50), verbose_name=_("tags"), default=list, blank=True)
     operation_status = models.CharField(
         _("operation status"), max_length=9, choices=OperationStatus, default=OperationStatus.OPERATING
     )
@@ -271,6 +275,7 @@ class Vehicle(models.Model):
     field_of_rule: ClassVar[dict[str, str]] = {
         "vehicle_name_unique_in_fleet": "name",
         "vehicle_name_not_empty": "name",
+        "vehicle_name_tidy": "name",
         "vehicle_vin_unique_in_fleet": "vin",
         "vehicle_vin_form": "vin",
         "vehicle_unit_unique_in_fleet_and_brand": "telematics_unit_id",
@@ -294,6 +299,7 @@ class Vehicle(models.Model):
                 name="vehicle_name_not_empty",
                 violation_error_message=_("Enter a name."),
             ),
+            models.CheckConstraint(condition=is_tidy("name"), name="vehicle_name_tidy", violation_error_message=UNTIDY),
             models.UniqueConstraint(
                 fields=["fleet", "vin"],
                 condition=~Q(vin=""),
@@ -452,7 +458,8 @@ class Vehicle(models.Model):
                 words = _("A vehicle has no field “%(field)s”, or it cannot be changed.")
                 errors[field] = [ValidationError(words, params={"field": field})]
             else:
-                setattr(self, field, value.strip() if isinstance(value, str) else value)
+                known = self._meta.get_field(field)
+                setattr(self, field, known.to_python(value) if isinstance(known, ExactText | PlainText) else value)
         self.vin = vins.clean(self.vin)
         if former_vin and self.vin:
             self._follow_corrected_vin(former_vin)
@@ -463,6 +470,10 @@ class Vehicle(models.Model):
             errors["telematics_unit_id"] = [error]
         self.name = self.name or self.license_plate or self.vin or self.telematics_unit_id
         if password:
+            try:
+                password = self.oem.clean_unit_password(password)
+            except ValidationError as error:
+                errors["password"] = [error]
             self.unit_password = seal(password, self.seal_owner)
             self.unit_password_fingerprint = fingerprint(password, f"fleet:{self.fleet_id}")
         has = {"credential": self.credential_id is not None, "password": self.unit_password is not None}

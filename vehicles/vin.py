@@ -7,6 +7,8 @@ from django.utils.translation import gettext_lazy as _
 from vininfo import Vin
 from vininfo.exceptions import ValidationError as NotAVin
 
+from fleetcontrol.db.texts import compact
+
 PATTERN = "^[A-HJ-NPR-Z0-9]{17}$"
 WORDS = _("A VIN has 17 characters: digits and capital letters without I, O and Q.")
 FORM = RegexValidator(PATTERN, WORDS)
@@ -18,8 +20,8 @@ _WEIGHTS = (8, 7, 6, 5, 4, 3, 2, 10, 0, 9, 8, 7, 6, 5, 4, 3, 2)
 
 
 def clean(text: str) -> str:
-    """A VIN as it is stored: in capital letters, without the spaces and hyphens that people type into it."""
-    return text.upper().replace(" ", "").replace("-", "")
+    """A VIN as it is stored: in capitals, without the blanks, hyphens and unseen marks that typing and pasting add."""
+    return compact(text)
 
 
 def check_digit(vin: str) -> str:

@@ -14,15 +14,12 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
 from credentials.brands import pem
+from fleetcontrol.db.texts import odd_in_exact, tidied, trimmed, untypable
 from fleetcontrol.tabular.words import folded, in_every_language
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
 
-# Zero-width marks and the byte-order mark: pasting adds them around a value, and str.strip() leaves them.
-_INVISIBLE = "\u200b\u200c\u200d\u2060\ufeff"
-# Unicode's categories Cc and Cs: control characters and surrogates.
-_UNTYPABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 # Narrower than the standard: no user name, no other port, nothing that two parsers could read differently.
 _URL = re.compile(r"https://[a-z0-9.-]+(:443)?([/?][A-Za-z0-9._~:/?@!$&'()*+,;=%-]*)?", re.IGNORECASE)
 
@@ -44,6 +41,11 @@ class Kind(StrEnum):
     @property
     def is_secret(self) -> bool:
         return self in (Kind.SECRET, Kind.PASSPHRASE, Kind.PEM_KEY, Kind.PEM_CERTIFICATE)
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether each character counts, so that an odd one is refused and never mended."""
+        return self in (Kind.IDENTIFIER, Kind.USER_NAME, Kind.SECRET, Kind.PASSPHRASE)
 
     @property
     def is_pem(self) -> bool:
@@ -110,7 +112,7 @@ class Field:
             value = ""
         if not isinstance(value, str):
             raise ValidationError(_("“%(label)s” must be a text."), params={"label": self.label})
-        value = tidy(value)
+        value = tidy(value) if self.kind.is_exact or self.kind.is_pem else tidied(value)
         if not value:
             if self.required:
                 raise ValidationError(self.missing or _("Fill in “%(label)s”."), params={"label": self.label})
@@ -132,10 +134,10 @@ class Field:
                 _("“%(label)s” is too long: %(length)d characters, at most %(limit)d."),
                 params={"label": self.label, "length": len(value), "limit": self.max_length},
             )
-        if not value.isprintable() and _UNTYPABLE.search(value.replace("\n", "") if self.kind.is_pem else value):
+        if character := odd_in_exact(value) if self.kind.is_exact else untypable(value, lines=self.kind.is_pem):
             raise ValidationError(
-                _("“%(label)s” holds a character that cannot be typed, such as a line break. Copy it again."),
-                params={"label": self.label},
+                _("“%(label)s” holds the character %(character)s, which does not belong there. Copy it again."),
+                params={"label": self.label, "character": character},
             )
         if self.pattern and not re.fullmatch(self.pattern, value):
             raise ValidationError(self.wrong or self._expected_form(), params={"label": self.label})
@@ -151,7 +153,7 @@ def tidy(value: str) -> str:
     """A pasted value without surrounding white space and invisible marks, its line breaks turned into \\n."""
     if value.isascii() and value.isprintable():
         return value.strip()
-    return value.replace("\r\n", "\n").replace("\r", "\n").strip().strip(_INVISIBLE).strip()
+    return trimmed(value.replace("\r\n", "\n").replace("\r", "\n"))
 
 
 def host_among(host: str, hosts: tuple[str, ...]) -> bool:

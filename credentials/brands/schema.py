@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
+from django.views.decorators.debug import sensitive_variables
 
 from credentials.brands import pem
-from credentials.brands.field import Field, Kind, StoredAs, host_among, tidy
+from credentials.brands.field import Field, Kind, StoredAs, host_among
+from fleetcontrol.db.texts import compact
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
@@ -44,7 +46,7 @@ class Unit:
     def __post_init__(self) -> None:
         field = Field(
             "telematics_unit_id",
-            Kind.TEXT,
+            Kind.IDENTIFIER,
             StoredAs.SETTING,
             label=self.label,
             pattern=self.pattern,
@@ -58,8 +60,7 @@ class Unit:
 
         Raises ValidationError with one sentence.
         """
-        value = re.sub(r"[\s-]", "", tidy(value)).upper() if self.from_vin else tidy(value)
-        return self._field.clean(value)
+        return self._field.clean(compact(value) if self.from_vin else value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +223,11 @@ class Brand:
         if certificate is None:
             return Cleaned(identifier, settings, secret)
         return Cleaned(identifier, settings, secret, certificate.ends_on, certificate.facts(), certificate.notes())
+
+    @sensitive_variables()
+    def clean_unit_password(self, password: str) -> str:
+        """A unit's own password as it is stored. Raises ValidationError with one sentence."""
+        return self.secret_fields[0].clean(password) if self.kind == "individual" and self.secret_fields else password
 
     def _errors_of_unknown_keys(
         self, values: Mapping[str, Any], fields: tuple[Field, ...]

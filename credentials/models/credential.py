@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from django.core.exceptions import ValidationError
 from django.core.serializers.json import DjangoJSONEncoder
-from django.core.validators import ProhibitNullCharactersValidator
 from django.db import connection, models, transaction
 from django.db.models import Q
 from django.db.models.functions import Lower
@@ -33,6 +32,7 @@ from fleetcontrol.audit.versions import require_version
 from fleetcontrol.db import rules
 from fleetcontrol.db.clock import database_now
 from fleetcontrol.db.ids import new_id
+from fleetcontrol.db.texts import UNTIDY, PlainLines, PlainText, is_tidy
 from fleetcontrol.db.writing import insert
 from fleetcontrol.people.models import Fleet
 from fleetcontrol.seal import Sealed, SealError
@@ -215,11 +215,11 @@ class Credential(models.Model):
     fleet = models.ForeignKey(
         Fleet, models.PROTECT, verbose_name=_("fleet"), related_name="credentials", db_index=False
     )  # no index of its own: that of credential_name_unique_in_fleet begins with it
-    name = models.CharField(_("name"), max_length=100, validators=[ProhibitNullCharactersValidator()])
+    name = PlainText(_("name"), max_length=100)
     brand = models.CharField(_("brand"), max_length=40)
     identifier = models.CharField(_("identifier"), max_length=254, blank=True)
     settings = models.JSONField(_("settings"), default=dict, blank=True)
-    note = models.CharField(_("note"), max_length=500, blank=True, validators=[ProhibitNullCharactersValidator()])
+    note = PlainLines(_("note"), max_length=500, blank=True)
     ends_on = models.DateField(_("ends on"), null=True, blank=True)
     status = models.CharField(_("connection"), max_length=14, choices=Status, default=Status.UNCHECKED, editable=False)
     status_reason = models.CharField(max_length=40, blank=True, editable=False)
@@ -245,6 +245,7 @@ class Credential(models.Model):
     field_of_rule: ClassVar[dict[str, str]] = {
         "credential_name_unique_in_fleet": "name",
         "credential_name_not_empty": "name",
+        "credential_name_tidy": "name",
     }
 
     class Meta:
@@ -264,6 +265,9 @@ class Credential(models.Model):
                 condition=Q(name__regex=r"\S"),
                 name="credential_name_not_empty",
                 violation_error_message=_("Enter a name."),
+            ),
+            models.CheckConstraint(
+                condition=is_tidy("name"), name="credential_name_tidy", violation_error_message=UNTIDY
             ),
             models.CheckConstraint(condition=Q(status__in=Status.values), name="credential_status_known"),
         ]

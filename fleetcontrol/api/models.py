@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, ClassVar
 
 from django.contrib.postgres.fields import ArrayField
 from django.core.exceptions import ValidationError
-from django.core.validators import ProhibitNullCharactersValidator
 from django.db import models, transaction
 from django.db.models import Q
 from django.db.models.functions import Lower, Now
@@ -27,6 +26,7 @@ from fleetcontrol.audit.models import Actor, AuditEvent
 from fleetcontrol.audit.versions import require_version
 from fleetcontrol.db import rules
 from fleetcontrol.db.clock import database_now
+from fleetcontrol.db.texts import PlainText
 from fleetcontrol.people.models import Fleet
 from fleetcontrol.seal import SealedTextField, fingerprint
 
@@ -80,7 +80,7 @@ class ApiClient(models.Model):
 
     client_id = models.CharField(_("client ID"), max_length=40, unique=True)
     fleet = models.ForeignKey(Fleet, models.CASCADE, verbose_name=_("fleet"), related_name="api_clients")
-    name = models.CharField(_("name"), max_length=100, validators=[ProhibitNullCharactersValidator()])
+    name = PlainText(_("name"), max_length=100)
     permissions = ArrayField(
         models.CharField(max_length=40, choices=[(p.name, p.words) for p in PERMISSIONS.values()]),
         verbose_name=_("permissions"),

@@ -77,12 +77,12 @@ def test_the_documented_example_is_clean_without_any_setting() -> None:
         (
             {"client_id": "a\x00b", "client_secret": "x"},
             "client_id",
-            "“Client ID” holds a character that cannot be typed, such as a line break. Copy it again.",
+            "“Client ID” holds the character U+0000, which does not belong there. Copy it again.",
         ),
         (
             {"client_id": "a", "client_secret": "\ud800"},
             "client_secret",
-            "“Client secret” holds a character that cannot be typed, such as a line break. Copy it again.",
+            "“Client secret” holds the character U+D800, which does not belong there. Copy it again.",
         ),
         ({"client_id": 7, "client_secret": "x"}, "client_id", "“Client ID” must be a text."),
         (

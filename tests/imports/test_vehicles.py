@@ -141,7 +141,7 @@ def test_duplicates_in_the_file_name_the_first_line(fleet: Fleet, tmp_path: Path
 def test_an_imported_vehicle_equals_one_added_by_hand(fleet: Fleet, tmp_path: Path) -> None:
     credential = a_credential(fleet, "Berlin")
     values: dict[str, Any] = {
-        "license_plate": "HH-NL 1", "vin": "WBA71EF0X0E123456", "make": "BMW\t\\", "model": 'iX"1', "year": 2024,
+        "license_plate": "HH-NL 1", "vin": "WBA71EF0X0E123456", "make": "BMW\\", "model": 'iX"1', "year": 2024,
         "tags": ["a", 'b"\\'], "custom_fields": {"x": None}, "fuel_type": "=electric",
     }  # fmt: skip
     by_hand = Vehicle.add(fleet=fleet, actor=TEST, telematics_brand="MERCEDES_BENZ", credential=credential, **values)
