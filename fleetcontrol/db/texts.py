@@ -7,7 +7,7 @@ control characters anywhere, and every odd character inside of an ID or a secret
 import re
 import unicodedata
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import ValidationError
 from django.db import models
@@ -130,7 +130,13 @@ def _texts_within(value: object) -> Iterator[str]:
             waiting += one
 
 
-class PlainText(models.CharField):  # type: ignore[type-arg]
+if TYPE_CHECKING:
+    _Line = models.CharField[str, str]
+else:
+    _Line = models.CharField
+
+
+class PlainText(_Line):
     """A line of text, stored and looked up tidied; a control character is refused."""
 
     default_validators = [refuse_untypable]
@@ -146,7 +152,7 @@ class PlainLines(PlainText):
     default_validators = [refuse_untypable_in_lines]
 
 
-class ExactText(models.CharField):  # type: ignore[type-arg]
+class ExactText(_Line):
     """An ID of which each character counts: stored trimmed; an odd character is refused."""
 
     default_validators = [refuse_odd]

@@ -154,7 +154,7 @@ def test_a_control_character_is_refused_and_named_on_every_road(
 ) -> None:
     values = {"telematics_unit_id": "17", "name": "Van", field: value}
     with pytest.raises(ValidationError) as caught:
-        Vehicle.add(fleet=fleet, actor=TEST, telematics_brand="CLOUDBOXX", **values)  # type: ignore[arg-type]
+        Vehicle.add(fleet=fleet, actor=TEST, telematics_brand="CLOUDBOXX", **values)
     assert set(caught.value.error_dict) == {field}
     row = {**values, "telematics_brand": "CLOUDBOXX", field: json.dumps(value) if field == "tags" else value}
     code, _, problems = run(fleet, json.dumps(row) + "\n", tmp_path=tmp_path)
