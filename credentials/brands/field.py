@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date
 from enum import StrEnum
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -15,6 +14,7 @@ from django.utils.translation import gettext_lazy as _
 
 from credentials.brands import pem
 from fleetcontrol.db.texts import odd_in_exact, tidied, trimmed, untypable
+from fleetcontrol.tabular.dates import read_date
 from fleetcontrol.tabular.words import folded, in_every_language
 
 if TYPE_CHECKING:
@@ -190,12 +190,7 @@ def _clean_url(field: Field, value: str) -> str:
 
 
 def _clean_date(field: Field, value: str) -> str:
-    try:
-        return date.fromisoformat(value).isoformat()
-    except ValueError:
-        raise ValidationError(
-            _("“%(value)s” is not a date. Write it as 2026-12-31."), params={"value": value}
-        ) from None
+    return read_date(value).isoformat()
 
 
 _CLEAN_KIND: dict[Kind, Callable[[Field, str], str]] = {

@@ -16,6 +16,7 @@ from django.utils.translation import gettext_lazy as _
 from fleetcontrol.audit.models import Actor, AuditEvent
 from fleetcontrol.imports.columns import Field
 from fleetcontrol.people.models import Fleet
+from fleetcontrol.tabular.dates import read_date
 from fleetcontrol.tabular.words import folded, in_every_language
 
 if TYPE_CHECKING:
@@ -123,6 +124,8 @@ class FieldCleaner:
         field: Any = self._model._meta.get_field(key)
         if field.choices:
             return _choice_of(field.choices, text)
+        if isinstance(field, models.DateField):
+            return read_date(text).isoformat()
         return str(field.clean(text, None))
 
 
