@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from django.utils.translation import gettext as _
 from ninja import Schema
 from pydantic import Discriminator, Field, Tag
 
 from fleetcontrol.api.operations import MOST_ITEMS, JsonBody, PageQuery
 from fleetcontrol.db.reading import Column, Reader, columns_of
-from vehicles import vin as vins
 from vehicles.models import OperationStatus, Vehicle
 
 NEW_VEHICLE_EXAMPLE: dict[str, Any] = {
@@ -198,6 +196,4 @@ VEHICLES = Reader(Vehicle, VehicleOut, filters=("id", "telematics_brand", "crede
 
 def written_vehicle(vehicle: Vehicle) -> dict[str, Any]:
     """A vehicle as WrittenVehicleOut describes it."""
-    odd = vins.check_digit_is_wrong(vehicle.vin) if vehicle.vin else False
-    notes = [_("The check digit of the VIN is not right. European VINs need none.")] if odd else []
-    return {**VEHICLES.of(vehicle), "notes": notes}
+    return {**VEHICLES.of(vehicle), "notes": [str(note) for note in vehicle.notes]}

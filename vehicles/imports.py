@@ -26,6 +26,7 @@ from fleetcontrol.imports.columns import Field
 from fleetcontrol.imports.importer import FieldCleaner, Importer, Key, Options, RowFindings
 from fleetcontrol.people.models import Fleet
 from fleetcontrol.seal import Sealed, fingerprint, seal
+from fleetcontrol.tabular.words import is_spreadsheet_number
 from vehicles import imports_sql as sql
 from vehicles import vin as vins
 from vehicles.models import Vehicle, reach_errors
@@ -206,6 +207,8 @@ class VehicleImporter(Importer):
         if brand is not None:
             rule = brand.unit_id
             unit = _clean_unit(brand, unit or (good_vin if rule.from_vin else ""), findings)
+            if unit and rule.usual and (note := rule.note(unit)):
+                findings.add("telematics_unit_id", unit, note, note=True)
             if not unit and not own_unit and not (rule.from_vin and vin):
                 findings.add("telematics_unit_id", "", _SENTENCES["vehicle_unit_not_empty"], if_new=self.is_update)
             for key, error, is_missing in _reach_errors(brand.id, brand.kind, bool(credential), bool(password)):
@@ -320,7 +323,8 @@ def _clean_unit(brand: brands.Brand, unit: str, findings: RowFindings) -> str:
     rule = brand.unit_id
     tidy = vins.clean(unit) if rule.from_vin else unit
     is_plain = len(tidy) <= _LONGEST_UNIT and tidy.isascii() and tidy.isprintable()
-    if not tidy or (is_plain and (not rule.pattern or re.fullmatch(rule.pattern, tidy))):
+    is_number = not tidy.isalnum() and is_spreadsheet_number(tidy)
+    if not tidy or (is_plain and not is_number and (not rule.pattern or re.fullmatch(rule.pattern, tidy))):
         return tidy
     try:
         return rule.clean(unit)

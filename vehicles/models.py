@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
@@ -26,6 +26,9 @@ from fleetcontrol.db.writing import insert
 from fleetcontrol.people.models import Fleet
 from fleetcontrol.seal import SealedTextField, fingerprint, seal
 from vehicles import vin as vins
+
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
 
 CHANGEABLE = (
     "name", "telematics_unit_id", "credential", "vin", "license_plate", "make", "model", "custom_name", "fuel_type",
@@ -353,6 +356,18 @@ class Vehicle(models.Model):
     def oem(self) -> brands.Brand:
         """The telematics brand's entry in the catalogue."""
         return brands.stored(self.telematics_brand)
+
+    @property
+    def notes(self) -> list[StrOrPromise]:
+        """What may be wrong with the vehicle and is taken all the same."""
+        notes: list[StrOrPromise] = []
+        if self.vin and vins.check_digit_is_wrong(self.vin):
+            notes.append(
+                _("The check digit of the VIN is wrong, compare it with the vehicle’s papers. European VINs need none.")
+            )
+        if note := self.oem.unit_id.note(self.telematics_unit_id):
+            notes.append(note)
+        return notes
 
     @classmethod
     def add(cls, *, fleet: Fleet, actor: Actor, **values: Any) -> Vehicle:

@@ -18,7 +18,6 @@ from fleetcontrol.audit.versions import ChangedMeanwhile
 from fleetcontrol.pages.kept_input import kept_input
 from fleetcontrol.people.access import FleetRequest, fleet_view
 from fleetcontrol.people.models import Role
-from vehicles import vin as vins
 from vehicles.forms import MASTER_DATA, MoveForm, VehicleForm
 from vehicles.listing import Listing
 from vehicles.models import Vehicle
@@ -170,8 +169,7 @@ def lacks_credential(request: FleetRequest, brand: brands.Brand) -> bool:
 
 
 def confirm_saved(request: FleetRequest, vehicle: Vehicle) -> None:
-    """Tell the person that the vehicle is saved, and whether its VIN looks mistyped."""
+    """Tell the person that the vehicle is saved, and what of it looks mistyped."""
     messages.success(request, _("%(name)s saved.") % {"name": vehicle})
-    if vehicle.vin and vins.check_digit_is_wrong(vehicle.vin):
-        words = _("The check digit of the VIN %(vin)s does not fit. Compare it with the vehicle’s papers.")
-        messages.warning(request, words % {"vin": vehicle.vin})
+    for note in vehicle.notes:
+        messages.warning(request, note)

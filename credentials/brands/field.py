@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from credentials.brands import pem
 from fleetcontrol.db.texts import odd_in_exact, tidied, trimmed, untypable
 from fleetcontrol.tabular.dates import read_date
-from fleetcontrol.tabular.words import folded, in_every_language
+from fleetcontrol.tabular.words import folded, in_every_language, is_spreadsheet_number
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
@@ -138,6 +138,14 @@ class Field:
             raise ValidationError(
                 _("“%(label)s” holds the character %(character)s, which does not belong there. Copy it again."),
                 params={"label": self.label, "character": character},
+            )
+        if self.kind.is_exact and is_spreadsheet_number(value):
+            raise ValidationError(
+                _(
+                    "“%(label)s” is what a spreadsheet makes of a long number; its digits are lost. "
+                    "Format the column as text and enter it again from its source."
+                ),
+                params={"label": self.label},
             )
         if self.pattern and not re.fullmatch(self.pattern, value):
             raise ValidationError(self.wrong or self._expected_form(), params={"label": self.label})

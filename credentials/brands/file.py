@@ -180,6 +180,7 @@ class UnitTable(Table):
     pattern: Pattern = ""
     wrong: Texts = {}
     example: str = ""
+    usual: Pattern = ""
     from_vin: bool = False
 
 
@@ -225,6 +226,7 @@ class UnitCorrectionTable(Table):
     pattern: Pattern = ""
     wrong: Texts = {}
     example: str = ""
+    usual: Pattern = ""
 
 
 class FieldCorrectionTable(Table):
@@ -369,6 +371,7 @@ def _unit(table: UnitTable) -> Unit:
         pattern=table.pattern or (_VIN if table.from_vin else ""),
         wrong=_in_readers_language(table.wrong) or (vin_is_wrong if table.from_vin else ""),
         example=table.example,
+        usual=table.usual,
         from_vin=table.from_vin,
     )
 

@@ -32,13 +32,14 @@ LONGEST_LIFE = 24 * 3600
 @dataclass(frozen=True, slots=True)
 class Unit:
     """How the brand identifies a telematics unit. With `from_vin` the unit is built into the vehicle, and the
-    vehicle's VIN identifies it.
+    vehicle's VIN identifies it. An ID that does not match `usual` is taken, with a note.
     """
 
     label: StrOrPromise
     pattern: str = ""
     wrong: StrOrPromise = ""
     example: str = ""
+    usual: str = ""
     from_vin: bool = False
     # Built once, because an import cleans a hundred thousand ids with one unit.
     _field: Field = default(init=False, repr=False, compare=False)
@@ -61,6 +62,12 @@ class Unit:
         Raises ValidationError with one sentence.
         """
         return self._field.clean(compact(value) if self.from_vin else value)
+
+    def note(self, value: str) -> StrOrPromise:
+        """A sentence about an id that is unusual for the brand, else ""."""
+        if not self.usual or re.fullmatch(self.usual, value):
+            return ""
+        return _("This is not what such an ID usually looks like: %(example)s.") % {"example": self.example}
 
 
 @dataclass(frozen=True, slots=True)

@@ -175,7 +175,7 @@ MAY_BE_CHANGED = (
         ),
         (
             '[NIU]\nunit_id.lable = "x"',
-            "key unit_id.lable: is not known; the keys here are example, label, pattern, wrong",
+            "key unit_id.lable: is not known; the keys here are example, label, pattern, usual, wrong",
         ),
         ('[NIU]\nhosts = ["a.example"]\nsign_in.body = "json"', "key sign_in.url: must be a text that is not empty"),
         ('[TESLA]\nsign_in.url = ""', "key sign_in.url: must be a text that is not empty"),

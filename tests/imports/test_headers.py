@@ -92,7 +92,7 @@ def test_a_brand_nearly_named_is_asked_about(fleet: Fleet, tmp_path: Path) -> No
 @pytest.mark.django_db
 def test_a_plate_that_stands_twice_is_a_note(fleet: Fleet, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     a_vehicle(fleet, name="Old", license_plate="HH-NL 7")
-    text = "name,telematics_brand,qnr,plate\nA,CLOUDBOXX,1,HH NL 1\nB,CLOUDBOXX,2,hh-nl1\nC,CLOUDBOXX,3,HH NL 7\n"
+    text = f"name,telematics_brand,qnr,plate\nA,CLOUDBOXX,{'1' * 16},HH NL 1\nB,CLOUDBOXX,{'2' * 16},hh-nl1\nC,CLOUDBOXX,{'3' * 16},HH NL 7\n"
     told = (
         "line 3, plate, note: This licence plate stands on line 2 too.\n"
         "line 4, plate, note: The vehicle “Old” of this fleet has this licence plate too.\n"

@@ -254,6 +254,6 @@ def _by_hand(fleet: Fleet, row: dict[str, str]) -> set[str]:
 
 def test_a_wrong_check_digit_is_a_note(fleet: Fleet, tmp_path: Path) -> None:
     assert vins.check_digit_is_wrong("1FMCU493X9XB81028")
-    text = "telematics_brand,qnr,vin\nCLOUDBOXX,1,1FMCU493X9XB81028\n"
+    text = "telematics_brand,qnr,vin\nCLOUDBOXX,0123456789ABCDEF,1FMCU493X9XB81028\n"
     code, summary, problems = run(fleet, text, tmp_path=tmp_path)
     assert (code, summary["notes"], problems) == (0, 1, [])
