@@ -92,7 +92,9 @@ def test_a_brand_nearly_named_is_asked_about(fleet: Fleet, tmp_path: Path) -> No
 @pytest.mark.django_db
 def test_a_plate_that_stands_twice_is_a_note(fleet: Fleet, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     a_vehicle(fleet, name="Old", license_plate="HH-NL 7")
-    text = f"name,telematics_brand,qnr,plate\nA,CLOUDBOXX,{'1' * 16},HH NL 1\nB,CLOUDBOXX,{'2' * 16},hh-nl1\nC,CLOUDBOXX,{'3' * 16},HH NL 7\n"
+    plates = ("HH NL 1", "hh-nl1", "HH NL 7")
+    rows = [f"Van {number},CLOUDBOXX,000000000000000{number},{plate}\n" for number, plate in enumerate(plates)]
+    text = "name,telematics_brand,qnr,plate\n" + "".join(rows)
     told = (
         "line 3, plate, note: This licence plate stands on line 2 too.\n"
         "line 4, plate, note: The vehicle “Old” of this fleet has this licence plate too.\n"
