@@ -93,7 +93,7 @@ def test_a_brand_nearly_named_is_asked_about(fleet: Fleet, tmp_path: Path) -> No
 def test_a_plate_that_stands_twice_is_a_note(fleet: Fleet, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     a_vehicle(fleet, name="Old", license_plate="HH-NL 7")
     plates = ("HH NL 1", "hh-nl1", "HH NL 7")
-    rows = [f"Van {number},CLOUDBOXX,000000000000000{number},{plate}\n" for number, plate in enumerate(plates)]
+    rows = [f"Van {number},CLOUDBOXX,FACE00000000000{number},{plate}\n" for number, plate in enumerate(plates)]
     text = "name,telematics_brand,qnr,plate\n" + "".join(rows)
     told = (
         "line 3, plate, note: This licence plate stands on line 2 too.\n"
