@@ -67,6 +67,12 @@ class ImportCommand(BaseCommand):
             "--set", action="append", default=[], metavar="FIELD=VALUE", help=_("the same value for every row")
         )
         parser.add_argument("--format", choices=tabular.FORMATS, default="", help=_("found by itself if not given"))
+        parser.add_argument(
+            "--encoding",
+            default="",
+            metavar="NAME",
+            help=_("such as cp850; found by itself if not given, and asked for where two readings make sense"),
+        )
         parser.add_argument("--report", metavar="FILE", help=_("write the problems to a CSV file"))
         parser.add_argument("--json", action="store_true", help=_("print the summary as one JSON object"))
 
@@ -89,7 +95,7 @@ class ImportCommand(BaseCommand):
             sys.exit(REFUSED)
 
     def _import(self, fleet: Fleet, file: BinaryIO, listener: ConsoleListener, options: dict[str, Any]) -> Report:
-        table = tabular.read(file, format=options["format"])
+        table = tabular.read(file, format=options["format"], encoding=options["encoding"])
         try:
             chosen, constants = (parse_pairs(f"--{name}", options[name]) for name in ("map", "set"))
             columns = match_columns(self.importer.fields, table.header, chosen, constants)
@@ -99,7 +105,10 @@ class ImportCommand(BaseCommand):
             raise CommandError(str(error), returncode=WRONG_USAGE) from None
         if ignored := unused_columns(columns):
             listener.print_line(_("Not imported: %(columns)s") % {"columns": ", ".join(ignored)})
-        return bulk_import(importer, table, columns, listener)
+        report = bulk_import(importer, table, columns, listener)
+        if table.encoding != "UTF-8":
+            listener.print_line(_("Read as %(encoding)s.") % {"encoding": table.encoding})
+        return report
 
     @contextmanager
     def _open_file(self, name: str) -> Iterator[BinaryIO]:

@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 
 from fleetcontrol.tabular import delimited, jsonlines, workbook
 from fleetcontrol.tabular.delimited import csv_lines, safe_cell, write_copied_csv
-from fleetcontrol.tabular.source import Cells, Limits, Row, Source, TabularProblem
+from fleetcontrol.tabular.source import Cells, Limits, Row, Source, TabularProblem, UnclearEncoding
 
 __all__ = [
     "FORMATS",
@@ -24,6 +24,7 @@ __all__ = [
     "Row",
     "Table",
     "TabularProblem",
+    "UnclearEncoding",
     "csv_lines",
     "read",
     "safe_cell",
@@ -77,13 +78,14 @@ class Table:
             raise TabularProblem(1, "", _("The file has a header but no rows."))
 
 
-def read(file: BinaryIO, *, format: str = "", limits: Limits | None = None) -> Table:
+def read(file: BinaryIO, *, format: str = "", encoding: str = "", limits: Limits | None = None) -> Table:
     """Read a file as a table: its header now, its rows on iteration.
 
-    `file` needs only the method `read`. Its format is detected unless `format` is one of FORMATS. Raises
-    `TabularProblem` for an empty file, an unknown kind of file or an unusable header.
+    `file` needs only the method `read`. Its format is detected unless `format` is one of FORMATS, and its
+    encoding unless `encoding` names one. Raises `TabularProblem` for an empty file, an unknown kind of file, an unusable
+    header, and `UnclearEncoding`, which has the plausible readings, also on iteration.
     """
-    source = Source(file, limits or Limits())
+    source = Source(file, limits or Limits(), encoding)
     format = format or _detect_format(source)
     reader = {"csv": delimited.rows, "xlsx": workbook.rows, "jsonl": jsonlines.rows}[format]
     header, rows = reader(source)

@@ -1,20 +1,23 @@
 """The bytes of a table and the text in them: limits, encodings, lines.
 
 No encoding can be known for certain, so these rules choose one: a byte order mark decides; otherwise many NULs mean
-UTF-16; otherwise the first bytes beyond ASCII decide: UTF-8 if most of them form it, and Windows-1252 if not, which
-reads Latin-1 too. The decision waits for those bytes: a register may be plain ASCII for its first hundred thousand
+UTF-16; otherwise the first bytes beyond ASCII decide: UTF-8 if most of them form it, and if not, what `encodings` makes
+of them, or a person. The decision waits for those bytes: a register may be plain ASCII for its first hundred thousand
 lines.
 """
 
 import codecs
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
 from django.template.defaultfilters import filesizeformat
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
+
+from fleetcontrol.tabular import encodings
+from fleetcontrol.tabular.encodings import Reading
 
 UNDECODABLE = "\udcff"
 """Stands in the text for bytes that the encoding does not allow; no decoded text can hold it."""
@@ -29,13 +32,7 @@ _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 
-_NAMES = {
-    "utf-32": "UTF-32",
-    "utf-16": "UTF-16",
-    "utf-16-le": "UTF-16",
-    "utf-16-be": "UTF-16",
-    "windows-1252": "Windows-1252",
-}
+_UNICODE_NAMES = {"utf-32": "UTF-32", "utf-16": "UTF-16", "utf-16-le": "UTF-16", "utf-16-be": "UTF-16"}
 
 codecs.register_error("fleetcontrol.undecodable", lambda error: (UNDECODABLE, getattr(error, "end", 0)))
 
@@ -53,6 +50,16 @@ class TabularProblem(Exception):
         self.column = column
         self.reason = reason
         self.value = value.replace(UNDECODABLE, "�").replace("\0", "␀")[:100]
+
+
+class UnclearEncoding(TabularProblem):
+    """Several `readings` of the file are plausible, and only a person can tell which one is right."""
+
+    def __init__(self, readings: Sequence[Reading]) -> None:
+        self.readings = readings
+        names = ", ".join(one.name for one in readings)
+        words = _("The file’s encoding is not clear: its letters make sense as %(names)s. Name the encoding.")
+        super().__init__(1, "", words % {"names": names})
 
 
 type Cells = list[str]
@@ -79,10 +86,12 @@ class Limits:
 class Source:
     """A binary file that counts the bytes that are read from it, and whose start can be looked at first."""
 
-    def __init__(self, file: BinaryIO, limits: Limits) -> None:
+    def __init__(self, file: BinaryIO, limits: Limits, encoding: str = "") -> None:
+        """`encoding` is what a person calls it, "" to find it. Raises TabularProblem for one that is unknown."""
         self.limits = limits
         self.bytes_read = 0
         self.encoding = "UTF-8"
+        self._codec = _codec(encoding) if encoding else ""
         self._file = file
         self._ahead = b""
 
@@ -127,7 +136,7 @@ class Source:
     def _texts(self) -> Iterator[str]:
         decoder: codecs.IncrementalDecoder | None = None
         undecoded = b""
-        encoding = _encoding_by_start(self.peek())
+        encoding = self._codec or _encoding_by_start(self.peek())
         for chunk in self.chunks():
             if decoder is None:
                 undecoded += chunk
@@ -138,15 +147,16 @@ class Source:
                 encoding = encoding or _guess_encoding(undecoded)
                 if not encoding:
                     continue
-                self.encoding = _NAMES.get(encoding, "UTF-8")
+                self.encoding = _name(encoding)
                 decoder = codecs.getincrementaldecoder(encoding)("fleetcontrol.undecodable")
                 chunk, undecoded = undecoded, b""
             yield decoder.decode(chunk)
         if decoder is not None:
             yield decoder.decode(b"", final=True)
         elif undecoded:
-            self.encoding = _NAMES["windows-1252"]
-            yield undecoded.decode("windows-1252", "fleetcontrol.undecodable")
+            encoding = _encoding_of(undecoded)
+            self.encoding = _name(encoding)
+            yield undecoded.decode(encoding, "fleetcontrol.undecodable")
 
 
 def header_names(names: list[str], line: int, limits: Limits) -> list[str]:
@@ -200,10 +210,34 @@ def _encoding_by_start(start: bytes) -> str:
 
 
 def _guess_encoding(data: bytes) -> str:
-    """UTF-8 if most bytes beyond ASCII form it, else Windows-1252; "" if more bytes are needed to tell."""
+    """UTF-8 if most bytes beyond ASCII form it, else one of `encodings`; "" if more bytes are needed to tell."""
     text = codecs.getincrementaldecoder("utf-8")("fleetcontrol.undecodable").decode(data)
     wrong = text.count(UNDECODABLE)
     right = len(text) - len(text.encode("ascii", "ignore")) - wrong
     if not wrong and not right:
         return ""
-    return "utf-8" if right >= wrong else "windows-1252"
+    return "utf-8" if right >= wrong else _encoding_of(data)
+
+
+def _encoding_of(data: bytes) -> str:
+    """The encoding of bytes that are no Unicode. Raises UnclearEncoding."""
+    found = encodings.readings(data)
+    if len(found) > 1:
+        raise UnclearEncoding(found)
+    return found[0].encoding
+
+
+def _codec(name: str) -> str:
+    try:
+        return encodings.known(name)
+    except LookupError:
+        words = _("There is no encoding “%(name)s”. Common ones are UTF-8, UTF-16, %(names)s.")
+        names = ", ".join(encodings.NAMES.values())
+        raise TabularProblem(1, "", words % {"name": name[:40], "names": names}) from None
+
+
+def _name(codec: str) -> str:
+    """What people call a codec."""
+    if codec.startswith("utf-8"):
+        return "UTF-8"
+    return _UNICODE_NAMES.get(codec) or encodings.NAMES.get(codec) or codec
