@@ -81,9 +81,9 @@ class Table:
 def read(file: BinaryIO, *, format: str = "", encoding: str = "", limits: Limits | None = None) -> Table:
     """Read a file as a table: its header now, its rows on iteration.
 
-    `file` needs only the method `read`. Its format is detected unless `format` is one of FORMATS, and its
-    encoding unless `encoding` names one. Raises `TabularProblem` for an empty file, an unknown kind of file, an unusable
-    header, and `UnclearEncoding`, which has the plausible readings, also on iteration.
+    `file` needs only the method `read`. Its format is detected unless `format` is one of FORMATS, its encoding unless
+    `encoding` names one. Raises `TabularProblem` for an empty file, an unknown kind of file or an unusable header, and
+    `UnclearEncoding`, which has the plausible readings, also on iteration.
     """
     source = Source(file, limits or Limits(), encoding)
     format = format or _detect_format(source)

@@ -1,8 +1,8 @@
 """Tell in which encoding a text was saved that is no Unicode: what Excel calls ANSI, MS-DOS and Macintosh.
 
-Every byte means something in each of these encodings, so each reading is judged by its letters: whether they are letters
-of Western European languages, stand where such letters stand, and are not a capital or a sign in the middle of a word.
-Where two readings are both plausible, only a person can tell.
+Every byte means something in each of these encodings, so each reading is judged by its letters: whether they are
+letters of Western European languages, stand where such letters stand, and are not a capital or a sign in the middle of
+a word. Where two readings are both plausible, only a person can tell.
 """
 
 import codecs

@@ -15,8 +15,9 @@ from vehicles.models import Vehicle
 
 TEXTS = [
     "Fähre Öland", "Mercedes Süd", "Málaga", "Straße", "Größe M", "MÜNCHEN", "Überführung", "Björn", "São Paulo",
-    "Coupé", "Citroën", "Peugeot – Citroën", "CITROËN", "señor Núñez", "Ærø Åland", "à gauche", "forêt", "Noël", "Çelik",
-    "élan", "Ørsted", "Škoda", "Zoë’s van", "5 € / 20 °C", "„Bär“", "Hauptstraße 5, Köln", "Müller; Käthe", "naïve", "Año",
+    "Coupé", "Citroën", "Peugeot – Citroën", "CITROËN", "señor Núñez", "Ærø Åland", "à gauche", "forêt", "Noël",
+    "Çelik", "élan", "Ørsted", "Škoda", "Zoë’s van", "5 € / 20 °C", "„Bär“", "Hauptstraße 5, Köln", "Müller; Käthe",
+    "naïve", "Año",
 ]  # fmt: skip
 
 
