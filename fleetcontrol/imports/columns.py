@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from django.utils.translation import gettext as _
 
+from fleetcontrol.tabular import unescaped, without_text_marker
 from fleetcontrol.tabular.words import folded, in_every_language
 
 if TYPE_CHECKING:
@@ -46,13 +47,32 @@ class Columns:
         """The fields that have a value from the file or for all rows."""
         return frozenset(self.positions) | frozenset(self.constants)
 
-    def picker(self, fields: Sequence[Field]) -> Callable[[list[str]], tuple[str, ...]]:
-        """A function that takes a row's cells and returns the values of the fields, in their order."""
+    @property
+    def is_own_export(self) -> bool:
+        """Whether the file has the header of an export of ours."""
+        return "id" in self.header and all(self.header[position] == key for key, position in self.positions.items())
+
+    def picker(self, fields: Sequence[Field], *, unmark: bool = False) -> Callable[[list[str]], tuple[str, ...]]:
+        """A function that takes a row's cells and returns the values of the fields, in their order.
+
+        `unmark` takes off what exporters add to CSV for spreadsheets, but never from a secret.
+        """
         extra = ["", *self.constants.values()]
         width = len(self.header)
         positions = {key: width + 1 + number for number, key in enumerate(self.constants)} | dict(self.positions)
         pick = itemgetter(*(positions.get(one.key, width) for one in fields))
-        return lambda cells: pick(cells + extra)
+        if not unmark:
+            return lambda cells: pick(cells + extra)
+        sign, unmarked = ("'", unescaped) if self.is_own_export else ('="', without_text_marker)
+        exact = [one.is_secret or positions.get(one.key, width) >= width for one in fields]
+
+        def pick_unmarked(cells: list[str]) -> tuple[str, ...]:
+            values: tuple[str, ...] = pick(cells + extra)
+            if sign not in "".join(values):
+                return values
+            return tuple([value if exact[n] else unmarked(value) for n, value in enumerate(values)])
+
+        return pick_unmarked
 
     def name_of(self, key: str) -> str:
         """What a person calls the field: the header of its column, else the field's key; "=x" is the header x."""
@@ -90,6 +110,12 @@ def match_columns(
     open_fields = [one for one in fields if one.key not in chosen]
     free = [(position, name) for position, name in enumerate(header) if position not in positions.values()]
     positions |= _by_header(open_fields, free)
+    for position in positions.values():
+        if [name.casefold() for name in header].count(header[position].casefold()) > 1:
+            raise UnknownColumn(
+                _("The header names the column “%(name)s” twice, so it is not clear which one to import.")
+                % {"name": header[position][:100]}
+            )
     for key in constants:
         positions.pop(key, None)
     return Columns(header, positions, constants)

@@ -188,7 +188,8 @@ class _Load:
     def _copy_lines(self, table: Table, width: int) -> Iterator[str]:
         """Each row as a line in COPY's text format: its line number, its findings, and the noun's columns."""
         findings = RowFindings()
-        pick, clean_row = self.columns.picker(self.importer.fields), self.importer.clean_row
+        pick = self.columns.picker(self.importer.fields, unmark=table.format == "csv")
+        clean_row = self.importer.clean_row
         tabs = width - 1
         holds_secrets = any(one.is_secret and one.key in self.importer.given for one in self.importer.fields)
         for line, cells in table:

@@ -14,7 +14,7 @@ from typing import BinaryIO
 from django.utils.translation import gettext as _
 
 from fleetcontrol.tabular import delimited, jsonlines, workbook
-from fleetcontrol.tabular.delimited import csv_lines, safe_cell, write_copied_csv
+from fleetcontrol.tabular.delimited import csv_lines, safe_cell, unescaped, without_text_marker, write_copied_csv
 from fleetcontrol.tabular.source import Cells, Limits, Row, Source, TabularProblem, UnclearEncoding
 
 __all__ = [
@@ -28,6 +28,8 @@ __all__ = [
     "csv_lines",
     "read",
     "safe_cell",
+    "unescaped",
+    "without_text_marker",
     "write_copied_csv",
 ]
 

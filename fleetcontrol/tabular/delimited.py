@@ -17,13 +17,14 @@ from fleetcontrol.tabular.source import (
     Source,
     TabularProblem,
     header_names,
+    too_many_cells,
     unreadable,
-    wrong_width,
 )
 
 _SEPARATORS = ",;\t|"
 _LINES_COMPARED = 50
 _FORMULA = re.compile(r"'*[=+\-@\t\r\n＝＋－＠]")
+_TEXT_MARKER = re.compile(r'="((?:[^"]|"")*+)"', re.DOTALL)
 
 # In PostgreSQL's CSV: what a cell begins with that a spreadsheet would run, that needs quotes or that is to be mended.
 # The wide signs of _FORMULA begin with \xef.
@@ -60,7 +61,7 @@ def rows(source: Source) -> tuple[list[str], Iterator[Row]]:
         if isinstance(cells, TabularProblem):
             raise cells
         if any(map(str.strip, cells)):
-            header = header_names(cells, line, source.limits)
+            header = header_names([without_text_marker(cell) for cell in cells], line, source.limits)
             return header, _rows(records, header, source)
     raise TabularProblem(1, "", _("The file is empty."))
 
@@ -68,7 +69,7 @@ def rows(source: Source) -> tuple[list[str], Iterator[Row]]:
 def csv_lines(header: Sequence[str], rows: Iterable[Sequence[str]], *, for_excel: bool = False) -> Iterator[str]:
     """Write CSV line by line. `for_excel` adds a byte order mark and separates by semicolons.
 
-    Cells that a spreadsheet would run get a leading apostrophe, which reading removes again.
+    Cells that a spreadsheet would run get a leading apostrophe, see `unescaped`.
     """
     written = _row_writer(";" if for_excel else ",")
     if for_excel:
@@ -117,6 +118,17 @@ def safe_cell(text: str) -> str:
     return f"'{text}" if _FORMULA.match(text) else text
 
 
+def unescaped(cell: str) -> str:
+    """The text that `safe_cell` made the cell of."""
+    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
+
+
+def without_text_marker(cell: str) -> str:
+    """The text of `="0SN1"`, by which exporters keep a spreadsheet from making a number of it."""
+    marked = _TEXT_MARKER.fullmatch(cell)
+    return marked[1].replace('""', '"') if marked else cell
+
+
 def _row_writer(separator: str) -> Callable[[Sequence[str]], str]:
     """What makes a line of CSV out of cells."""
     plain = csv.writer(_Echo(), delimiter=separator)
@@ -146,23 +158,17 @@ def _rows(
         if isinstance(cells, TabularProblem):
             yield line, cells
             continue
-        if not any(cells):
+        if not any(map(str.strip, cells)):
             continue
         if ("\0" in raw or UNDECODABLE in raw) and (problem := unreadable(line, header, cells, source.encoding)):
             yield line, problem
             continue
-        if len(cells) > width and not any(cells[width:]):
-            del cells[width:]
         if len(cells) != width:
-            yield line, wrong_width(line, len(cells), width)
-            continue
-        if "'" in raw:
-            cells = [cell[1:] if _is_escaped(cell) else cell for cell in cells]
+            if any(cells[width:]):
+                yield line, too_many_cells(line, len(cells), width)
+                continue
+            cells = (cells + [""] * width)[:width]  # spreadsheets leave out empty cells at the end
         yield line, cells
-
-
-def _is_escaped(cell: str) -> bool:
-    return cell.startswith("'") and _FORMULA.match(cell) is not None
 
 
 def _records(lines: Iterator[str], separator: str, line: int) -> Iterator[tuple[int, str, Cells | TabularProblem]]:

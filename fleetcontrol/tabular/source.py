@@ -165,15 +165,10 @@ def header_names(names: list[str], line: int, limits: Limits) -> list[str]:
     if len(stripped) > limits.columns:
         reason = _("The file has more than %(most)d columns.") % {"most": limits.columns}
         raise TabularProblem(line, "", reason)
-    seen: set[str] = set()
-    for name in filter(None, stripped):
+    for name in stripped:
         if UNDECODABLE in name or "\0" in name:
             raise TabularProblem(line, "", _("The header holds unreadable characters."), name)
-        if name.casefold() in seen:
-            reason = _("The header names the column “%(name)s” twice.") % {"name": name[:100]}
-            raise TabularProblem(line, name[:100], reason)
-        seen.add(name.casefold())
-    if not seen:
+    if not any(stripped):
         raise TabularProblem(line, "", _("The file has no header."))
     return stripped
 
@@ -189,8 +184,8 @@ def unreadable(line: int, header: list[str], cells: Cells, encoding: str) -> Tab
     return None
 
 
-def wrong_width(line: int, found: int, wanted: int) -> TabularProblem:
-    """The problem of a row with more or fewer cells than the header."""
+def too_many_cells(line: int, found: int, wanted: int) -> TabularProblem:
+    """The problem of a row with more cells than the header."""
     reason = ngettext(
         "This row has %(found)d cell, the header has %(wanted)d.",
         "This row has %(found)d cells, the header has %(wanted)d.",

@@ -18,7 +18,7 @@ from django.template.defaultfilters import filesizeformat
 from django.utils.translation import gettext as _
 from openpyxl.utils import column_index_from_string
 
-from fleetcontrol.tabular.source import Cells, Limits, Row, Source, TabularProblem, header_names, wrong_width
+from fleetcontrol.tabular.source import Cells, Limits, Row, Source, TabularProblem, header_names, too_many_cells
 
 _BYTES_IN_MEMORY = 1 << 22
 
@@ -48,7 +48,7 @@ def _rows(found: Iterator[Row], header: list[str]) -> Iterator[Row]:
             cells.column = header[index] if index < width else cells.column
             yield line, cells
         elif any(cells[width:]):
-            yield line, wrong_width(line, len(cells), width)
+            yield line, too_many_cells(line, len(cells), width)
         else:
             yield line, (cells + [""] * width)[:width]
 
