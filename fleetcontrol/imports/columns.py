@@ -121,6 +121,12 @@ def match_columns(
     return Columns(header, positions, constants)
 
 
+def proposed(fields: Sequence[Field], header: Sequence[str]) -> Mapping[str, int]:
+    """The position of each field that a header names, for a person to confirm; of two equal headers neither."""
+    names = [name.casefold() for name in header]
+    return match_columns(fields, [name if names.count(name.casefold()) == 1 else "" for name in header]).positions
+
+
 def parse_pairs(name: str, texts: Sequence[str]) -> dict[str, str]:
     """Parse texts of the form FIELD=TEXT. `name` is what people call the option. Raises UnknownColumn."""
     found = {}

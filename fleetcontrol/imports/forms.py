@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from fleetcontrol import tabular
-from fleetcontrol.imports.columns import UnknownColumn, match_columns
+from fleetcontrol.imports.columns import match_columns, proposed
 from fleetcontrol.imports.importer import Importer, OnDuplicate, importers
 from fleetcontrol.imports.models import LARGEST_UPLOAD
 from fleetcontrol.pages.widgets import ChoiceCards
@@ -123,10 +123,7 @@ class ColumnsForm(forms.Form):
 
 def initial_columns(importer: type[Importer], header: Sequence[str], columns: Mapping[str, str]) -> dict[str, Any]:
     """Initial values of a ColumnsForm: the earlier choice, else the fields that the headers name."""
-    try:
-        positions = match_columns(importer.fields, header, columns or None).positions
-    except UnknownColumn:  # two columns of one name: a person has to choose
-        names = [name.casefold() for name in header]
-        clear = [name if names.count(name.casefold()) == 1 else "" for name in header]
-        positions = match_columns(importer.fields, clear).positions
+    positions = (
+        match_columns(importer.fields, header, columns).positions if columns else proposed(importer.fields, header)
+    )
     return {f"column_{position}": key for key, position in positions.items()}

@@ -22,7 +22,7 @@ from django_htmx.http import HttpResponseClientRedirect
 
 from fleetcontrol import tabular
 from fleetcontrol.db.copying import snapshot
-from fleetcontrol.imports.columns import match_columns
+from fleetcontrol.imports.columns import proposed
 from fleetcontrol.imports.forms import ColumnsForm, UploadForm, initial_columns
 from fleetcontrol.imports.importer import importers
 from fleetcontrol.imports.models import LARGEST_UPLOAD, ImportRun, NotNow, Stage
@@ -214,8 +214,7 @@ def _sampled(run: ImportRun, form: ColumnsForm) -> Iterator[tuple[str, Any, list
     """Each column's name, its select, and its values in the first rows; secrets are hidden."""
     importer = importers()[run.kind]
     secret = {one.key for one in importer.fields if one.is_secret}
-    matched = match_columns(importer.fields, run.header).positions
-    hidden = {position for key, position in matched.items() if key in secret}
+    hidden = {position for key, position in proposed(importer.fields, run.header).items() if key in secret}
     rows: list[list[str]] = []
     for _line, cells in tabular.read(run.open()):
         if not isinstance(cells, tabular.TabularProblem):

@@ -192,7 +192,7 @@ def test_what_csv_lines_write_reads_back_unchanged(
     for_excel: bool,  # noqa: FBT001 -- hypothesis passes it by name
 ) -> None:
     text = "".join(csv_lines(["a", "b", "c"], rows, for_excel=for_excel))
-    read_back = [[unescaped(cell) for cell in cells] for _line, cells in table_of(text)]
+    read_back = [list(map(unescaped, cells)) for _line, cells in table_of(text) if isinstance(cells, list)]
     assert read_back == rows
 
 
