@@ -42,7 +42,7 @@ _OWN = (
     Field(
         "note",
         _("Note"),
-        "notes comment comments description notiz notizen bemerkung bemerkungen kommentar beschreibung "
+        "notes comment comments description extra notiz notizen bemerkung bemerkungen kommentar beschreibung "
         "remarque remarques commentaire nota notas comentario commento opmerking opmerkingen notitie "
         "uwaga uwagi notatka",
     ),
@@ -254,8 +254,24 @@ class CredentialImporter(Importer):
         return changed
 
     @sensitive_variables()
+    def _as_brand_calls_them(self, brand: brands.Brand, values: Mapping[str, str]) -> Mapping[str, str]:
+        """The values under the brand's own keys.
+
+        Exports of password managers have a user name and a password, whatever the OEM calls them: these are its
+        identifier and its first secret.
+        """
+        found = dict(values)
+        known = {one.key for one in brand.fields}
+        secret = next(iter(brand.secret_fields), None)
+        for general, own in (("username", brand.identifier_field), ("password", secret)):
+            if general in found and general not in known and own is not None and own.key not in self.given:
+                found[own.key] = found.pop(general)
+        return found
+
+    @sensitive_variables()
     def _clean_by_brand(self, brand: brands.Brand, values: Mapping[str, str], findings: RowFindings) -> brands.Cleaned:
         """Clean the values as their brand says. An update may leave out the identifier, or the whole secret."""
+        values = self._as_brand_calls_them(brand, values)
         try:
             cleaned = brand.clean(values)
         except ValidationError as error:

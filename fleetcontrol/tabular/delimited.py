@@ -5,7 +5,7 @@ import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import batched, chain, islice
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from django.utils.translation import gettext as _
 
@@ -23,6 +23,8 @@ from fleetcontrol.tabular.source import (
 
 _SEPARATORS = ",;\t|"
 _LINES_COMPARED = 50
+# KeePass 1 writes a backslash before quotes and backslashes. This is its header.
+_KEEPASS_1 = '"Account","Login Name","Password","Web Site","Comments"'
 _FORMULA = re.compile(r"'*[=+\-@\t\r\n＝＋－＠]")
 _TEXT_MARKER = re.compile(r'="((?:[^"]|"")*+)"', re.DOTALL)
 
@@ -56,7 +58,10 @@ def rows(source: Source) -> tuple[list[str], Iterator[Row]]:
     if start and (hint := re.match(r'\ufeff?"?sep=(.)"?\r?\n?$', start[0], re.IGNORECASE)):
         separator, line = hint[1], 2  # Excel's own notation for the separator
         del start[0]
-    records = _records(chain(start, lines), separator or _guess_separator(start), line)
+    dialect: dict[str, Any] = {"delimiter": separator or _guess_separator(start)}
+    if start and start[0].strip() == _KEEPASS_1:
+        dialect |= {"escapechar": "\\", "doublequote": False}
+    records = _records(chain(start, lines), dialect, line)
     for line, _raw, cells in records:
         if isinstance(cells, TabularProblem):
             raise cells
@@ -171,7 +176,9 @@ def _rows(
         yield line, cells
 
 
-def _records(lines: Iterator[str], separator: str, line: int) -> Iterator[tuple[int, str, Cells | TabularProblem]]:
+def _records(
+    lines: Iterator[str], dialect: dict[str, Any], line: int
+) -> Iterator[tuple[int, str, Cells | TabularProblem]]:
     """Line number, text and cells of each record. Broken quoting costs one line, not the rest of the file."""
     lines_of_record: list[str] = []
     lines_to_repeat: deque[str] = deque()
@@ -181,7 +188,7 @@ def _records(lines: Iterator[str], separator: str, line: int) -> Iterator[tuple[
             lines_of_record.append(text)
             yield text
 
-    reader = csv.reader(feed(), delimiter=separator, strict=True, skipinitialspace=True)
+    reader = csv.reader(feed(), **dialect, strict=True, skipinitialspace=True)
     while True:
         try:
             for cells in reader:
@@ -195,7 +202,7 @@ def _records(lines: Iterator[str], separator: str, line: int) -> Iterator[tuple[
             lines_to_repeat.extendleft(reversed(lines_of_record[1:]))
             lines_of_record.clear()
             line += 1
-            reader = csv.reader(feed(), delimiter=separator, strict=True, skipinitialspace=True)
+            reader = csv.reader(feed(), **dialect, strict=True, skipinitialspace=True)
 
 
 def _problem_of(line: int, lines: list[str], error: csv.Error) -> TabularProblem:
