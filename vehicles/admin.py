@@ -24,7 +24,7 @@ from vehicles.models import Vehicle
 
 FIELDS_OF_EVERY_BRAND = (
     "name", "license_plate", "operation_status", "make", "model", "year", "fuel_type", "transmission", "vehicle_type",
-    "custom_name", "tags", "custom_fields",
+    "vehicle_model_id", "custom_name", "tags", "custom_fields",
 )  # fmt: skip
 FACTS = ("fleet", "brand_name", "created_at", "created_by", "changed_at", "changed_by")
 

@@ -111,8 +111,9 @@ def list_vehicles(request: ApiRequest, query: Query[VehicleQuery]) -> HttpRespon
 )  # fmt: skip
 def add_vehicle(request: ApiRequest, body: Body[OneOrMany]) -> HttpResponse:
     def work() -> HttpResponse:
-        if isinstance(body, VehiclesIn):
-            return answer({"items": [written_vehicle(one) for one in add_many(request, body.items)]}, status=201)
+        if not isinstance(body, VehicleIn):
+            many, place = (body.items, "items.") if isinstance(body, VehiclesIn) else (body.root, "")
+            return answer({"items": [written_vehicle(one) for one in add_many(request, many, place)]}, status=201)
         vehicle = add_one(request, body)
         response = answer(written_vehicle(vehicle), status=201, etag=etag_of(vehicle.changed_at))
         response.headers["Location"] = f"/vehicles/{vehicle.pk}"
@@ -249,13 +250,13 @@ def add_one(request: ApiRequest, body: VehicleIn) -> Vehicle:
         raise ProblemError.of(error, API_NAMES) from None
 
 
-def add_many(request: ApiRequest, bodies: list[VehicleIn]) -> list[Vehicle]:
-    """Add all vehicles or none. The problem names the errors of all of them."""
+def add_many(request: ApiRequest, bodies: list[VehicleIn], place: str) -> list[Vehicle]:
+    """Add all vehicles or none. The problem names the errors of all of them; `place` is where the body has them."""
     known: dict[tuple[str, str], Credential] = {}
     many, missing = [], []
     for number, body in enumerate(bodies):
         try:
-            many.append(new_values(request, body, known, f"items.{number}."))
+            many.append(new_values(request, body, known, f"{place}{number}."))
         except ProblemError as problem:
             missing.append(problem)
     if missing:
@@ -264,7 +265,7 @@ def add_many(request: ApiRequest, bodies: list[VehicleIn]) -> list[Vehicle]:
     try:
         return Vehicle.objects.add_many(fleet=request.fleet, actor=request.actor, many=many)
     except Rejected as rejected:
-        problems = [ProblemError.of(error, API_NAMES, f"items.{place}.") for place, error in rejected.errors.items()]
+        problems = [ProblemError.of(error, API_NAMES, f"{place}{number}.") for number, error in rejected.errors.items()]
         worst = next((one for one in problems if one.problem is VALIDATION_ERROR), problems[0])
         errors = [error for one in problems for error in one.errors]
         raise ProblemError(worst.problem, worst.detail, errors=errors) from None

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
+from django.utils.translation import gettext as _
 from ninja import Schema
-from pydantic import Discriminator, Field, Tag
+from pydantic import Discriminator, Field, PlainValidator, RootModel, Tag, WithJsonSchema
 
 from fleetcontrol.api.operations import MOST_ITEMS, JsonBody, PageQuery
 from fleetcontrol.db.reading import Column, Reader, columns_of
-from vehicles.models import OperationStatus, Vehicle
+from vehicles.models import LARGEST_NUMBER, OperationStatus, Vehicle
 
 NEW_VEHICLE_EXAMPLE: dict[str, Any] = {
     "telematics_brand": "MERCEDES_BENZ",
@@ -30,11 +32,12 @@ VEHICLE_EXAMPLE: dict[str, Any] = {
         "model": "",
         "custom_name": "",
         "fuel_type": "",
-        "year_of_production": None,
+        "year_of_production": "2024",
         "transmission": "",
         "vehicle_type": "",
     },
-    "custom_fields": {},
+    "vehicle_model_id": "01F4XW6QHWKT4HMSFDZ9CCQH1G",
+    "custom_fields": {"seats": 4, "color": "blue"},
     "tags": ["pool"],
     "operation_status": "OPERATING",
     "created_at": "2026-10-17T14:30:00Z",
@@ -43,7 +46,49 @@ VEHICLE_EXAMPLE: dict[str, Any] = {
 
 type Label = Annotated[str, Field(min_length=1, max_length=50)]
 type Key = Annotated[str, Field(min_length=1, max_length=100)]
-type Value = Annotated[str, Field(max_length=500)]
+
+
+def _plain_value(value: Any) -> Any:
+    if isinstance(value, str) and len(value) <= 500:
+        return value
+    if isinstance(value, (bool, int, float)) and abs(value) <= LARGEST_NUMBER:
+        return value
+    raise ValueError(_("Write a text of at most 500 characters, a number up to 2^53, true or false."))
+
+
+def _year(value: Any) -> Any:
+    year = int(value) if isinstance(value, str) and re.fullmatch("[0-9]{4}", value, re.ASCII) else value
+    if year in (None, "") or (type(year) is int and 1900 <= year <= 2100):
+        return year or None
+    raise ValueError(_("Write a year from 1900 to 2100."))
+
+
+type Value = Annotated[
+    str | bool | int | float,
+    PlainValidator(_plain_value),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "maxLength": 500},
+                {"type": "number", "minimum": -LARGEST_NUMBER, "maximum": LARGEST_NUMBER},
+                {"type": "boolean"},
+            ]
+        }
+    ),
+]
+type Year = Annotated[
+    str | int | None,
+    PlainValidator(_year),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "pattern": "^((19|20)[0-9]{2}|2100)?$"},
+                {"type": "integer", "minimum": 1900, "maximum": 2100},
+                {"type": "null"},
+            ]
+        }
+    ),
+]
 
 
 class MasterDataIn(JsonBody):
@@ -55,7 +100,7 @@ class MasterDataIn(JsonBody):
     model: str = Field("", max_length=50)
     custom_name: str = Field("", max_length=100)
     fuel_type: str = Field("", max_length=30)
-    year_of_production: int | None = Field(None, ge=1900, le=2100)
+    year_of_production: Year = Field(None, description="A text, such as `2024`; a number is accepted too.")
     transmission: str = Field("", max_length=30)
     vehicle_type: str = Field("", max_length=30)
 
@@ -77,6 +122,12 @@ class VehicleChange(JsonBody):
         json_schema_extra={"writeOnly": True},
     )
     master_data: MasterDataIn = Field(default_factory=lambda: MasterDataIn.model_validate({}))
+    vehicle_model_id: str = Field(
+        "",
+        max_length=26,
+        pattern="^([0-9A-HJKMNP-TV-Z]{26})?$",
+        description="The ID of a model, which need not be in the fleet's own list.",
+    )
     custom_fields: dict[Key, Value] = Field(default_factory=dict, max_length=100)
     tags: list[Label] = Field(default_factory=list, max_length=100)
     operation_status: Literal["OPERATING", "GARAGE"] = "OPERATING"
@@ -94,13 +145,26 @@ class VehiclesIn(JsonBody):
     items: list[VehicleIn] = Field(min_length=1, max_length=MOST_ITEMS)
 
 
+class BareVehicles(RootModel[list[VehicleIn]]):
+    """Many vehicles without an envelope."""
+
+    root: list[VehicleIn] = Field(min_length=1, max_length=MOST_ITEMS)
+
+
 def _one_or_many(body: Any) -> str:
+    if isinstance(body, list):
+        return "bare"
     return "many" if isinstance(body, dict) and "items" in body else "one"
 
 
 OneOrMany = Annotated[
-    Annotated[VehicleIn, Tag("one")] | Annotated[VehiclesIn, Tag("many")], Discriminator(_one_or_many)
+    Annotated[VehicleIn, Tag("one")] | Annotated[VehiclesIn, Tag("many")] | Annotated[BareVehicles, Tag("bare")],
+    Discriminator(_one_or_many),
 ]
+
+
+def _as_text(year: int | None) -> str | None:
+    return None if year is None else str(year)
 
 
 class MasterDataOut(Schema):
@@ -110,7 +174,7 @@ class MasterDataOut(Schema):
     model: str
     custom_name: str
     fuel_type: str
-    year_of_production: Annotated[int | None, Column("year")]
+    year_of_production: Annotated[str | None, Column("year", _as_text)]
     transmission: str
     vehicle_type: str
 
@@ -124,7 +188,8 @@ class VehicleOut(Schema):
     telematics_unit_id: str
     credentials_id: Annotated[str | None, Column("credential_id")]
     master_data: MasterDataOut
-    custom_fields: dict[str, str]
+    vehicle_model_id: str
+    custom_fields: dict[str, str | bool | int | float]
     tags: list[str]
     operation_status: OperationStatus
     created_at: str = Field(json_schema_extra={"format": "date-time"})

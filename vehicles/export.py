@@ -18,7 +18,16 @@ from vehicles.models import VehicleQuerySet
 
 HEADER = (
     *("name", "telematics_brand", "telematics_unit_id", "credential", "vin", "license_plate", "make", "model"),
-    *("custom_name", "fuel_type", "year", "transmission", "vehicle_type", "operation_status", "tags"),
+    *(
+        "custom_name",
+        "fuel_type",
+        "year",
+        "transmission",
+        "vehicle_type",
+        "vehicle_model_id",
+        "operation_status",
+        "tags",
+    ),
     *("custom_fields", "id"),
 )
 _CUSTOM_FIELDS = HEADER.index("custom_fields")

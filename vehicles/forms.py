@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from django import forms
@@ -16,7 +17,7 @@ from fleetcontrol.pages.widgets import SecretInput
 from fleetcontrol.people.models import Fleet
 from vehicles.models import OperationStatus, Vehicle
 
-MASTER_DATA = ("make", "model", "year", "fuel_type", "transmission", "vehicle_type", "custom_name")
+MASTER_DATA = ("make", "model", "year", "fuel_type", "transmission", "vehicle_type", "vehicle_model_id", "custom_name")
 
 
 class CredentialField(forms.ModelChoiceField[Credential]):
@@ -55,13 +56,20 @@ class TagsField(Text):
         return list(dict.fromkeys(part for part in parts if part))
 
 
+def shown_custom_value(value: Any) -> str:
+    """The value of a custom field as people see it: a text as it is, a number or truth value as JSON writes it."""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
 class CustomFieldsField(Text):
     """The fleet's own fields, one on each line as "name: value"."""
 
     widget = forms.Textarea(attrs={"rows": 3})
 
     def prepare_value(self, value: Any) -> Any:
-        return "\n".join(f"{name}: {one}" for name, one in value.items()) if isinstance(value, dict) else value
+        if not isinstance(value, dict):
+            return value
+        return "\n".join(f"{name}: {shown_custom_value(one)}" for name, one in value.items())
 
     def has_changed(self, initial: Any, data: Any) -> bool:
         """Compare what the form shows, so that an untouched value that is no text, set through the API, stays."""
@@ -99,6 +107,11 @@ class VehicleForm(EditForm, VerbForm):
     fuel_type = Text(label=_("Fuel type"), required=False)
     transmission = Text(label=_("Transmission"), required=False)
     vehicle_type = Text(label=_("Vehicle type"), required=False)
+    vehicle_model_id = Text(
+        label=_("Vehicle model ID"),
+        required=False,
+        widget=forms.TextInput({"class": "mono", "autocomplete": "off", "spellcheck": "false"}),
+    )
     custom_name = Text(label=_("Own name"), required=False)
     tags = TagsField(label=_("Tags"), required=False, help_text=_("With commas between them."))
     custom_fields = CustomFieldsField(
@@ -138,6 +151,13 @@ class VehicleForm(EditForm, VerbForm):
             "credential": row.credential_id,
             "telematics_unit_id": row.telematics_unit_id,
         }
+
+    def clean_custom_fields(self) -> dict[str, Any]:
+        """The typed fields. One that nobody touched stays the number or truth value that a program made it."""
+        stored = self.vehicle.custom_fields if self.vehicle else {}
+        typed: dict[str, Any] = self.cleaned_data["custom_fields"]
+        untouched = {name: one for name, one in stored.items() if shown_custom_value(one) == typed.get(name)}
+        return {name: untouched.get(name, one) for name, one in typed.items()}
 
     @property
     def values(self) -> dict[str, Any]:

@@ -29,7 +29,7 @@ from fleetcontrol.seal import Sealed, fingerprint, seal
 from fleetcontrol.tabular.words import is_spreadsheet_number
 from vehicles import imports_sql as sql
 from vehicles import vin as vins
-from vehicles.models import Vehicle, reach_errors
+from vehicles.models import Vehicle, reach_errors, require_plain_values
 
 # The sentence of each of the model's constraints.
 _SENTENCES = {one.name: getattr(one, "violation_error_message", "") for one in Vehicle._meta.constraints}
@@ -115,6 +115,7 @@ _FIELDS = (
         "vehicleclass vehiclecategory bodytype fahrzeugart fahrzeugtyp fahrzeugklasse "
         "typedevehicule tipodevehiculo tipodiveicolo tipoveicolo voertuigtype typpojazdu rodzajpojazdu",
     ),
+    Field("vehicle_model_id", _("Vehicle model ID"), "modelid vehiclemodelid modellid fahrzeugmodellid"),
     Field("custom_fields", _("Custom fields"), "eigenefelder"),
     Field("tags", _("Tags"), "tag labels schlagwoerter schlagworte etiquettes etiquetas etichette etykiety tagi"),
     Field("operation_status", _("Operation status"), "status vehiclestatus betriebsstatus statut estado stato"),
@@ -192,7 +193,7 @@ class VehicleImporter(Importer):
         is_plain = row.isascii() and row.isprintable()
         (
             name, brand_text, unit, credential, password, vin, plate, make, model, custom_name, fuel, year,
-            transmission, vehicle_type, custom_fields, tags, status,
+            transmission, vehicle_type, model_id, custom_fields, tags, status,
         ) = map(str.strip if is_plain else tidied, cells)  # fmt: skip
         if not is_plain:
             unit, password, plate = trimmed(cells[_UNIT]), trimmed(cells[_PASSWORD]), tidied_plate(plate)
@@ -224,6 +225,7 @@ class VehicleImporter(Importer):
             brand.id if brand else "", brand.kind if brand else "", unit, "" if own_unit else "t",
             credential, sealed, digest, good_vin, plate, make, model, custom_name, fuel,
             _field_cleaner.clean("year", year, findings) if year else "", transmission, vehicle_type,
+            _field_cleaner.clean("vehicle_model_id", model_id, findings) if model_id else "",
             _clean_custom_fields(custom_fields, findings) if custom_fields else "",
             _clean_tags(tags, findings) if tags else "",
             _field_cleaner.clean("operation_status", status, findings) if status else "",
@@ -364,6 +366,7 @@ def _clean_custom_fields(text: str, findings: RowFindings) -> str:
     if isinstance(found, dict):
         try:
             refuse_untypable_within(found)
+            require_plain_values(found)
         except ValidationError as error:
             findings.add("custom_fields", text, error.messages[0])
         return text

@@ -10,12 +10,12 @@ ROW_QUERY = """
 SELECT id, name::text, false AS name_is_derived, telematics_brand, telematics_kind, telematics_unit_id::text,
     false AS unit_is_derived, ''::text AS credential, unit_password, unit_password_fingerprint, vin,
     license_plate::text, make::text, model::text, custom_name::text, fuel_type::text, year, transmission::text,
-    vehicle_type::text, custom_fields, tags, operation_status
+    vehicle_type::text, vehicle_model_id::text, custom_fields, tags, operation_status
 FROM vehicles_vehicle
 """
 PLAIN = (
     "name", "telematics_unit_id", "vin", "license_plate", "make", "model", "custom_name", "fuel_type", "year",
-    "transmission", "vehicle_type", "tags", "operation_status",
+    "transmission", "vehicle_type", "vehicle_model_id", "tags", "operation_status",
 )  # fmt: skip
 
 # Compare names as the unique constraint of credentials does. A name outranks an ID.
@@ -117,12 +117,14 @@ INSERT = """
 INSERT INTO vehicles_vehicle (
     id, fleet_id, name, telematics_brand, telematics_kind, telematics_unit_id, credential_id, unit_password,
     unit_password_fingerprint, vin, license_plate, make, model, custom_name, fuel_type, year, transmission,
-    vehicle_type, custom_fields, tags, operation_status, created_at, created_by, changed_at, changed_by
+    vehicle_type, vehicle_model_id, custom_fields, tags, operation_status, created_at, created_by, changed_at,
+    changed_by
 )
 SELECT r.id, %(fleet_id)s, r.name, r.telematics_brand, r.telematics_kind, r.telematics_unit_id, c.id, r.unit_password,
     coalesce(r.unit_password_fingerprint, ''), coalesce(r.vin, ''), coalesce(r.license_plate, ''),
     coalesce(r.make, ''), coalesce(r.model, ''), coalesce(r.custom_name, ''), coalesce(r.fuel_type, ''), r.year,
-    coalesce(r.transmission, ''), coalesce(r.vehicle_type, ''), coalesce(r.custom_fields, '{{}}'),
+    coalesce(r.transmission, ''), coalesce(r.vehicle_type, ''),
+    coalesce(r.vehicle_model_id, ''), coalesce(r.custom_fields, '{{}}'),
     coalesce(r.tags, '{{}}'), coalesce(r.operation_status, 'OPERATING'), %(time)s, %(actor_label)s, %(time)s,
     %(actor_label)s
 FROM import_row r LEFT JOIN import_credential c USING (credential)

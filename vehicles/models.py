@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
 from django.core.exceptions import ValidationError
-from django.core.validators import MaxValueValidator, MinValueValidator
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import IntegrityError, connection, models, transaction
 from django.db.models import Func, Q
 from django.utils import timezone
@@ -32,8 +32,28 @@ if TYPE_CHECKING:
 
 CHANGEABLE = (
     "name", "telematics_unit_id", "credential", "vin", "license_plate", "make", "model", "custom_name", "fuel_type",
-    "year", "transmission", "vehicle_type", "custom_fields", "tags", "operation_status",
+    "year", "transmission", "vehicle_type", "vehicle_model_id", "custom_fields", "tags", "operation_status",
 )  # fmt: skip
+
+
+_MODEL_ID_PATTERN = "^[0-9A-HJKMNP-TV-Z]{26}$"
+_MODEL_ID = RegexValidator(_MODEL_ID_PATTERN, _("The ID of a vehicle model has 26 digits and capital letters."))
+
+
+LARGEST_NUMBER = 2**53
+"""The largest number of a custom field. Beyond it JavaScript and spreadsheets lose digits."""
+
+
+def require_plain_values(value: object) -> None:
+    """A validator of custom fields, which hold texts, numbers and truth values. Raises ValidationError."""
+    for name, one in value.items() if isinstance(value, dict) else ():
+        if isinstance(one, (dict, list)):
+            words = _("The custom field “%(name)s” holds a list or an object. Give it a text, a number, true or false.")
+        elif isinstance(one, (int, float)) and not abs(one) <= LARGEST_NUMBER:
+            words = _("The number of the custom field “%(name)s” is too large. Give it as a text.")
+        else:
+            continue
+        raise ValidationError(words, params={"name": name[:100]})
 
 
 class OperationStatus(models.TextChoices):
@@ -254,7 +274,11 @@ class Vehicle(models.Model):
     )
     transmission = PlainText(_("transmission"), max_length=30, blank=True)
     vehicle_type = PlainText(_("vehicle type"), max_length=30, blank=True)
-    custom_fields = models.JSONField(_("custom fields"), default=dict, blank=True, validators=[refuse_untypable_within])
+    # The operator's own list of models has it, or a program that knows the model: it need not be in that list.
+    vehicle_model_id = ExactText(_("vehicle model ID"), max_length=26, blank=True, validators=[_MODEL_ID])
+    custom_fields = models.JSONField(
+        _("custom fields"), default=dict, blank=True, validators=[refuse_untypable_within, require_plain_values]
+    )
     tags = ArrayField(PlainText(max_length=50), verbose_name=_("tags"), default=list, blank=True)
     operation_status = models.CharField(
         _("operation status"), max_length=9, choices=OperationStatus, default=OperationStatus.OPERATING
@@ -281,6 +305,7 @@ class Vehicle(models.Model):
         "vehicle_name_tidy": "name",
         "vehicle_vin_unique_in_fleet": "vin",
         "vehicle_vin_form": "vin",
+        "vehicle_model_id_form": "vehicle_model_id",
         "vehicle_unit_unique_in_fleet_and_brand": "telematics_unit_id",
         "vehicle_unit_not_empty": "telematics_unit_id",
         "vehicle_reached_as_its_brand_needs": "credential",
@@ -313,6 +338,11 @@ class Vehicle(models.Model):
                 condition=Q(vin="") | Q(vin__regex=vins.PATTERN),
                 name="vehicle_vin_form",
                 violation_error_message=vins.WORDS,
+            ),
+            models.CheckConstraint(
+                condition=Q(vehicle_model_id="") | Q(vehicle_model_id__regex=_MODEL_ID_PATTERN),
+                name="vehicle_model_id_form",
+                violation_error_message=_MODEL_ID.message,
             ),
             models.UniqueConstraint(
                 fields=["fleet", "telematics_brand", "telematics_unit_id"],

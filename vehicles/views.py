@@ -18,7 +18,7 @@ from fleetcontrol.audit.versions import ChangedMeanwhile
 from fleetcontrol.pages.kept_input import kept_input
 from fleetcontrol.people.access import FleetRequest, fleet_view
 from fleetcontrol.people.models import Role
-from vehicles.forms import MASTER_DATA, MoveForm, VehicleForm
+from vehicles.forms import MASTER_DATA, MoveForm, VehicleForm, shown_custom_value
 from vehicles.listing import Listing
 from vehicles.models import Vehicle
 
@@ -70,6 +70,7 @@ def detail(request: FleetRequest, id: str) -> HttpResponse:
     context = {
         "vehicle": vehicle,
         "facts": [(getattr(field, "verbose_name", ""), value) for field, value in facts if value],
+        "custom_fields": [(name, shown_custom_value(value)) for name, value in vehicle.custom_fields.items()],
         "events": events[:SHOWN_EVENTS],
     }
     return render(request, "vehicles/detail.html", context)

@@ -103,7 +103,7 @@ def _field(loc: tuple[Any, ...]) -> str:
     source, *parts = loc
     if source == "body":
         parts = parts[1:]
-        if parts[:1] in (["one"], ["many"]):
+        if parts[:1] in (["one"], ["many"], ["bare"]):
             parts = parts[1:]
     parts = [part for part in parts if part not in ("[key]", "")]  # pydantic writes "[key]" behind a wrong key
     return ".".join(str(part) for part in parts) or "body"

@@ -17,8 +17,8 @@ from tests.support.import_files import in_form
 from vehicles.models import Vehicle
 
 pytestmark = pytest.mark.django_db
-GOOD = "name,telematics_brand,qnr\nVan 1,CLOUDBOXX,1\nVan 2,CLOUDBOXX,2\n"
-BAD = GOOD + "Van 3,CLOUDBOX,3\nVan 2,CLOUDBOXX,4\n"
+GOOD = "name,telematics_brand,qnr\nVan 1,CLOUDBOXX,000000000000000A\nVan 2,CLOUDBOXX,000000000000000B\n"
+BAD = GOOD + "Van 3,CLOUDBOX,3\nVan 2,CLOUDBOXX,000000000000000C\n"
 WORDS = "There is no brand “CLOUDBOX”"
 
 
@@ -59,7 +59,7 @@ def test_a_wrong_row_stops_the_file_and_the_good_rows_can_follow(api: Api) -> No
     address = f"/vehicles/imports/{body['id']}"
     refused = api.get(f"{address}/refused-rows")
     assert refused["Content-Type"] == "text/csv; charset=utf-8"
-    assert refused.content.decode().splitlines()[1:] == ["Van 3,CLOUDBOX,3", "Van 2,CLOUDBOXX,4"]
+    assert refused.content.decode().splitlines()[1:] == ["Van 3,CLOUDBOX,3", "Van 2,CLOUDBOXX,000000000000000C"]
     written = api.post(f"{address}/write")
     assert (written.status_code, written.json()["stage"]) == (202, "done")
     assert Vehicle.objects.count() == 2

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.django_db
 def test_exported_vehicles_import_again_unchanged(fleet: Fleet, tmp_path: Path, format: str) -> None:
     credential = a_credential(fleet, "=Berlin")
     a_vehicle(fleet, credential, name="'=1+1", license_plate="-HH 1", tags=["a,b", "c"], year=2020)
-    a_vehicle(fleet, name='Van "7" \\ second', custom_fields={"a": None, "ö": [1]}, make="@make", model="\\N")
+    a_vehicle(fleet, name='Van "7" \\ second', custom_fields={"a": None, "ö": 1.50}, make="@make", model="\\N")
     a_vehicle(fleet, telematics_brand="OKAI", telematics_unit_id="123456789012345", password=SECRET)
     file = tmp_path / "vehicles"
     call_command("export_vehicles", str(file), f"--fleet={fleet.slug}", f"--format={format}")

@@ -95,13 +95,13 @@ def test_without_a_credential_of_the_brand_the_page_says_what_comes_first(fleet:
 
 
 def test_a_change_touches_only_what_was_changed(fleet: Fleet, as_bob: Client, credential: Credential) -> None:
-    vehicle = factory.a_vehicle(fleet, credential, name="Bus", vin=VIN, custom_fields={"Depth": {"deep": [1]}})
+    vehicle = factory.a_vehicle(fleet, credential, name="Bus", vin=VIN, custom_fields={"Deep": True, "Seats": 4})
     values = {"name": "Bus", "vin": VIN, "credential": credential.pk, "license_plate": "HH-NL 9"}
     change = at(fleet, "change", id=vehicle.pk)
-    typed = FORM | values | {"custom_fields": "Depth: {'deep': [1]}\r\n"}
+    typed = FORM | values | {"custom_fields": "Deep: true\r\nSeats: 4\r\n"}
     as_bob.post(change, typed | version_shown(as_bob, change))
     vehicle.refresh_from_db()
-    assert (vehicle.license_plate, vehicle.custom_fields) == ("HH-NL 9", {"Depth": {"deep": [1]}})
+    assert (vehicle.license_plate, vehicle.custom_fields) == ("HH-NL 9", {"Deep": True, "Seats": 4})
     assert AuditEvent.objects.get(action="vehicle.change").changes == {"license_plate": ["", "HH-NL 9"]}
 
 
