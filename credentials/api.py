@@ -77,7 +77,7 @@ CHECKS = 60  # that one client may ask for in a minute
     ),
 )
 def list_brands(request: ApiRequest, query: Query[PageQuery]) -> HttpResponse:
-    return page_of_few([brand_answer(brand) for brand in catalogue().values()], query)
+    return page_of_few(request, [brand_answer(brand) for brand in catalogue().values()], query)
 
 
 @router.get(

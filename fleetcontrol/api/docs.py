@@ -13,9 +13,11 @@ from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
+from django.urls import reverse
 from django.views.decorators.http import require_safe
 
-from fleetcontrol.api.openapi import description
+from fleetcontrol.api.models import PERMISSIONS
+from fleetcontrol.api.openapi import TOKEN_PATH, description
 from fleetcontrol.api.problems import CATALOGUE
 
 
@@ -50,6 +52,23 @@ class Operation:
 @require_safe
 def openapi_json(request: HttpRequest) -> HttpResponse:
     return JsonResponse(described(), json_dumps_params={"ensure_ascii": False})
+
+
+@login_not_required
+@require_safe
+def metadata(request: HttpRequest) -> HttpResponse:
+    """What OAuth clients find out by themselves (RFC 8414), also where OpenID Connect's clients look for it."""
+    return JsonResponse(
+        {
+            "issuer": settings.PUBLIC_URL,
+            "token_endpoint": f"{settings.PUBLIC_URL}{TOKEN_PATH}",
+            "grant_types_supported": ["client_credentials"],
+            "response_types_supported": [],
+            "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
+            "scopes_supported": list(PERMISSIONS),
+            "service_documentation": f"{settings.PUBLIC_URL}{reverse('docs:index')}",
+        }
+    )
 
 
 @login_not_required
@@ -91,7 +110,7 @@ def operation_of(document: Mapping[str, Any], path: str, method: str, operation:
         path=path,
         summary=operation["summary"],
         words=operation.get("description", ""),
-        permission=operation["x-permission"] or "",
+        permission=operation["x-invers-permission"] or "",
         parameters=[parameter(document, one) for one in operation["parameters"]],
         body=list(properties(document, sent.get("schema", {}))),
         sends=pretty(sent.get("example")),

@@ -119,7 +119,8 @@ class ApiMiddleware:
         if request.content_type if takes_file else request.body:
             wanted = FILE_TYPES if takes_file else (FORM if request.path_info == TOKEN_PATH else "application/json",)
             charset = (request.content_params or {}).get("charset", "utf-8").lower()
-            if request.content_type not in wanted or (charset not in ("utf-8", "utf8") and not takes_file):
+            minds_charset = not takes_file and request.path_info != TOKEN_PATH  # that one answers as OAuth says
+            if request.content_type not in wanted or (charset not in ("utf-8", "utf8") and minds_charset):
                 words = _("Send this body as “Content-Type: %(type)s”.") % {"type": wanted[0]}
                 raise ProblemError(UNSUPPORTED_MEDIA_TYPE, words)
             if request.headers.get("Content-Encoding", "identity").lower() != "identity":

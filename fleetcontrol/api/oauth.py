@@ -28,7 +28,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, connection
 from django.db.models.functions import Now
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from joserfc import jwt
@@ -64,7 +64,12 @@ class Caller:
         """Raise ProblemError missing-permissions, which names the permission, unless the caller has it."""
         if not allows(self.permissions, permission):
             words = _("The API client “%(client)s” has no permission “%(permission)s”.")
-            raise ProblemError(MISSING_PERMISSIONS, words % {"client": self.actor.label, "permission": permission})
+            challenge = f'Bearer error="insufficient_scope", scope="{permission}"'  # RFC 6750
+            raise ProblemError(
+                MISSING_PERMISSIONS,
+                words % {"client": self.actor.label, "permission": permission},
+                headers={"WWW-Authenticate": challenge},
+            )
 
     def use_up(self, what: str, allowed: int) -> None:
         """Count one use of what is allowed `allowed` times a minute. Raises ProblemError too-many-requests."""
@@ -131,9 +136,24 @@ def token_endpoint(request: HttpRequest) -> HttpResponse:
 
     Id and secret of the client come by HTTP Basic or in the form.
     """
-    response: HttpResponse = _server.create_token_response(request)
+    response: HttpResponse
+    charset = (request.content_params or {}).get("charset", "utf-8")
+    if not _reads_as_utf_8(request.body, charset):
+        words = f"Send the form in UTF-8: in {charset[:40]!r} its bytes mean something else."
+        response = JsonResponse({"error": "invalid_request", "error_description": words}, status=400)
+    else:
+        request.encoding = "utf-8"
+        response = _server.create_token_response(request)
     response["Cache-Control"] = "no-store"
     return response
+
+
+def _reads_as_utf_8(body: bytes, charset: str) -> bool:
+    """Whether a body means the same in UTF-8. Apache's HttpClient names ISO-8859-1 for forms, which are ASCII."""
+    try:
+        return charset.lower() in ("utf-8", "utf8") or (body.isascii() and body.decode(charset).encode() == body)
+    except (LookupError, ValueError):
+        return False
 
 
 def _bearer(request: HttpRequest) -> str:
@@ -256,6 +276,11 @@ class _AuthorizationServer(AuthorizationServer):  # type: ignore[misc]  # Authli
         super().__init__(scopes_supported=list(PERMISSIONS))
         self.register_grant(_Grant)
         self.register_token_generator("default", _TokenGenerator())
+
+    def get_token_grant(self, request: _Request) -> _Grant:
+        if not (request.form.get("grant_type") or request.args.get("grant_type")):
+            raise InvalidRequestError("The parameter grant_type is missing.")
+        return super().get_token_grant(request)
 
     def authenticate_client(
         self, request: _Request, methods: tuple[str, ...], endpoint: str = "token"

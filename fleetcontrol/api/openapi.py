@@ -65,7 +65,7 @@ def description(api: NinjaAPI) -> dict[str, Any]:
 
 def _finish(operation: dict[str, Any]) -> None:
     extra = operation.pop("x-contract")
-    operation["security"] = [{"oauth2": [operation["x-permission"]]}]
+    operation["security"] = [{"oauth2": [operation["x-invers-permission"]]}]
     for parameter in operation["parameters"]:
         if parameter["in"] == "path":
             # They stand at the parameter, where ninja has copied them.
@@ -116,7 +116,13 @@ def _problems(names: Iterable[str]) -> dict[int, Any]:
 
 
 def _example(problem: Problem) -> dict[str, Any]:
-    value = {"type": problem.path, "title": str(problem.title), "status": problem.status}
+    documentation = f"https://fleet.example.com{problem.path}"
+    value = {
+        "type": problem.path,
+        "type_documentation": documentation,
+        "title": str(problem.title),
+        "status": problem.status,
+    }
     return {"value": value | {"detail": str(problem.meaning), "flow_id": FLOW_ID}}
 
 
@@ -136,7 +142,7 @@ def _token_operation() -> dict[str, Any]:
         "description": "OAuth 2.0 client credentials. Send ID and secret by HTTP Basic, or in the form as `client_id` "
         "and `client_secret`. Send `grant_type` in the form, or in the query as INVERS documents it.",
         "tags": ["Access token"],
-        "x-permission": None,
+        "x-invers-permission": None,
         "security": [{"basic": []}, {}],
         "parameters": [
             {"in": "query", "name": "grant_type", "required": False, "schema": grant},
@@ -245,6 +251,7 @@ _SCHEMAS: Mapping[str, Any] = {
     "Problem": _object(
         "A problem (RFC 9457). `type` is the path of a page that explains it.",
         type={"type": "string", "enum": [problem.path for problem in CATALOGUE.values()]},
+        type_documentation={"type": "string", "format": "uri", "description": "The full address of that page."},
         title={"type": "string"},
         status={"type": "integer"},
         detail={"type": "string"},

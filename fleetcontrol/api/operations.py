@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Mapping
 from datetime import date, datetime
 from operator import itemgetter
 from typing import Annotated, Any
+from urllib.parse import urlencode
 
 import orjson
 from django.core import signing
@@ -51,7 +52,6 @@ FILE_TYPES = (
     "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
 )
 _TIMES = orjson.OPT_UTC_Z | orjson.OPT_OMIT_MICROSECONDS  # 2026-10-17T14:30:00Z
-_pages = signing.Signer(salt="page token")
 
 
 class ApiRequest(HttpRequest):
@@ -144,7 +144,7 @@ def operation(
         "summary": summary,
         "response": dict(answers),
         "openapi_extra": {
-            "x-permission": permission,
+            "x-invers-permission": permission,
             "x-contract": {
                 "problems": [problem.name for problem in problems],
                 "sends": sends,
@@ -201,19 +201,19 @@ def page(
 
     Its order is that of the ids, which is the order of adding: a row that is added meanwhile comes last.
     """
-    after = _after(query.page_token) if query.page_token else ""
+    after = _after(request, query)
     if rows is not None:
         found = reader.among(rows, after, query.limit + 1)
     else:
         found = reader.after(request.fleet.pk, after, query.limit + 1, **filters)
-    return _page(found[: query.limit], more=len(found) > query.limit)
+    return _page(request, found[: query.limit], more=len(found) > query.limit)
 
 
-def page_of_few(items: Iterable[dict[str, Any]], query: PageQuery) -> HttpResponse:
+def page_of_few(request: ApiRequest, items: Iterable[dict[str, Any]], query: PageQuery) -> HttpResponse:
     """One page of a list that is in memory, in the order of the ids."""
-    after = _after(query.page_token) if query.page_token else ""
+    after = _after(request, query)
     found = sorted((one for one in items if one["id"] > after), key=itemgetter("id"))
-    return _page(found[: query.limit], more=len(found) > query.limit)
+    return _page(request, found[: query.limit], more=len(found) > query.limit)
 
 
 def example_page(item: dict[str, Any]) -> dict[str, Any]:
@@ -244,15 +244,23 @@ def not_found(noun: str, pk: str) -> ProblemError:
     return ProblemError(RESOURCE_NOT_FOUND, words)
 
 
-def _page(items: list[dict[str, Any]], *, more: bool) -> HttpResponse:
-    return answer({"items": items, "next_page_token": _pages.sign(items[-1]["id"]) if more else None})
+def _page(request: ApiRequest, items: list[dict[str, Any]], *, more: bool) -> HttpResponse:
+    return answer({"items": items, "next_page_token": _tokens_of(request).sign(items[-1]["id"]) if more else None})
 
 
-def _after(token: str) -> str:
+def _tokens_of(request: ApiRequest) -> signing.Signer:
+    """What signs the page tokens of this list with these filters, and no others."""
+    filters = sorted((name, value) for name, value in request.GET.items() if name not in ("limit", "page_token"))
+    return signing.Signer(salt=f"page token {request.fleet.pk} {request.path} {urlencode(filters)}")
+
+
+def _after(request: ApiRequest, query: PageQuery) -> str:
+    if not query.page_token:
+        return ""
     try:
-        return _pages.unsign(token)
+        return _tokens_of(request).unsign(query.page_token)
     except signing.BadSignature:
-        words = _("This is not a page token of FleetControl.")
+        words = _("This is not a page token of this list with these filters.")
         raise ProblemError(VALIDATION_ERROR, errors=[("page_token", words)]) from None
 
 

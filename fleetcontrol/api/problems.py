@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from django.conf import settings
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.http import HttpResponse
 from django.utils.functional import Promise
@@ -224,6 +225,7 @@ class ProblemError(Exception):
         """The answer in application/problem+json."""
         body: dict[str, Any] = {
             "type": self.problem.path,
+            "type_documentation": f"{settings.PUBLIC_URL}{self.problem.path}",
             "title": self.problem.title,
             "status": self.problem.status,
             "detail": self.detail,

@@ -6,6 +6,8 @@ from fleetcontrol.api import docs, views
 
 of_docs = [
     path("openapi.json", docs.openapi_json, name="openapi"),
+    path(".well-known/oauth-authorization-server", docs.metadata, name="oauth_metadata"),
+    path(".well-known/openid-configuration", docs.metadata, name="openid_metadata"),
     path("docs/", docs.docs, name="index"),
     path("problems/<slug:name>", docs.problem, name="problem"),
 ]

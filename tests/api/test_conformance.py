@@ -9,12 +9,13 @@ import json
 from typing import Any
 
 import pytest
+from authlib.oauth2.rfc8414 import AuthorizationServerMetadata
 from django.core.management import call_command
 from django.test import Client
 
 from fleetcontrol.people.models import Fleet, User
-from tests.support.api import Api
-from tests.support.factory import TEST, a_credential, a_vehicle
+from tests.support.api import Api, post_form
+from tests.support.factory import TEST, a_credential, a_fleet, a_vehicle
 from tests.support.forms import version_shown
 from vehicles.models import Vehicle
 
@@ -157,3 +158,75 @@ def test_a_model_is_found_in_the_page_of_the_vehicle(fleet: Fleet, client: Clien
     html = client.get(f"/f/{fleet.slug}/vehicles/{vehicle.pk}/").content.decode()
     assert MODEL in html
     assert "<dd>true</dd>" in html
+
+
+def test_problems_name_the_full_address_of_their_page(api: Api, client: Client) -> None:
+    problem = api.get("/vehicles/01F4XW6QHWKT4HMSFDZ9CCQH1G").json()
+    assert problem["type_documentation"] == f"http://localhost:8000{problem['type']}"
+    assert client.get(problem["type"]).status_code == 200
+
+
+def test_a_missing_permission_is_named_as_rfc_6750_has_it(fleet: Fleet) -> None:
+    answer = Api(fleet, ["vehicles.ro"]).post("/vehicles", CLOUDBOXX)
+    assert answer.status_code == 403
+    assert answer["WWW-Authenticate"] == 'Bearer error="insufficient_scope", scope="vehicle-lifecycle"'
+
+
+@pytest.mark.parametrize("path", ["oauth-authorization-server", "openid-configuration"])
+def test_oauth_clients_find_the_token_endpoint_by_themselves(client: Client, path: str) -> None:
+    found = client.get(f"/.well-known/{path}").json()
+    assert found["issuer"] == "http://localhost:8000"
+    assert found["token_endpoint"] == "http://localhost:8000/auth/oauth/token"
+    assert found["grant_types_supported"] == ["client_credentials"]
+    assert "vehicles.ro" in found["scopes_supported"]
+
+
+def test_authlib_discovers_it(client: Client) -> None:
+    metadata = AuthorizationServerMetadata(client.get("/.well-known/oauth-authorization-server").json())
+    assert metadata["token_endpoint"].endswith("/auth/oauth/token")
+    metadata.validate_token_endpoint_auth_methods_supported()
+    metadata.validate_scopes_supported()
+
+
+@pytest.mark.parametrize("charset", ["ISO-8859-1", "us-ascii", "UTF-8", "windows-1252", "utf8"])
+def test_the_token_endpoint_takes_charsets_whose_bytes_are_ascii(api: Api, charset: str) -> None:
+    form = f"grant_type=client_credentials&client_id={api.client.client_id}&client_secret={api.secret}"
+    kind = f"application/x-www-form-urlencoded; charset={charset}"
+    assert Client().post("/auth/oauth/token", form, content_type=kind).status_code == 200
+
+
+@pytest.mark.parametrize(("charset", "body"), [("ISO-8859-1", b"scope=\xfc"), ("utf-16", b"a=b"), ("klingon", b"a=b")])
+def test_another_charset_is_named_in_an_error_of_oauth(charset: str, body: bytes) -> None:
+    kind = f"application/x-www-form-urlencoded; charset={charset}"
+    answer = Client().generic("POST", "/auth/oauth/token", body, content_type=kind)
+    assert answer.status_code == 400
+    assert answer.json()["error"] == "invalid_request"
+    assert charset.lower() in answer.json()["error_description"].lower()
+
+
+def test_a_missing_grant_type_is_an_invalid_request(api: Api) -> None:
+    form = {"client_id": api.client.client_id, "client_secret": api.secret}
+    answer = post_form("/auth/oauth/token", form)
+    assert (answer.status_code, answer.json()["error"]) == (400, "invalid_request")
+    wrong = post_form("/auth/oauth/token", {**form, "grant_type": "password"})
+    assert (wrong.status_code, wrong.json()["error"]) == (400, "unsupported_grant_type")
+
+
+def test_a_page_token_is_bound_to_its_list_its_filters_and_its_fleet(api: Api, fleet: Fleet) -> None:
+    for number in range(4):
+        a_vehicle(fleet, name=f"Van {number}")
+        a_credential(fleet, f"Berlin {number}")
+    token = api.get("/vehicles?limit=2&operation_status=OPERATING").json()["next_page_token"]
+    good = api.get(f"/vehicles?limit=1&operation_status=OPERATING&page_token={token}")
+    assert [one["name"] for one in good.json()["items"]] == ["Van 2"]
+    for other in ("/vehicles?limit=2", "/vehicles?operation_status=GARAGE", "/vehicles?q=van", "/credentials?limit=2"):
+        answer = api.get(f"{other}{'&' if '?' in other else '?'}page_token={token}")
+        assert (answer.status_code, answer.json()["errors"][0]["field"]) == (400, "page_token"), other
+    other_fleet = Api(a_fleet(name="South", slug="south"))
+    assert other_fleet.get(f"/vehicles?operation_status=OPERATING&page_token={token}").status_code == 400
+
+
+def test_the_description_names_the_permission_of_each_operation(client: Client) -> None:
+    paths = client.get("/openapi.json").json()["paths"]
+    operations = [one for path, item in paths.items() if path != "/auth/oauth/token" for one in item.values()]
+    assert all(one["x-invers-permission"] in one["security"][0]["oauth2"] for one in operations)

@@ -40,7 +40,7 @@ def test_every_operation_says_its_permission_its_errors_and_an_example(
     path: str, method: str, operation: dict[str, object]
 ) -> None:
     text = json.dumps(operation)
-    assert operation["x-permission"] in PERMISSIONS or path == TOKEN_PATH
+    assert operation["x-invers-permission"] in PERMISSIONS or path == TOKEN_PATH
     assert "application/problem+json" in text
     assert '"429"' in text and '"500"' in text
     assert method in ("get", "delete") or '"example"' in text

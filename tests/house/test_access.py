@@ -95,6 +95,8 @@ OWN_PAGES = {
 OPEN_PAGES = {
     "fleetcontrol:health": (200, 200),
     "docs:openapi": (200, 405),
+    "docs:oauth_metadata": (200, 405),
+    "docs:openid_metadata": (200, 405),
     "docs:index": (200, 405),
     "docs:problem": (200, 405),
     "invitations:accept": (404, 404),
