@@ -137,15 +137,21 @@ def token_endpoint(request: HttpRequest) -> HttpResponse:
     Id and secret of the client come by HTTP Basic or in the form.
     """
     response: HttpResponse
-    charset = (request.content_params or {}).get("charset", "utf-8")
-    if not _reads_as_utf_8(request.body, charset):
-        words = f"Send the form in UTF-8: in {charset[:40]!r} its bytes mean something else."
+    if words := _unreadable(request):
         response = JsonResponse({"error": "invalid_request", "error_description": words}, status=400)
     else:
-        request.encoding = "utf-8"
         response = _server.create_token_response(request)
     response["Cache-Control"] = "no-store"
     return response
+
+
+def _unreadable(request: HttpRequest) -> str:
+    """What keeps a token request from being read, for programmers; "" if nothing does."""
+    charset = (request.content_params or {}).get("charset", "utf-8")
+    if not _reads_as_utf_8(request.body, charset):
+        return f"Send the form in UTF-8: in {charset[:40]!r} its bytes mean something else."
+    request.encoding = "utf-8"
+    return "" if request.POST.get("grant_type") or request.GET.get("grant_type") else "grant_type is missing."
 
 
 def _reads_as_utf_8(body: bytes, charset: str) -> bool:
@@ -276,11 +282,6 @@ class _AuthorizationServer(AuthorizationServer):  # type: ignore[misc]  # Authli
         super().__init__(scopes_supported=list(PERMISSIONS))
         self.register_grant(_Grant)
         self.register_token_generator("default", _TokenGenerator())
-
-    def get_token_grant(self, request: _Request) -> _Grant:
-        if not (request.form.get("grant_type") or request.args.get("grant_type")):
-            raise InvalidRequestError("The parameter grant_type is missing.")
-        return super().get_token_grant(request)
 
     def authenticate_client(
         self, request: _Request, methods: tuple[str, ...], endpoint: str = "token"

@@ -116,14 +116,15 @@ def _problems(names: Iterable[str]) -> dict[int, Any]:
 
 
 def _example(problem: Problem) -> dict[str, Any]:
-    documentation = f"https://fleet.example.com{problem.path}"
     value = {
         "type": problem.path,
-        "type_documentation": documentation,
+        "type_documentation": f"https://fleet.example.com{problem.path}",
         "title": str(problem.title),
         "status": problem.status,
+        "detail": str(problem.meaning),
+        "flow_id": FLOW_ID,
     }
-    return {"value": value | {"detail": str(problem.meaning), "flow_id": FLOW_ID}}
+    return {"value": value}
 
 
 def _token_operation() -> dict[str, Any]:

@@ -62,7 +62,7 @@ def test_other_grants_and_unknown_scopes_are_refused(api: Api) -> None:
     assert [(one.status_code, one.json()["error"]) for one in answers] == [
         (400, "unsupported_grant_type"),
         (400, "invalid_scope"),
-        (400, "unsupported_grant_type"),
+        (400, "invalid_request"),
     ]
 
 
