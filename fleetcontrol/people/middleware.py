@@ -80,3 +80,8 @@ class GateMiddleware:
             elif request.method == "POST" and not signed_in_recently(request):
                 return leave_undone(send_to_confirm(request))
         return None
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        """Show the factors of somebody who set up the same app twice at once: one of the two is there."""
+        constraint = getattr(getattr(exception.__cause__, "diag", None), "constraint_name", None)
+        return redirect("mfa_index") if constraint == "unique_authenticator_type" else None
