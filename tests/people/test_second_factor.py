@@ -196,7 +196,9 @@ def test_a_passkey_ends_them_too_and_signs_in_with_both_factors(fleet: Fleet, bo
     assert new.get(vehicles(fleet)).status_code == 200
 
 
-def test_a_passkey_that_does_not_verify_its_person_signs_nobody_in(bob: User, charlie: User) -> None:
+def test_a_passkey_that_does_not_verify_its_person_signs_nobody_in(
+    bob: User, charlie: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
     key, browser = Passkey(), signed_in(bob)
     key.set_up(browser)
     key.flags &= ~0x04  # a thief has the key and not the PIN
@@ -206,6 +208,8 @@ def test_a_passkey_that_does_not_verify_its_person_signs_nobody_in(bob: User, ch
     set_up(charlie)  # the thief's own account, whose second step hands out a challenge
     by_password(charlie, thief)
     options = key.options_on(thief.get(reverse("mfa_authenticate")), "request_options")
+    clock = time.time
+    monkeypatch.setattr(time, "time", lambda: clock() + 1000)  # the half sign-in is over, the challenge is not
     key.sign_in(thief, options["challenge"])
     assert not is_signed_in(thief)
 

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_POST
 
 from fleetcontrol.audit.models import AuditEvent, actor_of
 from fleetcontrol.audit.versions import ChangedMeanwhile, require_version
-from fleetcontrol.people.access import made_with_factor, needs_factor
+from fleetcontrol.people.access import ask_for_factor, has_second_factor, made_with_factor, needs_factor
 from fleetcontrol.people.forms import NameForm
 from fleetcontrol.people.models import Membership, User
 
@@ -61,6 +61,8 @@ def second_factor_needed(request: HttpRequest, fleet: str) -> HttpResponse:
     membership = get_object_or_404(own, fleet__slug=fleet)
     if not needs_factor(membership) or made_with_factor(request):
         return redirect("vehicles:index", fleet)
+    if has_second_factor(request.user):  # type: ignore[arg-type]  # signed in
+        return ask_for_factor(request, membership.fleet)
     others = [other.fleet for other in own if not needs_factor(other)]
     context = {"fleet": membership.fleet, "other_fleets": others}
     return render(request, "people/second_factor_needed.html", context, status=403)
