@@ -32,6 +32,7 @@ from allauth.account.internal.flows.reauthentication import get_reauthentication
 from django.conf import settings
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
+from django.http.response import HttpResponseBase
 from django.urls import reverse
 from django.utils.datastructures import MultiValueDict
 
@@ -138,8 +139,8 @@ def proved_at(record: dict[str, Any]) -> float:
     A sign-in at the provider may have passed without a question, so the time is the one that the provider says.
     """
     if record["method"] == "socialaccount":
-        return min(record["at"], record.get("auth_time", 0))
-    return 0 if record.get("set_up") else record["at"]
+        return min(float(record["at"]), float(record.get("auth_time", 0)))
+    return 0 if record.get("set_up") else float(record["at"])
 
 
 def proof_for_own_account(request: HttpRequest) -> bool:
@@ -149,13 +150,13 @@ def proof_for_own_account(request: HttpRequest) -> bool:
 
 
 def fresh_sign_in[**P](
-    view: Callable[Concatenate[FleetRequest, P], HttpResponse],
-) -> Callable[..., HttpResponse]:
+    view: Callable[Concatenate[FleetRequest, P], HttpResponseBase],
+) -> Callable[..., HttpResponseBase]:
     """Decorate a view that uses `confirmed` or `confirm`. Place it below `fleet_view`, above `require_POST`."""
 
     @wraps(view)
-    def inner(request: FleetRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
-        def answer(request: Any) -> HttpResponse:
+    def inner(request: FleetRequest, *args: P.args, **kwargs: P.kwargs) -> Any:
+        def answer(request: Any) -> Any:
             try:
                 return view(request, *args, **kwargs)
             except ConfirmationNeeded:
@@ -212,9 +213,9 @@ def take_back_waiting_form(request: HttpRequest) -> bool:
     The token works once, for the person and address of the form, and only after the proof.
     """
     token = request.GET[PARAMETER]
-    request.GET = request.GET.copy()  # what follows does not know this parameter
-    del request.GET[PARAMETER]
-    request.META["QUERY_STRING"] = request.GET.urlencode()
+    query = request.GET.copy()
+    del query[PARAMETER]  # what follows does not know it
+    request.GET, request.META["QUERY_STRING"] = query, query.urlencode()  # type: ignore[assignment]  # a mutable one
     waiting = request.session.get(WAITING, {})
     form = waiting.get(token)
     if form is None or (form["person"], form["path"]) != (request.user.pk, request.path):
@@ -227,6 +228,6 @@ def take_back_waiting_form(request: HttpRequest) -> bool:
         return False
     request.method = "POST"
     request.POST = QueryDict(form["form"])
-    request._files = MultiValueDict()  # type: ignore[attr-defined]  # reading FILES would read the empty body
+    request._files = MultiValueDict()  # reading FILES would read the empty body
     request.content_type = "application/x-www-form-urlencoded"
     return True

@@ -19,7 +19,7 @@ from fleetcontrol.people.models import Fleet, Role, User
 from tests.support import factory
 from tests.support.authenticator_app import code, seed_of, set_up
 from tests.support.browsers import is_signed_in, signed_in
-from tests.support.passkey import Passkey
+from tests.support.passkey import FLAG, Passkey
 
 pytestmark = pytest.mark.django_db
 SET_UP = reverse("mfa_activate_totp")
@@ -201,7 +201,7 @@ def test_a_passkey_that_does_not_verify_its_person_signs_nobody_in(
 ) -> None:
     key, browser = Passkey(), signed_in(bob)
     key.set_up(browser)
-    key.flags &= ~0x04  # a thief has the key and not the PIN
+    key.flags = FLAG.UP  # a thief has the key and not the PIN
     thief = Client()
     key.sign_in(thief)
     assert not is_signed_in(thief)

@@ -10,15 +10,15 @@ from fleetcontrol.people.models import User
 
 def set_up(user: User) -> str:
     """Give the person an app, without a request. Returns its seed."""
-    seed = generate_totp_secret()
+    seed: str = generate_totp_secret()
     TOTP.activate(user, seed)
     return seed
 
 
 def code(seed: str, away: int = 0) -> str:
     """The code of the seed, `away` steps of 30 seconds from now; codes of -1, 0 and 1 are valid."""
-    return format_hotp_value(hotp_value(seed, list(steps())[1] + away))
+    return str(format_hotp_value(hotp_value(seed, list(steps())[1] + away)))
 
 
 def seed_of(user: User) -> str:
-    return decrypt(Authenticator.objects.get(user=user, type=Authenticator.Type.TOTP).data["secret"])
+    return str(decrypt(Authenticator.objects.get(user=user, type=Authenticator.Type.TOTP).data["secret"]))

@@ -16,7 +16,7 @@ from fido2.utils import sha256, websafe_encode
 from fido2.webauthn import AttestationObject, AttestedCredentialData, AuthenticatorData, CollectedClientData
 
 RP, ORIGIN, ID = "testserver", "https://testserver", b"key-of-the-tests"
-PRESENT, VERIFIED, ATTESTED = 0x01, 0x04, 0x40
+FLAG = AuthenticatorData.FLAG
 
 
 class Passkey:
@@ -24,7 +24,7 @@ class Passkey:
 
     def __init__(self, *, verifies: bool = True) -> None:
         self.private = ec.generate_private_key(ec.SECP256R1())
-        self.flags = PRESENT | (VERIFIED if verifies else 0)
+        self.flags = FLAG.UP | FLAG.UV if verifies else FLAG.UP
         self.handle = ""
 
     def set_up(self, browser: Client) -> Any:
@@ -32,9 +32,9 @@ class Passkey:
         page = reverse("mfa_add_webauthn")
         options = self.options_on(browser.get(page), "creation_options")
         self.handle = options["user"]["id"]
-        key = ES256.from_cryptography_key(self.private.public_key())
+        key = ES256.from_cryptography_key(self.private.public_key())  # type: ignore[no-untyped-call]
         inside = AttestedCredentialData.create(b"\0" * 16, ID, key)
-        data = AuthenticatorData.create(sha256(RP.encode()), self.flags | ATTESTED, 0, inside)
+        data = AuthenticatorData.create(sha256(RP.encode()), self.flags | FLAG.AT, 0, inside)
         response = {
             "clientDataJSON": websafe_encode(self.client_data("webauthn.create", options["challenge"])),
             "attestationObject": websafe_encode(AttestationObject.create("none", data, {})),
