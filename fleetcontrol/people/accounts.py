@@ -23,7 +23,7 @@ from django.utils.translation import gettext as _
 
 from fleetcontrol.audit.models import actor_for
 from fleetcontrol.people.access import has_second_factor, made_with_factor
-from fleetcontrol.people.confirmation import AT_PROVIDER, PARAMETER, signed_in_recently
+from fleetcontrol.people.confirmation import PARAMETER, set_aside, signed_in_recently, take_along
 from fleetcontrol.people.models import Invitation, User
 from fleetcontrol.seal import Sealed, seal
 
@@ -64,7 +64,8 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth ha
         records = get_authentication_records(request, user)
         records[-1]["auth_time"] = auth_time
         request.session.modified = True
-        was_to_prove = f"{PARAMETER}={AT_PROVIDER}" in str(sociallogin.state.get("next", ""))
+        take_along(request, user)
+        was_to_prove = f"{PARAMETER}=" in str(sociallogin.state.get("next", ""))
         if was_to_prove and not signed_in_recently(request, user):
             words = _(
                 "Your provider has not said that you signed in to it just now, so this confirms nothing. Sign in there "
@@ -82,6 +83,7 @@ class SocialAccountAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]  
 
     def pre_social_login(self, request: HttpRequest, sociallogin: SocialLogin) -> None:
         """Find the person by verified email, or create one for an open invitation. Everybody else is refused."""
+        set_aside(request)
         if sociallogin.state.get("process") == "connect":
             raise ImmediateHttpResponse(HttpResponseRedirect(reverse("account_login")))
         if sociallogin.is_existing:

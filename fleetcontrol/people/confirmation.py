@@ -7,8 +7,9 @@ to the person and its address, while allauth asks for the password or the second
 the form's own address with a token that works once, and the view gets the form as if it was sent at that moment: what
 it answers stands at its own address.
 
-A person who signs in only through OpenID Connect is sent to the provider, and finds the form filled in afterwards. A
-sign-in there proves as much as it is fresh: the provider says by `auth_time` when the person last signed in to it.
+A person who signs in only through OpenID Connect is sent to the provider. A button waits as above; a form that keeps
+what was typed is found filled in afterwards. A sign-in there proves as much as it is fresh: the provider says by
+`auth_time` when the person last signed in to it.
 
 PROOF lists every address that asks for proof. `tests/house/test_proof.py` holds it: an address that changes something
 is in this list or in that of the test.
@@ -36,6 +37,7 @@ from django.http.response import HttpResponseBase
 from django.urls import reverse
 from django.utils.datastructures import MultiValueDict
 
+from fleetcontrol.pages.kept_input import FIELD as KEEP
 from fleetcontrol.pages.kept_input import keep_input
 from fleetcontrol.pages.resubmission import act_once, leave_undone
 from fleetcontrol.people.access import FleetRequest, has_second_factor, made_with_factor
@@ -100,7 +102,7 @@ PROOF: dict[str, Asks] = {
     ),
 }
 PARAMETER = "proof"
-AT_PROVIDER = "provider"  # the parameter's value for a form that was not kept; the provider was asked
+AT_PROVIDER = "provider"  # the parameter's value when no form waits
 WAITING = "forms_to_confirm"
 MOST_WAITING = 5
 WAITS_FOR = timedelta(minutes=30)
@@ -172,15 +174,15 @@ def fresh_sign_in[**P](
 
 def send_to_confirm(request: HttpRequest) -> HttpResponse:
     """Let the sent form wait, and ask the person to prove who they are."""
-    if only_provider_proves(request):
-        return keep_input(request, HttpResponseRedirect(page_of_proof(request)))
-    if request.method != "POST":
-        return HttpResponseRedirect(page_of_proof(request))
-    token = token_urlsafe(16)
-    form = {"person": request.user.pk, "path": request.path, "form": request.POST.urlencode(), "at": time.time()}
-    others = list(request.session.get(WAITING, {}).items())
-    request.session[WAITING] = dict([*others[1 - MOST_WAITING :], (token, form)])
-    return HttpResponseRedirect(page_of_proof(request, token))
+    at_provider = only_provider_proves(request)
+    token = ""
+    if request.method == "POST" and not (at_provider and request.POST.get(KEEP)):
+        token = token_urlsafe(16)
+        form = {"person": request.user.pk, "path": request.path, "form": request.POST.urlencode(), "at": time.time()}
+        others = list(request.session.get(WAITING, {}).items())
+        request.session[WAITING] = dict([*others[1 - MOST_WAITING :], (token, form)])
+    answer = HttpResponseRedirect(page_of_proof(request, token))
+    return keep_input(request, answer) if at_provider else answer
 
 
 def page_of_proof(request: HttpRequest, token: str = "") -> str:
@@ -188,7 +190,7 @@ def page_of_proof(request: HttpRequest, token: str = "") -> str:
     query = request.GET.copy()
     query.pop(PARAMETER, None)
     if only_provider_proves(request):
-        query[PARAMETER] = AT_PROVIDER
+        query[PARAMETER] = token or AT_PROVIDER
         page, more = provider_page(), {"auth_params": "prompt=login&max_age=0"}
     else:
         methods = get_adapter(request).get_reauthentication_methods(request.user)
@@ -205,6 +207,18 @@ def only_provider_proves(request: HttpRequest) -> bool:
 
 def provider_page() -> str:
     return reverse("openid_connect_login", args=[settings.OIDC["provider_id"]])
+
+
+def set_aside(request: HttpRequest) -> None:
+    """Before a sign-in at the provider, which begins a new session: hold the forms that wait in this one."""
+    request.waiting_forms = request.session.get(WAITING, {})  # type: ignore[attr-defined]  # see take_along
+
+
+def take_along(request: HttpRequest, person: Any) -> None:
+    """Let the forms of the same person, who has come back from the provider, wait in the new session."""
+    held: dict[str, Any] = getattr(request, "waiting_forms", {})
+    if held:
+        request.session[WAITING] = {token: form for token, form in held.items() if form["person"] == person.pk}
 
 
 def take_back_waiting_form(request: HttpRequest) -> bool:
@@ -228,6 +242,6 @@ def take_back_waiting_form(request: HttpRequest) -> bool:
         return False
     request.method = "POST"
     request.POST = QueryDict(form["form"])
-    request._files = MultiValueDict()  # reading FILES would read the empty body
+    request._files = MultiValueDict()  # type: ignore[attr-defined]  # reading FILES would read the empty body
     request.content_type = "application/x-www-form-urlencoded"
     return True

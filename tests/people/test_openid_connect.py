@@ -11,6 +11,7 @@ from allauth.mfa.totp.internal.auth import TOTP, generate_totp_secret
 from django.test import Client
 from django.urls import reverse, reverse_lazy
 
+from fleetcontrol.api.models import ApiClient
 from fleetcontrol.audit.models import AuditEvent
 from fleetcontrol.people.models import Fleet, Invitation, Membership, Role, User
 from tests.support import factory
@@ -204,6 +205,34 @@ def test_the_export_of_the_history_goes_on_with_its_filters(
     back = prove(client, oidc, client.get(reverse("history:export", args=[fleet.slug, "csv"], query={"area": "user"})))
     assert "area=user" in back["Location"]
     assert client.get(back["Location"]).status_code == 200
+
+
+def test_a_button_goes_on_after_the_proof_at_the_provider(
+    client: Client, bob_of_provider: User, fleet: Fleet, oidc: Provider
+) -> None:
+    bob_of_provider.memberships.update(role=Role.ADMINISTRATOR)
+    api_client, _secret = ApiClient.add(fleet=fleet, actor=factory.TEST, name="ERP", permissions=["vehicles"])
+    sign_in(client, oidc)
+    asked = client.post(reverse("clients:revoke", args=[fleet.slug, api_client.client_id]))
+    back = prove(client, oidc, asked)
+    api_client.refresh_from_db()
+    assert api_client.revoked_at is None
+    client.get(back["Location"])
+    api_client.refresh_from_db()
+    assert api_client.revoked_at
+
+
+def test_a_button_does_not_go_on_for_somebody_else(
+    client: Client, bob_of_provider: User, fleet: Fleet, alice: User, oidc: Provider
+) -> None:
+    bob_of_provider.memberships.update(role=Role.ADMINISTRATOR)
+    api_client, _secret = ApiClient.add(fleet=fleet, actor=factory.TEST, name="ERP", permissions=["vehicles"])
+    sign_in(client, oidc)
+    asked = client.post(reverse("clients:revoke", args=[fleet.slug, api_client.client_id]))
+    oidc.person |= {"sub": "2", "email": alice.email}
+    client.get(prove(client, oidc, asked)["Location"])
+    api_client.refresh_from_db()
+    assert api_client.revoked_at is None
 
 
 @pytest.mark.parametrize("counts", [True, False], ids=["counts", "does not count"])
