@@ -73,6 +73,7 @@ PROOF: dict[str, Asks] = {
     ),
     **dict.fromkeys(
         (
+            "account_change_password",
             "account_set_password",
             "mfa_activate_totp",
             "mfa_deactivate_totp",
@@ -87,6 +88,7 @@ PROOF: dict[str, Asks] = {
     ),
     **dict.fromkeys(
         (
+            "admin:password_change",
             "admin:people_fleet_add",
             "admin:people_fleet_change",
             "admin:people_membership_changelist",  # deletes what is ticked

@@ -61,7 +61,6 @@ ACCOUNT = {
     "account_logout",
     "account_inactive",
     "account_reauthenticate",
-    "account_change_password",  # asks for the present one in its form
     "account_reset_password",
     "account_reset_password_done",
     "account_reset_password_from_key",  # the link is the proof
@@ -93,7 +92,6 @@ ADMIN = {
     "admin:index",
     "admin:login",
     "admin:logout",
-    "admin:password_change",  # asks for the present one in its form
     "admin:password_change_done",
     "admin:autocomplete",
     "admin:jsi18n",
