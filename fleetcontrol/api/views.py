@@ -98,11 +98,13 @@ def replace_secret(request: FleetRequest, id: str) -> HttpResponse:
 
 
 @fleet_view(Role.ADMINISTRATOR)
+@fresh_sign_in
 def stop_former(request: FleetRequest, id: str) -> HttpResponse:
     """End the overlap of a replaced secret, without a question when there is none."""
     client = client_of(request, id)
     if request.method == "POST":
-        client.stop_former(actor=request.actor)
+        with confirmed(request):
+            client.stop_former(actor=request.actor)
         messages.success(request, _("The old secret of %(client)s has stopped.") % {"client": client})
     elif client.former_works_until:
         return render(request, "api/clients/stop_former.html", {"client": client})
@@ -110,10 +112,12 @@ def stop_former(request: FleetRequest, id: str) -> HttpResponse:
 
 
 @fleet_view(Role.ADMINISTRATOR)
+@fresh_sign_in
 def revoke(request: FleetRequest, id: str) -> HttpResponse:
     client = client_of(request, id)
     if request.method == "POST":
-        client.revoke(actor=request.actor)
+        with confirmed(request):
+            client.revoke(actor=request.actor)
         messages.success(request, _("%(client)s is revoked. Its tokens have stopped.") % {"client": client})
         return redirect("clients:index", request.fleet.slug)
     return render(request, "api/clients/revoke.html", {"client": client})

@@ -24,6 +24,7 @@ from fleetcontrol.pages.download import send
 from fleetcontrol.pages.export import whole_file, write_lines
 from fleetcontrol.pages.paging import page_of
 from fleetcontrol.people.access import FleetRequest, fleet_view
+from fleetcontrol.people.confirmation import confirm, fresh_sign_in
 from fleetcontrol.people.models import Fleet, Role
 from fleetcontrol.tabular import csv_lines
 
@@ -95,8 +96,10 @@ def index(request: FleetRequest) -> HttpResponse:
 
 
 @fleet_view(Role.ADMINISTRATOR)
+@fresh_sign_in
 def export(request: FleetRequest, kind: str) -> FileResponse:
     """What the filters show, as CSV or JSON Lines. The export is an event itself."""
+    confirm(request)
     events = FilterForm(request.fleet, request.GET).apply(events_of(request.fleet)).order_by("-id")
     AuditEvent.record(request.fleet, request.actor, "audit.export", request.fleet)
 

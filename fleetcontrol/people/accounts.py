@@ -9,16 +9,21 @@ from __future__ import annotations
 from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
+from allauth.account.internal.flows.login import get_authentication_records
 from allauth.account.models import EmailAddress
 from allauth.core.exceptions import ImmediateHttpResponse
 from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.socialaccount.adapter import DefaultSocialAccountAdapter
 from allauth.socialaccount.models import SocialLogin
+from django.contrib import messages
 from django.db import transaction
 from django.http import HttpRequest, HttpResponseRedirect
 from django.urls import reverse
+from django.utils.translation import gettext as _
 
 from fleetcontrol.audit.models import actor_for
+from fleetcontrol.people.access import has_second_factor, made_with_factor
+from fleetcontrol.people.confirmation import PARAMETER, set_aside, signed_in_recently, take_along
 from fleetcontrol.people.models import Invitation, User
 from fleetcontrol.seal import Sealed, seal
 
@@ -34,6 +39,40 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth ha
     def populate_username(self, request: HttpRequest, user: Any) -> None:
         """People have no user name."""
 
+    def pre_login(self, request: HttpRequest, user: Any, **options: Any) -> Any:
+        """Note how fresh the proof is of somebody who comes from the provider."""
+        sociallogin = (options.get("signal_kwargs") or {}).get("sociallogin")
+        if sociallogin is not None:
+            self._note_auth_time(request, user, sociallogin)
+        return super().pre_login(request, user, **options)
+
+    def is_reauthentication_required(self, *, app: str, **options: Any) -> bool:
+        """Let allauth's pages take the same proof as all others; GateMiddleware has asked for it before."""
+        return not signed_in_recently(self.request)
+
+    def get_reauthentication_methods(self, user: Any) -> list[dict[str, Any]]:
+        """How the person may confirm who they are: only by a factor if they have one which this session lacks."""
+        methods: list[dict[str, Any]] = super().get_reauthentication_methods(user)
+        if made_with_factor(self.request) or not has_second_factor(user):
+            return methods
+        return [method for method in methods if method["id"].startswith("mfa_")]
+
+    def _note_auth_time(self, request: HttpRequest, user: Any, sociallogin: SocialLogin) -> None:
+        """Keep, in the session's last record, when the person signed in to the provider, as its ID token says."""
+        said = (sociallogin.account.extra_data.get("id_token") or {}).get("auth_time")
+        auth_time = said if isinstance(said, int | float) and not isinstance(said, bool) else 0
+        records = get_authentication_records(request, user)
+        records[-1]["auth_time"] = auth_time
+        request.session.modified = True
+        take_along(request, user)
+        was_to_prove = f"{PARAMETER}=" in str(sociallogin.state.get("next", ""))
+        if was_to_prove and not signed_in_recently(request, user):
+            words = _(
+                "Your provider has not said that you signed in to it just now, so this confirms nothing. Sign in there "
+                "once more, or ask who runs the provider to let it send auth_time."
+            )
+            messages.error(request, words)
+
     def get_client_ip(self, request: HttpRequest) -> str:
         """The address that throttles count by. AddressMiddleware has already replaced the proxy's."""
         return request.META.get("REMOTE_ADDR") or "0.0.0.0"  # noqa: S104 - a Unix socket has no address
@@ -44,6 +83,7 @@ class SocialAccountAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]  
 
     def pre_social_login(self, request: HttpRequest, sociallogin: SocialLogin) -> None:
         """Find the person by verified email, or create one for an open invitation. Everybody else is refused."""
+        set_aside(request)
         if sociallogin.state.get("process") == "connect":
             raise ImmediateHttpResponse(HttpResponseRedirect(reverse("account_login")))
         if sociallogin.is_existing:

@@ -15,7 +15,7 @@ class PeopleConfig(AppConfig):
 
         sign_in_events.connect()
         owned.register("memberships")
-        register(duties.forget_sessions, duties.beat_for_replica)
+        register(duties.forget_sessions, duties.forget_used_codes, duties.beat_for_replica)
         words.register(
             phrases={
                 "fleet.add": _("created the fleet %(target)s"),
@@ -25,6 +25,7 @@ class PeopleConfig(AppConfig):
                 "member.remove": _("removed the member %(target)s"),
                 "user.add": _("created the account of %(target)s"),
                 "user.change": _("changed the account of %(target)s: %(fields)s"),
+                "user.remove_factors": _("removed every second factor of %(target)s"),
                 "user.remove": _("removed the person %(target)s"),
                 "user.sign_in": _("signed in (%(after)s)"),
                 "user.sign_in_failed": _("failed to sign in as %(target)s (%(after)s)"),

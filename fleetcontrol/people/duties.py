@@ -1,11 +1,18 @@
 """What `manage.py tend` does for people's sessions, and for the replica."""
 
+import time
+from datetime import timedelta
+
+from allauth.mfa import app_settings
 from django.conf import settings
 from django.contrib.sessions.models import Session
 from django.db.models.functions import Now
 
 from fleetcontrol.db.replica import beat
+from fleetcontrol.people.models import UsedCode
 from fleetcontrol.web.throttle import forget_expired
+
+KEEP_CODES_FOR = timedelta(days=1)
 
 
 def forget_sessions() -> str:
@@ -13,6 +20,13 @@ def forget_sessions() -> str:
     deleted, _by_model = Session.objects.filter(expire_date__lt=Now()).delete()
     forget_expired()
     return f"deleted {deleted} sessions that were over" if deleted else ""
+
+
+def forget_used_codes() -> str:
+    """Delete codes of authenticator apps that have long ceased to be valid, whatever the clocks of the web servers."""
+    now = int(time.time()) // app_settings.TOTP_PERIOD
+    UsedCode.objects.filter(step__lt=now - KEEP_CODES_FOR.total_seconds() // app_settings.TOTP_PERIOD).delete()
+    return ""
 
 
 def beat_for_replica() -> str:

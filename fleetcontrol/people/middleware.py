@@ -1,13 +1,28 @@
-"""Middleware for signed-in people: their language, and the time at which their session was last used."""
+"""Middleware for signed-in people: their language, when their session was last used, and what they have to prove."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 from allauth.usersessions.models import UserSession
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.utils import translation
+
+from fleetcontrol.pages.resubmission import leave_undone
+from fleetcontrol.people.access import ask_for_factor, made_with_factor, staff_needs_factor
+from fleetcontrol.people.confirmation import (
+    PARAMETER,
+    PROOF,
+    Asks,
+    page_of_proof,
+    proof_for_own_account,
+    send_to_confirm,
+    signed_in_recently,
+    take_back_waiting_form,
+)
 
 LAST_SEEN_EVERY = 300  # seconds
 
@@ -39,3 +54,34 @@ class LanguageMiddleware:
             response = self.get_response(request)
             response.headers.setdefault("Content-Language", translation.get_language() or "en")
         return response
+
+
+class GateMiddleware:
+    """Ask for a second factor before the Django admin, and for fresh proof before what PROOF lists of others' views."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.get_response(request)
+
+    def process_view(self, request: HttpRequest, *_view: Any) -> HttpResponse | None:
+        person, here = request.user, request.resolver_match
+        if not person.is_authenticated or here is None:
+            return None
+        if here.namespace == "admin" and person.is_staff and not made_with_factor(request) and staff_needs_factor():
+            return ask_for_factor(request, None)
+        asks = PROOF.get(here.view_name)
+        if asks is Asks.FIRST and not proof_for_own_account(request):
+            return redirect(page_of_proof(request))
+        if asks is Asks.SENT:
+            if request.method == "GET" and PARAMETER in request.GET:
+                take_back_waiting_form(request)
+            elif request.method == "POST" and not signed_in_recently(request):
+                return leave_undone(send_to_confirm(request))
+        return None
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        """Show the factors of somebody who set up the same app twice at once: one of the two is there."""
+        constraint = getattr(getattr(exception.__cause__, "diag", None), "constraint_name", None)
+        return redirect("mfa_index") if constraint == "unique_authenticator_type" else None

@@ -10,16 +10,19 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
+from allauth.mfa.models import Authenticator
 from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
 from django.core import signing
 from django.core.exceptions import ValidationError
 from django.core.mail import send_mail
-from django.db import models, transaction
+from django.db import IntegrityError, models, transaction
+from django.db.models import F
 from django.db.models.functions import Lower, Now
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.crypto import salted_hmac
 from django.utils.formats import date_format
 from django.utils.text import slugify
 from django.utils.translation import gettext
@@ -31,6 +34,7 @@ from fleetcontrol.db import rules
 from fleetcontrol.db.clock import database_now
 from fleetcontrol.db.ids import new_id
 from fleetcontrol.people.owned import in_order_of_deletion
+from fleetcontrol.seal import fingerprint
 
 VALID_FOR = timedelta(days=7)
 _INVITATION_SALT = "fleetcontrol.invitation"
@@ -80,6 +84,8 @@ class User(AbstractBaseUser, PermissionsMixin):
     shortcuts = models.BooleanField(_("keyboard shortcuts"), default=True)
     is_active = models.BooleanField(_("may sign in"), default=True)
     is_staff = models.BooleanField(_("may use the Django admin"), default=False)
+    # How often all sessions were ended. It is part of what a session must match, as the password is.
+    sessions_ended = models.PositiveIntegerField(default=0, editable=False)
     date_joined = models.DateTimeField(_("joined"), default=timezone.now, editable=False)
 
     objects: ClassVar[UserManager] = UserManager()
@@ -107,6 +113,61 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     def get_short_name(self) -> str:
         return str(self)
+
+    def _get_session_auth_hash(self, secret: str | None = None) -> str:
+        """What a session holds and must go on to match; Django asks for it with each of its secret keys."""
+        value = f"{self.password}:{self.sessions_ended}"
+        return salted_hmac("fleetcontrol.people.session", value, secret=secret, algorithm="sha256").hexdigest()
+
+    def end_sessions(self) -> None:
+        """End every session of the person, and every sign-in that is under way."""
+        User.objects.filter(pk=self.pk).update(sessions_ended=F("sessions_ended") + 1)
+        self.refresh_from_db(fields=["sessions_ended"])
+
+    def remove_factors(self, *, actor: Actor) -> list[str]:
+        """Remove every second factor and recovery code, and end every session. Returns the kinds that were removed.
+
+        The event is in each fleet of the person, or outside of fleets if there is none.
+        """
+        with transaction.atomic():
+            User.objects.select_for_update().get(pk=self.pk)
+            factors = Authenticator.objects.filter(user=self)
+            kinds = sorted(set(factors.values_list("type", flat=True)))
+            factors.delete()
+            self.end_sessions()
+            fleets: list[Fleet | None] = [*self.fleets.order_by("pk")]
+            changes = {"second_factor": [kinds, None]}
+            AuditEvent.record_many(
+                [AuditEvent.about(fleet, actor, "user.remove_factors", self, changes) for fleet in fleets or [None]]
+            )
+        return kinds
+
+
+class UsedCode(models.Model):
+    """A code of an authenticator app that was taken. The database takes each code once, whoever sends it how often.
+
+    `seed` is a keyed digest of the app's seed, so that the code which proves a new app counts as used too.
+    """
+
+    user = models.ForeignKey(User, models.CASCADE, related_name="used_codes")
+    seed = models.CharField(max_length=64)
+    step = models.BigIntegerField()  # the code's time: seconds since 1970 by MFA_TOTP_PERIOD
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["user", "seed", "step"], name="code_used_once")]
+
+    def __str__(self) -> str:
+        return f"{self.user_id}: {self.step}"
+
+    @classmethod
+    def take(cls, user: User, *, seed: str, step: int) -> bool:
+        """Use up the code of this step. False if it was taken before, also by a request of the same moment."""
+        try:
+            with transaction.atomic():
+                cls.objects.create(user=user, seed=fingerprint(seed, f"totp:{user.pk}"), step=step)
+        except IntegrityError:
+            return False
+        return True
 
 
 class Fleet(models.Model):

@@ -1,4 +1,6 @@
-"""Sign-ins in the audit trail: one event in each fleet of the person, so that its administrators see it.
+"""What follows from a sign-in or a new factor: audit events, and the end of other sessions.
+
+An event is in each fleet of the person, so that its administrators see it.
 
 These are receivers of signals, because allauth and Django announce sign-ins in no other way.
 """
@@ -7,14 +9,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from allauth.account.internal.flows.login import get_authentication_records
+from allauth.account.internal.flows.login import get_authentication_records, record_authentication
 from allauth.account.signals import password_changed, password_reset, password_set, user_logged_in, user_logged_out
+from allauth.core import context
 from allauth.mfa.models import Authenticator
 from allauth.mfa.signals import authentication_failed, authenticator_added, authenticator_removed, authenticator_reset
+from allauth.usersessions.models import UserSession
+from django.contrib.auth import update_session_auth_hash
 from django.contrib.auth.signals import user_login_failed
+from django.db.models.signals import post_save
 from django.http import HttpRequest
 
 from fleetcontrol.audit.models import Actor, AuditEvent, Target, actor_for, visitor_of
+from fleetcontrol.people.access import SECOND_FACTORS
 from fleetcontrol.people.models import Fleet, User
 
 REPLACED = "replaced"
@@ -30,6 +37,7 @@ def connect() -> None:
     password_reset.connect(password_replaced)
     password_set.connect(password_replaced)
     authenticator_added.connect(factor_added)
+    post_save.connect(factor_set_up, sender=Authenticator)
     authenticator_removed.connect(factor_removed)
     authenticator_reset.connect(factor_reset)
 
@@ -72,6 +80,22 @@ def password_replaced(request: HttpRequest, user: User, **_kwargs: Any) -> None:
 
 def factor_added(request: HttpRequest, user: User, authenticator: Authenticator, **_kwargs: Any) -> None:
     record(user, actor_for(request, user), "user.change", {"second_factor": [None, authenticator.type]})
+
+
+def factor_set_up(instance: Authenticator, *, created: bool, **_kwargs: Any) -> None:
+    """End all other sessions, which were made without the factor. This one has just shown that the person has it.
+
+    allauth's own signal would come after the transaction, and other sessions would live on between.
+    """
+    request: HttpRequest | None = context.request
+    if not created or instance.type not in SECOND_FACTORS or request is None or request.user != instance.user:
+        return
+    person = request.user
+    assert isinstance(person, User)  # noqa: S101 - it is the owner of a factor
+    person.end_sessions()
+    record_authentication(request, person, "mfa", id=instance.pk, type=instance.type, set_up=True)
+    update_session_auth_hash(request, person)
+    UserSession.objects.create_from_request(request)
 
 
 def factor_removed(request: HttpRequest, user: User, authenticator: Authenticator, **_kwargs: Any) -> None:

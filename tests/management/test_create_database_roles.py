@@ -56,6 +56,8 @@ def as_web(alice: User) -> Iterator[Client]:
     [
         "UPDATE audit_auditevent SET actor_label = 'x'",
         "DELETE FROM audit_auditevent",
+        "DELETE FROM people_usedcode",
+        "UPDATE people_usedcode SET step = 0",
         "TRUNCATE audit_auditevent",
         "ALTER TABLE audit_auditevent DISABLE TRIGGER ALL",
         "DROP TABLE audit_auditevent",

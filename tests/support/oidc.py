@@ -29,6 +29,8 @@ class Provider:
         self.person: dict[str, Any] = {}
         self.codes: dict[str, dict[str, str]] = {}
         self.prompts: list[str] = []
+        self.signed_in_at = time.time() - 3600  # when the person last entered a password here
+        self.says_when = True  # whether auth_time is in the ID token when the client asks for it
 
     def configuration(self) -> dict[str, Any]:
         return {
@@ -45,6 +47,8 @@ class Provider:
         assert query["client_id"] == CLIENT_ID
         assert query["code_challenge_method"] == "S256"
         self.prompts.append(query.get("prompt", ""))
+        if query.get("prompt") == "login" or query.get("max_age") == "0":
+            self.signed_in_at = time.time()
         code = secrets.token_urlsafe()
         self.codes[code] = query
         return f"{query['redirect_uri']}?{urlencode({'code': code, 'state': query['state']})}"
@@ -56,6 +60,8 @@ class Provider:
         assert form["client_secret"] == CLIENT_SECRET
         now = int(time.time())
         claims = {"iss": self.issuer, "aud": CLIENT_ID, "iat": now, "exp": now + 60, **self.person}
+        if "max_age" in query and self.says_when:
+            claims["auth_time"] = int(self.signed_in_at)
         token = jwt.encode({"alg": "RS256", "kid": "test"}, claims, self.key)
         return {"access_token": "access", "token_type": "Bearer", "id_token": token, "expires_in": 60}
 

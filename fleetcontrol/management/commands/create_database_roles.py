@@ -25,6 +25,7 @@ RIGHTS = {
     "audit_keycheck": "SELECT, INSERT",
     "audit_pseudonym": "SELECT",
     "people_user": "SELECT, INSERT, UPDATE",
+    "people_usedcode": "SELECT, INSERT",
     "credentials_credentialsecret": (
         "SELECT, INSERT, DELETE, UPDATE (value, is_current, ends_on, erase_after, erased_at)"
     ),

@@ -12,9 +12,9 @@ from django.views.decorators.http import require_POST
 
 from fleetcontrol.audit.models import AuditEvent, actor_of
 from fleetcontrol.audit.versions import ChangedMeanwhile, require_version
-from fleetcontrol.people.access import has_second_factor
+from fleetcontrol.people.access import ask_for_factor, has_second_factor, made_with_factor, needs_factor
 from fleetcontrol.people.forms import NameForm
-from fleetcontrol.people.models import Fleet, User
+from fleetcontrol.people.models import Membership, User
 
 
 @require_POST
@@ -56,10 +56,13 @@ def profile(request: HttpRequest) -> HttpResponse:
 
 
 def second_factor_needed(request: HttpRequest, fleet: str) -> HttpResponse:
-    """The page that members of a fleet that requires a second factor see until they have one."""
-    required_by = get_object_or_404(Fleet, slug=fleet, memberships__user=request.user)
-    if not required_by.require_second_factor or has_second_factor(request.user):  # type: ignore[arg-type]  # signed in
-        return redirect("vehicles:index", required_by.slug)
-    others = Fleet.objects.filter(memberships__user=request.user.pk, require_second_factor=False).order_by("name")
-    context = {"fleet": required_by, "other_fleets": others}
+    """The page that members see whose role or fleet needs a second factor, until their session has one."""
+    own = Membership.objects.filter(user=request.user.pk).select_related("fleet").order_by("fleet__name")
+    membership = get_object_or_404(own, fleet__slug=fleet)
+    if not needs_factor(membership) or made_with_factor(request):
+        return redirect("vehicles:index", fleet)
+    if has_second_factor(request.user):  # type: ignore[arg-type]  # signed in
+        return ask_for_factor(request, membership.fleet)
+    others = [other.fleet for other in own if not needs_factor(other)]
+    context = {"fleet": membership.fleet, "other_fleets": others}
     return render(request, "people/second_factor_needed.html", context, status=403)

@@ -1,0 +1,48 @@
+"""`manage.py remove_factors`: let somebody in again who lost their second factor and their recovery codes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from allauth.mfa.models import Authenticator
+from django.core.mail import send_mail
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.template.loader import render_to_string
+from django.utils import translation
+from django.utils.translation import gettext as _
+
+from fleetcontrol.audit.models import Actor
+from fleetcontrol.people.models import User
+
+
+class Command(BaseCommand):
+    help = (
+        "Removes every second factor and recovery code of a person who lost them, signs the person out everywhere and "
+        "tells them by email. Make sure first that it is the person who asks. They set up a new factor after the next "
+        "sign-in."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("email")
+
+    def handle(self, *args: Any, email: str, **options: Any) -> None:
+        user = User.objects.filter(email__iexact=email).first()
+        if user is None:
+            raise CommandError(_("There is no person with the email %(email)s.") % {"email": email})
+        kinds = user.remove_factors(actor=Actor.command("remove_factors"))
+        if not kinds:
+            self.stdout.write(_("There was no second factor. The person is signed out everywhere."))
+            return
+        labels = ", ".join(str(Authenticator.Type(kind).label) for kind in kinds)
+        self.stdout.write(_("Removed: %(kinds)s. The person is signed out everywhere.") % {"kinds": labels})
+        try:
+            tell(user)
+        except OSError as error:
+            self.stderr.write(_("The mail server did not take the message to the person: %(error)s") % {"error": error})
+
+
+def tell(user: User) -> None:
+    """Email the person, in their language. Raises OSError if the mail server refuses it or cannot be reached."""
+    with translation.override(user.language or translation.get_language()):
+        text = render_to_string("people/factors_removed.txt", {"person": user})
+        send_mail(_("FleetControl: your second factor was removed"), text, None, [user.email])
