@@ -37,9 +37,10 @@ if TYPE_CHECKING:
 
 # The shortest RSA key that NIST and the browsers accept today.
 _USUAL_RSA_BITS = 2048
-_BLOCK = re.compile(r"-----BEGIN ([A-Z0-9 ]{1,40})-----(.*?)-----END \1-----", re.DOTALL)
+# A block ends at the next five hyphens, so that many beginnings without an end take no longer than one.
+_BLOCK = re.compile(r"-----BEGIN ([A-Z0-9 ]{1,40})-----((?:[^-]++|-(?!----))*+)-----END \1-----")
 # What stands for a line break or was added beside one: white space, invisible marks, and the two characters \\n.
-_BETWEEN_LINES = re.compile(r"(?:\\+[rnt]|[\s\u200b\u200c\u200d\u2060\ufeff])+")
+_BETWEEN_LINES = re.compile(r"(?:(?<!\\)\\++[rnt]|[\s\u200b\u200c\u200d\u2060\ufeff]++)++")
 # The header of a protected key in OpenSSL's older form. The cipher's block size says how long its hex digits are.
 _HEADER = re.compile(
     r"Proc-Type: ?4,ENCRYPTED ?DEK-Info: ?"

@@ -38,7 +38,7 @@ _PLAIN_LINE = {
     for separator in ",;"
 }
 _COPIED_CELL = {
-    separator: re.compile(rf"""(?:"((?:[^"]+|"")*)"|([^{separator}"\n]*))(?:{separator}|\n\Z)""") for separator in ",;"
+    separator: re.compile(rf"""(?:"((?:[^"]++|"")*+)"|([^{separator}"\n]*+))(?:{separator}|\n\Z)""") for separator in ",;"
 }
 _LINES_AT_ONCE = 100
 
