@@ -61,19 +61,24 @@ type Row = tuple[int, Cells | TabularProblem]
 
 @dataclass(frozen=True)
 class Limits:
-    """The largest file that is read: its bytes on disk, its rows and columns, the characters of a cell.
+    """The largest file that is read: its bytes on disk, its rows and columns, the characters of a cell, the levels of
+    lists and objects inside a cell of JSON.
 
-    Three limits guard against XLSX files that are zip bombs, in bytes after unpacking: `unpacked` for a sheet, `texts`
-    for the table of texts and for all other parts, `sheet_row` for one row of a sheet.
+    The others guard against XLSX files that are zip bombs: in bytes after unpacking, `unpacked` for a sheet, `texts`
+    for the table of texts and for all other parts, `sheet_row` for one row of a sheet; `seconds` of CPU and bytes of
+    `memory` for the process that reads it.
     """
 
     bytes: int = 1 << 30
     rows: int = 5_000_000
     columns: int = 200
     cell: int = 32_767
+    levels: int = 20
     unpacked: int = 1 << 30
     texts: int = 1 << 26
     sheet_row: int = 1 << 24
+    seconds: int = 900
+    memory: int = 1 << 30
 
 
 class Source:
