@@ -217,7 +217,7 @@ def _sampled(run: ImportRun, form: ColumnsForm) -> Iterator[tuple[str, Any, list
     matched = match_columns(importer.fields, run.header).positions
     hidden = {position for key, position in matched.items() if key in secret}
     rows: list[list[str]] = []
-    for _line, cells in tabular.read(run.open()):
+    for _line, cells in tabular.read(run.open(), limits=tabular.IN_REQUEST):
         if not isinstance(cells, tabular.TabularProblem):
             rows.append(cells)
         if len(rows) == SAMPLE_ROWS:

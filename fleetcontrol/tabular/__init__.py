@@ -8,6 +8,8 @@ Only the piece being read is in memory, which does not grow with a CSV or JSON L
 apart from its rows, so they have to be held; `Limits.texts` bounds them.
 """
 
+import io
+import zipfile
 from collections.abc import Iterator
 from typing import BinaryIO
 
@@ -19,6 +21,7 @@ from fleetcontrol.tabular.source import Cells, Limits, Row, Source, TabularProbl
 
 __all__ = [
     "FORMATS",
+    "IN_REQUEST",
     "Cells",
     "Limits",
     "Row",
@@ -27,10 +30,13 @@ __all__ = [
     "csv_lines",
     "read",
     "safe_cell",
+    "unpacked_size",
     "write_copied_csv",
 ]
 
 FORMATS = ("csv", "xlsx", "jsonl")
+IN_REQUEST = Limits(seconds=8)
+"""For reading the first rows of a file while a person or a program waits."""
 
 _NOT_TABLES = {
     b"\xd0\xcf\x11\xe0": "XLS",
@@ -88,6 +94,15 @@ def read(file: BinaryIO, *, format: str = "", limits: Limits | None = None) -> T
     reader = {"csv": delimited.rows, "xlsx": workbook.rows, "jsonl": jsonlines.rows}[format]
     header, rows = reader(source)
     return Table(format, header, rows, source)
+
+
+def unpacked_size(file: BinaryIO) -> int:
+    """The bytes of a file once it is unpacked, as the directory of its archive states; no reader takes more."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            return sum(part.file_size for part in archive.infolist())
+    except (zipfile.BadZipFile, OSError, ValueError):
+        return file.seek(0, io.SEEK_END)
 
 
 def _detect_format(source: Source) -> str:
