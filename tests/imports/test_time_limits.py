@@ -3,6 +3,7 @@
 import io
 import threading
 import zipfile
+from pathlib import Path
 
 import pytest
 from django.core.management import call_command
@@ -124,9 +125,9 @@ def test_a_refused_row_of_many_keys_is_one_problem(fleet: Fleet) -> None:
 
 
 def test_the_command_reads_a_malicious_file_as_one_problem(
-    fleet: Fleet, tmp_path: object, capsys: pytest.CaptureFixture[str]
+    fleet: Fleet, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    file = tmp_path / "x.xlsx"  # type: ignore[operator]  # a Path
+    file = tmp_path / "x.xlsx"
     file.write_bytes(MALICIOUS["row"])
     with pytest.raises(SystemExit):
         call_command("import_vehicles", str(file), f"--fleet={fleet.slug}")
@@ -139,3 +140,17 @@ def test_the_size_of_what_is_no_archive_is_its_own() -> None:
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("a", b"a" * 100_000)
     assert unpacked_size(out) == 100_000
+
+
+def test_the_command_prints_a_thousand_problems_and_counts_the_others(
+    fleet: Fleet, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, report = tmp_path / "x.csv", tmp_path / "report.csv"
+    file.write_text("name,telematics_brand,qnr\n" + "Van,NOBODY,1\n" * 1500)
+    with pytest.raises(SystemExit):
+        call_command("import_vehicles", str(file), f"--fleet={fleet.slug}", f"--report={report}")
+    lines = capsys.readouterr().out.splitlines()
+    problems = len(report.read_text().splitlines()) - 1
+    assert problems >= 1500
+    assert sum(line.startswith("line ") for line in lines) == 1000
+    assert f"{problems - 1000} more are not printed. --report FILE writes all problems to a file." in lines
