@@ -25,6 +25,7 @@ from fleetcontrol.imports.columns import Field
 from fleetcontrol.imports.importer import FieldCleaner, Importer, Key, Options, RowFindings
 from fleetcontrol.people.models import Fleet
 from fleetcontrol.seal import Sealed, fingerprint, seal
+from fleetcontrol.tabular import is_deeper
 from vehicles import imports_sql as sql
 from vehicles import vin as vins
 from vehicles.models import Vehicle, reach_errors
@@ -246,7 +247,7 @@ def _clean_custom_fields(text: str, findings: RowFindings) -> str:
         found = json.loads(text)
     except (json.JSONDecodeError, RecursionError):
         found = None
-    if isinstance(found, dict) and "\\u0000" not in text:
+    if isinstance(found, dict) and "\\u0000" not in text and not is_deeper(found):
         return text
     sentence = _('Custom fields are written as a JSON object, such as {"cost centre": "4711"}.')
     findings.add("custom_fields", text, sentence)
@@ -257,6 +258,8 @@ def _clean_tags(text: str, findings: RowFindings) -> str:
     """Tags between commas or in a JSON list, as an array literal of PostgreSQL."""
     try:
         found = json.loads(text) if text.startswith("[") else [tag.strip() for tag in text.split(",")]
+        if any(isinstance(tag, list | dict) for tag in found):
+            raise ValidationError(_("Tags stand between commas or in a JSON list."))
         field: Any = Vehicle._meta.get_field("tags")
         tags = field.clean([tag for tag in found if tag], None)
     except (json.JSONDecodeError, RecursionError):

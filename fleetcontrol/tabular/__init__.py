@@ -17,7 +17,7 @@ from django.utils.translation import gettext as _
 
 from fleetcontrol.tabular import delimited, jsonlines, workbook
 from fleetcontrol.tabular.delimited import csv_lines, safe_cell, write_copied_csv
-from fleetcontrol.tabular.source import Cells, Limits, Row, Source, TabularProblem
+from fleetcontrol.tabular.source import Cells, Limits, Row, Source, TabularProblem, is_deeper
 
 __all__ = [
     "FORMATS",
@@ -28,6 +28,7 @@ __all__ = [
     "Table",
     "TabularProblem",
     "csv_lines",
+    "is_deeper",
     "read",
     "safe_cell",
     "unpacked_size",

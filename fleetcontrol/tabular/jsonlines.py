@@ -7,7 +7,16 @@ from itertools import chain, islice
 
 from django.utils.translation import gettext as _
 
-from fleetcontrol.tabular.source import UNDECODABLE, Cells, Row, Source, TabularProblem, header_names, unreadable
+from fleetcontrol.tabular.source import (
+    UNDECODABLE,
+    Cells,
+    Row,
+    Source,
+    TabularProblem,
+    header_names,
+    is_deeper,
+    unreadable,
+)
 
 _OBJECTS_FOR_HEADER = 1000
 type _Record = tuple[int, dict[str, str] | TabularProblem]
@@ -82,17 +91,9 @@ def _record(line: int, value: object, text: str, source: Source) -> dict[str, st
     if len(value) > source.limits.columns:
         reason = _("This object has more than %(most)d keys.") % {"most": source.limits.columns}
         return TabularProblem(line, "", reason)
-    if any(_is_deeper(cell, source.limits.levels) for cell in value.values()):
+    if any(is_deeper(cell, source.limits.levels) for cell in value.values()):
         return TabularProblem(line, "", _("This line is nested too deeply."), text)
     return {key: _text(cell) for key, cell in value.items()}
-
-
-def _is_deeper(value: object, levels: int) -> bool:
-    """Whether lists and objects stand inside each other in more than so many levels."""
-    if not isinstance(value, list | dict):
-        return False
-    inside = value.values() if isinstance(value, dict) else value
-    return not levels or any(_is_deeper(one, levels - 1) for one in inside)
 
 
 class _DuplicateKey(Exception):

@@ -184,6 +184,14 @@ def unreadable(line: int, header: list[str], cells: Cells, encoding: str) -> Tab
     return None
 
 
+def is_deeper(value: object, levels: int = Limits.levels) -> bool:
+    """Whether lists and objects of JSON stand inside each other in more than so many levels."""
+    if not isinstance(value, list | dict):
+        return False
+    inside = value.values() if isinstance(value, dict) else value
+    return not levels or any(is_deeper(one, levels - 1) for one in inside)
+
+
 def wrong_width(line: int, found: int, wanted: int) -> TabularProblem:
     """The problem of a row with more or fewer cells than the header."""
     reason = ngettext(

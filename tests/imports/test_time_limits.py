@@ -18,7 +18,7 @@ from tests.imports.test_stalled_work import GOOD, a_worker, an_import, until
 from tests.support import factory
 from tests.support.api import Api, kind
 from tests.support.browsers import signed_in
-from tests.support.import_files import check, upload
+from tests.support.import_files import check, import_by_command, upload
 from tests.tabular.test_malicious_files import NAMESPACE, hostile, sheet
 from vehicles.models import Vehicle
 
@@ -154,3 +154,18 @@ def test_the_command_prints_a_thousand_problems_and_counts_the_others(
     assert problems >= 1500
     assert sum(line.startswith("line ") for line in lines) == 1000
     assert f"{problems - 1000} more are not printed. --report FILE writes all problems to a file." in lines
+
+
+@pytest.mark.parametrize("levels", [1, 900, 9_000, 16_000])
+def test_deep_cells_are_problems_of_their_rows(fleet: Fleet, tmp_path: Path, levels: int) -> None:
+    deep = "[" * levels + "]" * levels
+    text = (
+        "name,telematics_brand,qnr,tags,custom_fields\n"
+        f'A,CLOUDBOXX,1,"[{deep}]",\n'
+        f'B,CLOUDBOXX,2,,"{{""a"": {deep}}}"\n'
+        "C,CLOUDBOXX,3,a,\n"
+    )
+    _code, summary, problems = import_by_command("import_vehicles", fleet, text, "--on-error=skip", tmp_path=tmp_path)
+    assert {problem["column"] for problem in problems} == {"tags"} | ({"custom_fields"} if levels > 20 else set())
+    assert summary["new"] == 3 - len(problems)
+    assert Api(fleet).get("/vehicles").status_code == 200
