@@ -52,8 +52,9 @@ def _rows(found: Iterator[Row], header: list[str]) -> Iterator[Row]:
 def _sheet_rows(source: Source) -> Iterator[Row]:
     """The rows as the process writes them. The problem of a cell has the number of its column for a name."""
     line = 0
-    command = [sys.executable, "-I", str(_PROCESS), json.dumps(asdict(source.limits))]
+    command = [sys.executable, "-P", "-s", str(_PROCESS), json.dumps(asdict(source.limits))]
     environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))  # the same packages as here
     pipe = subprocess.PIPE
     process = subprocess.Popen(  # noqa: S603 - this Python, and a file of this folder
         command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, env=environment
@@ -71,7 +72,10 @@ def _sheet_rows(source: Source) -> Iterator[Row]:
                 return
             line, cells, *width = found
             yield line, _problem(line, cells, source.limits) if isinstance(cells, dict) else _padded(cells, *width)
-        cause = "seconds" if process.wait() in (-signal.SIGXCPU, -signal.SIGKILL) else "memory"
+        code = process.wait()
+        if code > 0:
+            raise RuntimeError(f"The process that reads workbooks ended with {code}.")
+        cause = "seconds" if code == -signal.SIGXCPU else "memory"
         raise TabularProblem(line + 1, "", _reason(cause, source.limits))
     finally:
         process.kill()

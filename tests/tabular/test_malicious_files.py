@@ -224,3 +224,10 @@ def test_a_malicious_csv_is_read_or_refused(data: bytes) -> None:
             assert isinstance(cells, TabularProblem) or len(cells) == 1
     except TabularProblem as problem:
         assert len(problem.reason) < 300
+
+
+def test_a_workbook_whose_bytes_are_damaged_is_refused() -> None:
+    whole = workbook(["name"], ["Van"], ["Bus"])
+    for place in range(0, len(whole), len(whole) // 12):
+        reason_of(whole[:place] + b"\xff\x00\xff" + whole[place + 3 :])
+        reason_of(whole[:place])
