@@ -8,7 +8,7 @@ when FleetControl starts.
 from __future__ import annotations
 
 import re
-from re import _parser  # type: ignore[attr-defined]  # the only thing that knows what `re` makes of a pattern
+from re import _parser  # the only thing that knows what `re` makes of a pattern
 from typing import Any
 
 MOST_WAYS = 20_000_000  # less than a second of matching
@@ -42,7 +42,7 @@ def _ways_of(operation: str, value: Any, longest: int) -> int:
         most = min(most, longest)
         inner = _ways(body, longest)
         # 2 to the power of 25 is above the limit already.
-        return max(most - least + 1, 1) * inner ** min(most, 25)
+        return max(most - least + 1, 1) * int(inner ** min(most, 25))
     if operation == "POSSESSIVE_REPEAT":
         _least, most, body = value
         inner = _ways(body, longest)

@@ -14,7 +14,7 @@ from fleetcontrol.imports import work as import_work
 from fleetcontrol.imports.models import ImportRun, Stage
 from fleetcontrol.people.models import Fleet, Role
 from fleetcontrol.tabular import unpacked_size
-from tests.imports.test_stalled_work import GOOD, a_worker, an_import, until
+from tests.imports.test_stalled_work import GOOD, a_worker, an_import, begin, until
 from tests.support import factory
 from tests.support.api import Api, kind
 from tests.support.browsers import signed_in
@@ -23,14 +23,13 @@ from tests.tabular.test_malicious_files import NAMESPACE, hostile, sheet
 from vehicles.models import Vehicle
 
 pytestmark = pytest.mark.django_db(transaction=True)
-STAGE = {"stage": Stage.WRITING, "actor": factory.TEST}
 SMALL = "name,telematics_brand,qnr\nVan,CLOUDBOXX,1\n"
 
 
 def test_work_that_takes_too_long_is_left_to_the_worker(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(import_work, "SECONDS_AT_ONCE", 0)
     run = an_import(fleet, SMALL)
-    import_work.check_or_write(run, **STAGE)
+    begin(run)
     assert (run.stage, run.step, run.failure) == (Stage.WRITING, "queue", "")
     assert not Vehicle.objects.exists()
     with a_worker():
@@ -54,7 +53,7 @@ def test_nobody_waits_for_another_import_of_the_fleet(fleet: Fleet, monkeypatch:
     locked.wait()
     try:
         run = an_import(fleet, SMALL)
-        import_work.check_or_write(run, **STAGE)
+        begin(run)
     finally:
         done.set()
         thread.join()
@@ -64,7 +63,7 @@ def test_nobody_waits_for_another_import_of_the_fleet(fleet: Fleet, monkeypatch:
 def test_the_worker_gives_up_and_says_so(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(import_work, "AT_ONCE", 0)
     run = an_import(fleet, GOOD)
-    import_work.check_or_write(run, **STAGE)
+    begin(run)
     late = import_work.Progress(seconds=0)
     monkeypatch.setattr(import_work, "Progress", lambda: late)
     import_work.attempt_in_background.func(run.pk, run.attempt, "de")
@@ -83,7 +82,7 @@ def test_a_small_file_that_is_large_when_unpacked_is_left_to_the_worker(fleet: F
     run = ImportRun.upload(
         fleet=fleet, actor=factory.TEST, kind="vehicle", name="x.xlsx", chunks=[data], header=["name"]
     )
-    import_work.check_or_write(run, **STAGE)
+    begin(run)
     assert (run.stage, run.step) == (Stage.WRITING, "queue")
 
 

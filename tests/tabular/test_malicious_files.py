@@ -46,7 +46,7 @@ def sheet(rows: str, before: str = "", start: str = "") -> str:
 def reason_of(data: bytes, **limits: int) -> str:
     """Why a file is not read to its end; "" if it is."""
     try:
-        for _row in read(io.BytesIO(data), limits=Limits(**limits)):  # type: ignore[arg-type]  # all are numbers
+        for _row in read(io.BytesIO(data), limits=Limits(**limits)):
             pass
     except TabularProblem as problem:
         return problem.reason
