@@ -42,7 +42,8 @@ def _ways_of(operation: str, value: Any, longest: int) -> int:
         most = min(most, longest)
         inner = _ways(body, longest)
         # 2 to the power of 25 is above the limit already.
-        return max(most - least + 1, 1) * int(inner ** min(most, 25))
+        lengths: int = max(most - least + 1, 1)
+        return lengths * int(inner ** min(most, 25))
     if operation == "POSSESSIVE_REPEAT":
         _least, most, body = value
         inner = _ways(body, longest)

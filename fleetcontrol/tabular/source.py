@@ -61,8 +61,8 @@ type Row = tuple[int, Cells | TabularProblem]
 
 @dataclass(frozen=True)
 class Limits:
-    """The largest file that is read: its bytes on disk, its rows and columns, the characters of a cell, the levels of
-    lists and objects inside a cell of JSON.
+    """The largest file that is read: its bytes on disk, its rows and columns, the characters of a column's name and of
+    a cell, the levels of lists and objects inside a cell of JSON.
 
     The others guard against XLSX files that are zip bombs: in bytes after unpacking, `unpacked` for a sheet, `texts`
     for the table of texts and for all other parts, `sheet_row` for one row of a sheet; `seconds` of CPU and bytes of
@@ -72,6 +72,7 @@ class Limits:
     bytes: int = 1 << 30
     rows: int = 5_000_000
     columns: int = 200
+    name: int = 500
     cell: int = 32_767
     levels: int = 20
     unpacked: int = 1 << 30
@@ -162,6 +163,9 @@ def header_names(names: list[str], line: int, limits: Limits) -> list[str]:
         raise TabularProblem(line, "", reason)
     seen: set[str] = set()
     for name in filter(None, stripped):
+        if len(name) > limits.name:
+            reason = _("The name of a column must not have more than %(most)d characters.") % {"most": limits.name}
+            raise TabularProblem(line, "", reason)
         if UNDECODABLE in name or "\0" in name:
             raise TabularProblem(line, "", _("The header holds unreadable characters."), name)
         if name.casefold() in seen:

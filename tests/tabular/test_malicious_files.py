@@ -193,6 +193,11 @@ def test_a_malicious_json_line_is_the_problem_of_its_row(line: str, words: str) 
     assert len(problem.reason) + len(problem.value) < 300
 
 
+def test_a_long_name_of_a_column_is_refused_and_not_told() -> None:
+    for data in (b"a" * 501 + b",b\n1,2\n", b'{"' + b"a" * 501 + b'": 1}\n', workbook(["a" * 501], ["b"])):
+        assert reason_of(data) == "The name of a column must not have more than 500 characters."
+
+
 def test_a_thousand_objects_of_other_keys_are_too_many_columns() -> None:
     lines = "".join(json.dumps({f"k{one}_{n}": 1 for n in range(200)}) + "\n" for one in range(1000))
     assert reason_of(lines.encode()) == "The file has more than 200 columns."
