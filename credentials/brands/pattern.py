@@ -8,10 +8,11 @@ when FleetControl starts.
 from __future__ import annotations
 
 import re
-from re import _parser  # the only thing that knows what `re` makes of a pattern
+from importlib import import_module
 from typing import Any
 
 MOST_WAYS = 20_000_000  # less than a second of matching
+_parser: Any = import_module("re._parser")  # the only thing that knows what `re` makes of a pattern
 
 
 def compile_error(pattern: str) -> str:
