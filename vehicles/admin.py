@@ -19,6 +19,7 @@ from fleetcontrol.pages.forms import Text
 from fleetcontrol.pages.widgets import SecretInput
 from fleetcontrol.people.admin import FleetFilter, first_step
 from fleetcontrol.people.models import Fleet
+from fleetcontrol.tabular import is_deeper
 from vehicles.forms import CredentialField
 from vehicles.models import Vehicle
 
@@ -45,6 +46,8 @@ class VehicleForm(VerbModelForm):
         fields = ("telematics_unit_id", "vin", *FIELDS_OF_EVERY_BRAND)
 
     def clean_custom_fields(self) -> Any:
+        if is_deeper(self.cleaned_data["custom_fields"]):
+            raise forms.ValidationError(_("This is nested too deeply."))
         return self.cleaned_data["custom_fields"] or {}
 
     def perform(self) -> Vehicle:

@@ -379,6 +379,8 @@ def _clean_tags(text: str, findings: RowFindings) -> str:
     """Tags between commas or in a JSON list, as an array literal of PostgreSQL."""
     try:
         found = json.loads(text) if text.startswith("[") else [tag.strip() for tag in text.split(",")]
+        if any(isinstance(tag, list | dict) for tag in found):
+            raise ValidationError(_("Tags stand between commas or in a JSON list."))
         field: Any = Vehicle._meta.get_field("tags")
         tags = field.clean([tag for tag in found if tag], None)
     except (json.JSONDecodeError, RecursionError):

@@ -100,6 +100,10 @@ class Chunks(models.Func):
     output_field = ArrayField(models.TextField())
 
 
+LONGEST_SEARCHED = 500
+"""Characters that a search text may have: more than a name, a licence plate, a VIN and a unit ID have together."""
+
+
 def search_uses_index(text: str) -> bool:
     """Whether a search for the text is fast among a million vehicles; otherwise it scans all vehicles of the fleet."""
     return len(_without_separators(text)) >= 2 * CHUNK - 1
@@ -143,6 +147,8 @@ class VehicleQuerySet(models.QuerySet["Vehicle"]):
         Case, spaces and hyphens do not matter.
         """
         wanted = _without_separators(text)
+        if len(wanted) > LONGEST_SEARCHED:
+            return self.none()
         if not search_uses_index(text):
             return self.filter(search__contains=wanted) if wanted else self
         candidates = models.Q()

@@ -117,7 +117,7 @@ class Field:
             if self.required:
                 raise ValidationError(self.missing or _("Fill in “%(label)s”."), params={"label": self.label})
             return ""
-        if self.kind.is_pem:
+        if self.kind.is_pem and len(value) <= 2 * self.max_length:  # lines that came as "\\n" make it longer
             value = pem.rewrapped(value)
         self._check_text(value)
         clean_kind = _CLEAN_KIND.get(self.kind)

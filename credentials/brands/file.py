@@ -24,7 +24,8 @@ from django.utils.translation import gettext_lazy as _
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, StringConstraints
 
 from credentials.brands.field import Choice, Field, Kind, StoredAs
-from credentials.brands.schema import LONGEST_LIFE, Address, Brand, SignIn, Unit
+from credentials.brands.pattern import compile_error, is_slow
+from credentials.brands.schema import LONGEST_LIFE, LONGEST_UNIT_ID, Address, Brand, SignIn, Unit
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
@@ -51,6 +52,11 @@ _BUILT_IN = (
     "hosts of an address; choose another id for a brand of your own"
 )
 _LONGEST_LIFE = 366 * 24 * 3600
+_LARGEST_FILE = 2**20  # bytes
+_SLOW = (
+    "may take too long on a value of %d characters; make repetitions possessive, such as ++ and *+, or say how often, "
+    "such as {1,20}, and put none inside another"
+)
 
 
 def read(path: Path, known: Mapping[str, Brand] | None = None) -> dict[str, Brand]:
@@ -90,10 +96,14 @@ class Mistake(ValueError):
 
 def _load(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        with path.open("rb") as file:
+            content = file.read(_LARGEST_FILE + 1)
+        if len(content) > _LARGEST_FILE:
+            raise ImproperlyConfigured(f"The brand file {path} is larger than 1 MB.")
+        return tomllib.loads(content.decode().replace("\r\n", "\n"))
     except OSError as error:
         raise ImproperlyConfigured(f"The brand file {path} cannot be read: {error.strerror}.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ImproperlyConfigured(f"The brand file {path} is not TOML: {error}.") from None
 
 
@@ -116,10 +126,8 @@ def _check_not_empty(text: str) -> str:
 
 
 def _check_pattern(pattern: str) -> str:
-    try:
-        re.compile(pattern)
-    except re.error as error:
-        raise Mistake("", f"is not a regular expression: {error}") from None
+    if error := compile_error(pattern):
+        raise Mistake("", f"is not a regular expression: {error}")
     return pattern
 
 
@@ -293,7 +301,13 @@ class BrandTable(Table):
 def _brand(brand_id: str, table: object, built_in: Brand | None) -> Brand:
     if not _BRAND_ID.fullmatch(brand_id) or not isinstance(table, dict):
         raise Mistake(brand_id, "must be a table with an id such as MERCEDES_BENZ")
-    return _corrected(built_in, table) if built_in else _new(brand_id, table)
+    brand = _corrected(built_in, table) if built_in else _new(brand_id, table)
+    patterns = [("unit_id", brand.unit_id.pattern, LONGEST_UNIT_ID)]
+    patterns += [(f"fields.{field.key}", field.pattern, field.max_length) for field in brand.fields]
+    for key, pattern, longest in patterns:
+        if is_slow(pattern, longest):
+            raise Mistake(f"{key}.pattern", _SLOW % longest)
+    return brand
 
 
 def _new(brand_id: str, table: dict[str, Any]) -> Brand:

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import base64
 import binascii
+import math
 import re
 import secrets
 import ssl
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -37,9 +39,10 @@ if TYPE_CHECKING:
 
 # The shortest RSA key that NIST and the browsers accept today.
 _USUAL_RSA_BITS = 2048
-_BLOCK = re.compile(r"-----BEGIN ([A-Z0-9 ]{1,40})-----(.*?)-----END \1-----", re.DOTALL)
+# A block ends at the next five hyphens, so that many beginnings without an end take no longer than one.
+_BLOCK = re.compile(r"-----BEGIN ([A-Z0-9 ]{1,40})-----((?:[^-]++|-(?!----))*+)-----END \1-----")
 # What stands for a line break or was added beside one: white space, invisible marks, and the two characters \\n.
-_BETWEEN_LINES = re.compile(r"(?:\\+[rnt]|[\s\u200b\u200c\u200d\u2060\ufeff])+")
+_BETWEEN_LINES = re.compile(r"(?:(?<!\\)\\++[rnt]|[\s\u200b\u200c\u200d\u2060\ufeff]++)++")
 # The header of a protected key in OpenSSL's older form. The cipher's block size says how long its hex digits are.
 _HEADER = re.compile(
     r"Proc-Type: ?4,ENCRYPTED ?DEK-Info: ?"
@@ -47,6 +50,11 @@ _HEADER = re.compile(
     re.IGNORECASE,
 )
 _LINE = 64  # characters, as RFC 7468 wants them
+_LONGEST_KEY = 7_500  # characters; RSA with 8,192 bits has 6,500, and to check one takes seconds already
+# How much work a key may ask for before its passphrase is tried: seconds, and 256 MB for scrypt.
+_MOST_ROUNDS = 10_000_000
+_MOST_SCRYPT = 2**21
+_SCRYPT = bytes.fromhex("06092b06010401da47040b")  # its object identifier in DER
 _SPKI = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
@@ -231,7 +239,16 @@ def _load_private_key(key: str, passphrase: str) -> Any:
     is_protected = "ENCRYPTED" in key
     if is_protected and not passphrase:
         raise PemError("passphrase", _("This private key is protected. Enter its passphrase."))
+    if len(key) > _LONGEST_KEY:
+        raise PemError("key", _("This private key is too long. Ask for a certificate with a key of up to 8,192 bits."))
+    if blocks and _takes_long(blocks[0][2]):
+        raise PemError(
+            "key",
+            _("Opening this private key takes too long. Protect it again, with fewer rounds, and enter it then."),
+        )
     try:
+        if not blocks:
+            raise ValueError("no whole block")
         # Ignore a passphrase for a key that needs none: the slip does no harm.
         return load_pem_private_key(key.encode(), passphrase.encode() if is_protected else None)
     except (ValueError, TypeError, UnsupportedAlgorithm):
@@ -241,3 +258,38 @@ def _load_private_key(key: str, passphrase: str) -> Any:
             "key",
             _("This private key cannot be read. Copy it again, from its BEGIN to its END line."),
         ) from None
+
+
+def _takes_long(content: str) -> bool:
+    """Whether a key that is protected as PKCS #8 has it, asks for more rounds than anybody needs.
+
+    The numbers in its first part, the algorithm, are the rounds, or scrypt's N, r and p. What is no DER is not opened.
+    """
+    try:
+        algorithm = next(_parts_of(next(_parts_of(base64.b64decode(content)))[1]))[1]
+        numbers = list(_integers(algorithm))
+    except (ValueError, IndexError, StopIteration, RecursionError):
+        return False
+    if _SCRYPT in algorithm:
+        return math.prod(numbers) > _MOST_SCRYPT
+    return max(numbers, default=0) > _MOST_ROUNDS
+
+
+def _integers(der: bytes) -> Iterator[int]:
+    """All integers of a sequence in DER and of the sequences in it."""
+    for tag, content in _parts_of(der):
+        if tag == 0x02:
+            yield int.from_bytes(content)
+        elif tag == 0x30:
+            yield from _integers(content)
+
+
+def _parts_of(der: bytes) -> Iterator[tuple[int, bytes]]:
+    """Tag and content of each element. Raises IndexError for what breaks off."""
+    while der:
+        tag, length, start = der[0], der[1], 2
+        if length & 0x80:
+            start += length & 0x7F
+            length = int.from_bytes(der[2:start])
+        yield tag, der[start : start + length]
+        der = der[start + length :]

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 _PLACEHOLDER = re.compile(r"\{([a-z0-9_]+)\}")
 # Seconds that a token is kept at most, unless the brand says that its tokens live longer.
 LONGEST_LIFE = 24 * 3600
+LONGEST_UNIT_ID = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ class Unit:
             label=self.label,
             pattern=self.pattern,
             wrong=self.wrong,
-            max_length=64,
+            max_length=LONGEST_UNIT_ID,
         )
         object.__setattr__(self, "_field", field)  # how a frozen dataclass sets what it derives from its fields
 

@@ -11,7 +11,7 @@ from ninja import NinjaAPI
 from ninja.errors import HttpError, ValidationError
 
 from fleetcontrol.api.json_body import JsonParser
-from fleetcontrol.api.problems import VALIDATION_ERROR, ProblemError
+from fleetcontrol.api.problems import MOST_ERRORS, VALIDATION_ERROR, ProblemError
 
 
 class Api(NinjaAPI):
@@ -73,8 +73,8 @@ def invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
             return _("Write a day like 2026-10-17.")
         return str(sentences.get(one["type"], "%(msg)s") % {"msg": one["msg"], **one.get("ctx", {})})
 
-    errors = [(_field(one["loc"]), worded(one)) for one in error.errors]
-    return problem(request, ProblemError(VALIDATION_ERROR, errors=errors))
+    errors = [(_field(one["loc"]), worded(one)) for one in error.errors[:MOST_ERRORS]]
+    return problem(request, ProblemError(VALIDATION_ERROR, errors=errors, count=len(error.errors)))
 
 
 def unreadable(request: HttpRequest, error: HttpError) -> HttpResponse:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+from collections import Counter
+from collections.abc import Iterable
 from typing import Any, NoReturn
 
 from django.http import HttpRequest
@@ -10,6 +13,9 @@ from django.utils.translation import gettext as _
 from ninja.parser import Parser
 
 from fleetcontrol.api.problems import INVALID_JSON, VALIDATION_ERROR, ProblemError
+
+MOST_PROPERTIES = 1000  # of one object
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 class JsonParser(Parser):
@@ -37,33 +43,41 @@ class JsonParser(Parser):
 def _storable(value: Any, body: bytes) -> Any:
     """The value, once no text in it has a character that PostgreSQL cannot store. JSON writes those only as \\u…."""
     if b"\\u" in body:
-        field = _unstorable(value)
-        if field is not None:
+        way = _unstorable(value)
+        if way is not None:
             words = _("A text holds a NUL or half a surrogate pair.")
-            raise ProblemError(VALIDATION_ERROR, errors=[(field, words)])
+            raise ProblemError(VALIDATION_ERROR, errors=[(".".join(reversed(way)) or "body", words)])
     return value
 
 
-def _unstorable(value: Any, place: str = "") -> str | None:
-    """The place of the first such character; None when there is none."""
+def _unstorable(value: Any) -> list[str] | None:
+    """The way to the first such character, from there back to the body; None when there is none."""
     if isinstance(value, str):
-        return place if any(char == "\x00" or "\ud800" <= char <= "\udfff" for char in value) else None
+        return [] if _UNSTORABLE.search(value) else None
+    parts: Iterable[tuple[object, Any]] = ()
     if isinstance(value, dict):
-        parts = [*((key, place) for key in value), *((one, f"{place}.{key}") for key, one in value.items())]
+        if any(map(_UNSTORABLE.search, value)):
+            return []
+        parts = value.items()
     elif isinstance(value, list):
-        parts = [(one, f"{place}.{number}") for number, one in enumerate(value)]
-    else:
-        return None
-    places = (_unstorable(one, where) for one, where in parts)
-    return next((found.lstrip(".") or "body" for found in places if found is not None), None)
+        parts = enumerate(value)
+    for name, one in parts:
+        if (way := _unstorable(one)) is not None:
+            way.append(str(name))
+            return way
+    return None
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object. Raises ProblemError when it has a property twice, since either value may be the one that is meant."""
+    """An object. Raises ProblemError when it has too many properties, or has one twice, since either value may be the
+    one that is meant.
+    """
+    if len(pairs) > MOST_PROPERTIES:
+        words = _("An object may have up to %(most)d properties.") % {"most": MOST_PROPERTIES}
+        raise ProblemError(VALIDATION_ERROR, errors=[("body", words)])
     properties = dict(pairs)
     if len(properties) < len(pairs):
-        names = [name for name, _value in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
+        [(twice, _count)] = Counter(name for name, _value in pairs).most_common(1)
         raise ProblemError(VALIDATION_ERROR, errors=[(twice[:60] or "body", _("This property stands here twice."))])
     return properties
 

@@ -14,6 +14,7 @@ from django.conf import settings
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.http import HttpResponse
 from django.utils.functional import Promise
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 if TYPE_CHECKING:
@@ -185,8 +186,15 @@ CATALOGUE: Mapping[str, Problem] = {
 }
 
 
+MOST_ERRORS = 1000  # that one answer tells: one for each item of the largest bulk request
+_LONGEST = 500  # characters of a field or message, which may quote what was sent
+
+
 class ProblemError(Exception):
-    """Ends a request of the API with a problem. `errors` maps a field to what is wrong with it."""
+    """Ends a request of the API with a problem. `errors` maps a field to what is wrong with it.
+
+    `count` is how many errors there are, if `errors` holds only the first of them.
+    """
 
     def __init__(
         self,
@@ -194,11 +202,13 @@ class ProblemError(Exception):
         detail: StrOrPromise = "",
         *,
         errors: Sequence[tuple[str, StrOrPromise]] = (),
+        count: int = 0,
         headers: Mapping[str, str] | None = None,
     ) -> None:
         self.problem = problem
         self.detail = detail or problem.meaning
-        self.errors = errors
+        self.errors = errors[:MOST_ERRORS]
+        self.count = max(count, len(errors))
         self.headers = headers or {}
         super().__init__(problem.name)
 
@@ -232,9 +242,13 @@ class ProblemError(Exception):
             "flow_id": flow_id,
         }
         if self.errors:
-            body["errors"] = [{"field": field, "message": message} for field, message in self.errors]
+            body["errors"] = [
+                {"field": field[:_LONGEST], "message": str(message)[:_LONGEST]} for field, message in self.errors
+            ]
+        if more := self.count - len(self.errors):
+            body["detail"] = f"{self.detail} " + gettext("And %(more)d more errors.") % {"more": more}
         return HttpResponse(
-            json.dumps(body, ensure_ascii=False, default=_text),
+            json.dumps(body, ensure_ascii=False, default=_text).encode(errors="replace"),  # a name may be half a pair
             status=self.problem.status,
             content_type="application/problem+json",
             headers=dict(self.headers),

@@ -203,7 +203,7 @@ def upload(request: ApiRequest, importer: type[Importer], query: ImportQuery, da
     noun or the file does not have.
     """
     try:
-        table = tabular.read(BytesIO(data))
+        table = tabular.read(BytesIO(data), limits=tabular.IN_REQUEST)
         columns, constants = parse_pairs("map", query.map), parse_pairs("set", query.set)
         match_columns(importer.fields, table.header, columns, constants)
         next(iter(table))

@@ -33,6 +33,7 @@ from fleetcontrol.people.models import Fleet
 
 REFUSED = 1  # exit code
 _PRINTED_AT_ONCE = 2**16  # characters
+_MOST_FINDINGS = 1000  # printed; the report has all
 INTERRUPTED = 130  # exit code, as a shell gives it
 
 
@@ -90,6 +91,7 @@ class ImportCommand(BaseCommand):
                 sys.exit(INTERRUPTED)
             finally:
                 listener.close()
+            listener.print_left_out()
         self._print_summary(summary, options)
         if summary.errors:
             sys.exit(REFUSED)
@@ -220,6 +222,7 @@ class ConsoleListener(Listener):
         self._bar: tqdm[Any] | None = None
         self._step = ""
         self._size = _size_of(file)
+        self._findings = 0
 
     def print_line(self, sentence: str) -> None:
         """Print a line without breaking the progress bar."""
@@ -240,7 +243,15 @@ class ConsoleListener(Listener):
                     tabular.safe_cell(finding.reason),
                 ]
             )
-        self.print_line(words % {"line": finding.line, "column": finding.column, "reason": finding.reason})
+        self._findings += 1
+        if self._findings <= _MOST_FINDINGS:
+            self.print_line(words % {"line": finding.line, "column": finding.column, "reason": finding.reason})
+
+    def print_left_out(self) -> None:
+        """Say how many findings were not printed."""
+        if self._findings > _MOST_FINDINGS:
+            words = _("%(count)d more are not printed. --report FILE writes all problems to a file.")
+            self.print_line(words % {"count": self._findings - _MOST_FINDINGS})
 
     def progress(self, step: str, done: int, total: int) -> None:
         if step != self._step:

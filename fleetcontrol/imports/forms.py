@@ -48,7 +48,7 @@ class UploadForm(forms.Form):
         if (file.size or 0) > LARGEST_UPLOAD:
             raise ValidationError(self.too_large())
         try:
-            table = tabular.read(file)  # type: ignore[arg-type]  # has the `read` of a binary file
+            table = tabular.read(file, limits=tabular.IN_REQUEST)  # type: ignore[arg-type]  # has the `read` of a binary file
             next(iter(table))
         except tabular.TabularProblem as problem:
             raise ValidationError(problem.reason) from None

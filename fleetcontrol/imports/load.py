@@ -78,6 +78,9 @@ class Listener:
         `done` and `total` are bytes while reading and rows afterwards; a `total` of 0 is unknown.
         """
 
+    def reading(self) -> None:
+        """Called for every row before it is cleaned, so that an import can be stopped between two rows."""
+
     def finding(self, finding: Finding) -> None:
         """Called for every problem and note in the order of lines, before anything is committed."""
 
@@ -193,6 +196,7 @@ class _Load:
         tabs = width - 1
         holds_secrets = any(one.is_secret and one.key in self.importer.given for one in self.importer.fields)
         for line, cells in table:
+            self.listener.reading()
             if isinstance(cells, TabularProblem):
                 findings.add(f"={cells.column}", "" if holds_secrets else cells.value, cells.reason)
                 text = "\t" * tabs

@@ -216,7 +216,7 @@ def _sampled(run: ImportRun, form: ColumnsForm) -> Iterator[tuple[str, Any, list
     secret = {one.key for one in importer.fields if one.is_secret}
     hidden = {position for key, position in proposed(importer.fields, run.header).items() if key in secret}
     rows: list[list[str]] = []
-    for _line, cells in tabular.read(run.open()):
+    for _line, cells in tabular.read(run.open(), limits=tabular.IN_REQUEST):
         if not isinstance(cells, tabular.TabularProblem):
             rows.append(cells)
         if len(rows) == SAMPLE_ROWS:

@@ -5,24 +5,29 @@ every second, and notices when somebody cancels. The rows and the new stage are 
 leaves an import that is still "being imported", with nothing of it written. Such an import is stalled: a worker that
 starts and `manage.py tend` take it up again. A process that was only slow, and whose work was taken up by another,
 finds that its attempt is over and rolls back.
+
+No attempt goes on for ever, whatever its file holds: what a person waits for is left to a worker after some seconds,
+and a worker gives up after an hour, so that the files of others have their turn.
 """
 
 from __future__ import annotations
 
 import threading
+import time
 from array import array
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from typing import Any
 
-from django.db import Error, connection, transaction
+from django.db import Error, OperationalError, connection, transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 from django.tasks import TaskResultStatus, task
 from django.utils import translation
 from django.utils.translation import gettext as _
 from django_tasks_db.models import DBTaskResult
+from psycopg.errors import QueryCanceled
 
 from fleetcontrol import tabular
 from fleetcontrol.audit.models import Actor
@@ -33,6 +38,9 @@ from fleetcontrol.imports.models import ENDED, QUEUE, RUNNING, ImportRun, NotNow
 from fleetcontrol.seal import SealError
 
 AT_ONCE = 200_000  # bytes: the largest file that a person waits for
+UNPACKED_AT_ONCE = 20 * AT_ONCE
+SECONDS_AT_ONCE = 5
+LONGEST_ATTEMPT = 3600  # seconds
 TAKEN_UP = 3  # times: an import whose process died once more than this has failed
 GROUPS_KEPT = 200
 LINES_KEPT = 20
@@ -46,13 +54,25 @@ class _Cancelled(Exception):
     """The attempt is over: the import was cancelled, or another attempt began."""
 
 
+class _TooLong(Exception):
+    """The attempt took as long as it may. Nothing of it was written."""
+
+
 class Progress:
     """How far an attempt is. The work writes it and the thread saves it; `cancelled` goes the other way."""
 
-    def __init__(self) -> None:
+    def __init__(self, seconds: int = LONGEST_ATTEMPT) -> None:
+        self.seconds, self._ends_at = seconds, time.monotonic() + seconds
         self.step, self.done, self.total = "read", 0, 0
         self.cancelled = False
         self.ended = threading.Event()
+
+    def go_on(self) -> None:
+        """Raise what ends the attempt, if something does."""
+        if self.cancelled:
+            raise _Cancelled
+        if time.monotonic() > self._ends_at:
+            raise _TooLong
 
     def save_every_second(self, run_id: str, attempt: int, first_after: float = 0.0) -> None:
         """Save the progress until the work has ended; a thread runs this."""
@@ -119,12 +139,19 @@ def take_up_stalled() -> tuple[int, int]:
 @task
 def attempt_in_background(run_id: str, attempt: int, language: str) -> None:
     """`attempt_now`, with the thread that saves the progress."""
-    with _saving_progress(run_id, attempt) as progress:
-        attempt_now(run_id, attempt, language, progress)
+    with _saving_progress(run_id, attempt, Progress()) as progress:
+        try:
+            attempt_now(run_id, attempt, language, progress)
+        except _TooLong:
+            with translation.override(language):
+                _fail(run_id, attempt, _("This took longer than an hour. Nothing was saved. Try smaller files."))
 
 
 def attempt_now(run_id: str, attempt: int, language: str, progress: Progress | None = None) -> None:
-    """Make one attempt to check or write. The import keeps what goes wrong, in the person's language."""
+    """Make one attempt to check or write. The import keeps what goes wrong, in the person's language.
+
+    Raises _TooLong when the time of the progress is over.
+    """
     run = ImportRun.objects.select_related("fleet").get(pk=run_id)
     if run.attempt != attempt or not run.is_running:
         return
@@ -133,11 +160,15 @@ def attempt_now(run_id: str, attempt: int, language: str, progress: Progress | N
             _import_and_end(run, attempt, progress or Progress())
         except (_Cancelled, NotNow):
             return
+        except _TooLong:
+            raise
         except (tabular.TabularProblem, UnknownColumn, SealError) as problem:
             line = getattr(problem, "line", 0)
             words = _("Line %(line)s: %(reason)s") % {"line": line, "reason": problem} if line else str(problem)
             _fail(run_id, attempt, words)
-        except Exception:
+        except Exception as error:
+            if isinstance(error, OperationalError) and isinstance(error.__cause__, QueryCanceled):
+                raise _TooLong from None
             _fail(run_id, attempt, _("Something failed on our side. Nothing was saved. Try again."))
             raise
 
@@ -145,7 +176,7 @@ def attempt_now(run_id: str, attempt: int, language: str, progress: Progress | N
 def _begin(run: ImportRun, begin: Callable[[str, str], int]) -> None:
     """Make the first attempt at once if the file is small, else leave it to a worker."""
     language = translation.get_language() or "en"
-    if run.size > AT_ONCE:
+    if not _is_small(run):
         with transaction.atomic():  # no import waits for a task that a process did not live to enqueue
             attempt_in_background.enqueue(run.pk, begin(language, QUEUE), language)
         return
@@ -153,14 +184,32 @@ def _begin(run: ImportRun, begin: Callable[[str, str], int]) -> None:
     if connection.in_atomic_block:  # nobody else sees the import before that transaction ends
         attempt_now(run.pk, attempt, language)
     else:
-        with _saving_progress(run.pk, attempt, _FIRST_BEAT_AT_ONCE) as progress:
-            attempt_now(run.pk, attempt, language, progress)
+        try:
+            with _saving_progress(run.pk, attempt, Progress(SECONDS_AT_ONCE), _FIRST_BEAT_AT_ONCE) as progress:
+                attempt_now(run.pk, attempt, language, progress)
+        except _TooLong:
+            _leave_to_worker(run, attempt, language)
     run.refresh_from_db()
 
 
+def _is_small(run: ImportRun) -> bool:
+    """Whether a person waits for the work: the file is small, also when it is unpacked."""
+    try:
+        return run.size <= AT_ONCE and tabular.unpacked_size(run.open()) <= UNPACKED_AT_ONCE
+    except SealError:
+        return True  # the attempt says so
+
+
+def _leave_to_worker(run: ImportRun, attempt: int, language: str) -> None:
+    """Let a worker make an attempt that took too long for a person to wait."""
+    with transaction.atomic():
+        running = ImportRun.objects.filter(pk=run.pk, attempt=attempt, stage__in=RUNNING)
+        if running.update(step=QUEUE, done=0, total=0, beat_at=None):
+            attempt_in_background.enqueue(run.pk, attempt, language)
+
+
 @contextmanager
-def _saving_progress(run_id: str, attempt: int, first_after: float = 0.0) -> Iterator[Progress]:
-    progress = Progress()
+def _saving_progress(run_id: str, attempt: int, progress: Progress, first_after: float = 0.0) -> Iterator[Progress]:
     thread = threading.Thread(target=progress.save_every_second, args=(run_id, attempt, first_after), daemon=True)
     thread.start()
     try:
@@ -214,6 +263,8 @@ def _import_and_end(run: ImportRun, attempt: int, progress: Progress) -> None:
     on_error = OnError(run.on_error)
     writing = run.stage == Stage.WRITING
     with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT set_config('statement_timeout', %s, true)", [f"{progress.seconds}s"])
         columns, listener, report = _import(
             run, progress, importer_class, Options(on_error if writing else OnError.SKIP, dry_run=not writing)
         )
@@ -264,9 +315,11 @@ class GroupingListener(Listener):
         self._shown: set[int] = set()
 
     def progress(self, step: str, done: int, total: int) -> None:
-        if self._progress.cancelled:
-            raise _Cancelled
+        self._progress.go_on()
         self._progress.step, self._progress.done, self._progress.total = step, done, total
+
+    def reading(self) -> None:
+        self._progress.go_on()
 
     def checked(self, importer: Importer) -> None:
         with connection.cursor() as cursor:

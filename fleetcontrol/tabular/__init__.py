@@ -8,6 +8,8 @@ Only the piece being read is in memory, which does not grow with a CSV or JSON L
 apart from its rows, so they have to be held; `Limits.texts` bounds them.
 """
 
+import io
+import zipfile
 from collections.abc import Iterator
 from typing import BinaryIO
 
@@ -15,10 +17,11 @@ from django.utils.translation import gettext as _
 
 from fleetcontrol.tabular import delimited, jsonlines, workbook
 from fleetcontrol.tabular.delimited import csv_lines, safe_cell, unescaped, without_text_marker, write_copied_csv
-from fleetcontrol.tabular.source import Cells, Limits, Row, Source, TabularProblem, UnclearEncoding
+from fleetcontrol.tabular.source import Cells, Limits, Row, Source, TabularProblem, UnclearEncoding, is_deeper
 
 __all__ = [
     "FORMATS",
+    "IN_REQUEST",
     "Cells",
     "Limits",
     "Row",
@@ -26,14 +29,18 @@ __all__ = [
     "TabularProblem",
     "UnclearEncoding",
     "csv_lines",
+    "is_deeper",
     "read",
     "safe_cell",
     "unescaped",
     "without_text_marker",
+    "unpacked_size",
     "write_copied_csv",
 ]
 
 FORMATS = ("csv", "xlsx", "jsonl")
+IN_REQUEST = Limits(seconds=8)
+"""For reading the first rows of a file while a person or a program waits."""
 
 _NOT_TABLES = {
     b"\xd0\xcf\x11\xe0": "XLS",
@@ -92,6 +99,15 @@ def read(file: BinaryIO, *, format: str = "", encoding: str = "", limits: Limits
     reader = {"csv": delimited.rows, "xlsx": workbook.rows, "jsonl": jsonlines.rows}[format]
     header, rows = reader(source)
     return Table(format, header, rows, source)
+
+
+def unpacked_size(file: BinaryIO) -> int:
+    """The bytes of a file once it is unpacked, as the directory of its archive states; no reader takes more."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            return sum(part.file_size for part in archive.infolist())
+    except (zipfile.BadZipFile, OSError, ValueError):
+        return file.seek(0, io.SEEK_END)
 
 
 def _detect_format(source: Source) -> str:

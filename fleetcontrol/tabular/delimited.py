@@ -25,6 +25,7 @@ _SEPARATORS = ",;\t|"
 _LINES_COMPARED = 50
 # KeePass 1 writes a backslash before quotes and backslashes. This is its header.
 _KEEPASS_1 = '"Account","Login Name","Password","Web Site","Comments"'
+_CHARACTERS_COMPARED = 1 << 18
 _FORMULA = re.compile(r"'*[=+\-@\t\r\n＝＋－＠]")
 _TEXT_MARKER = re.compile(r'="((?:[^"]|"")*+)"', re.DOTALL)
 
@@ -41,7 +42,8 @@ _PLAIN_LINE = {
     for separator in ",;"
 }
 _COPIED_CELL = {
-    separator: re.compile(rf"""(?:"((?:[^"]+|"")*)"|([^{separator}"\n]*))(?:{separator}|\n\Z)""") for separator in ",;"
+    separator: re.compile(rf"""(?:"((?:[^"]++|"")*+)"|([^{separator}"\n]*+))(?:{separator}|\n\Z)""")
+    for separator in ",;"
 }
 _LINES_AT_ONCE = 100
 
@@ -52,7 +54,11 @@ csv.field_size_limit(Limits.cell)
 def rows(source: Source) -> tuple[list[str], Iterator[Row]]:
     """The header and the rows of a CSV file. Separator and encoding are detected."""
     lines = source.lines()
-    start = list(islice(lines, _LINES_COMPARED))
+    start = list(islice(lines, 1))
+    while start and len(start) < _LINES_COMPARED and sum(map(len, start)) < _CHARACTERS_COMPARED:
+        if not (line_after := next(lines, "")):
+            break
+        start.append(line_after)
     line = 1
     separator = ""
     if start and (hint := re.match(r'\ufeff?"?sep=(.)"?\r?\n?$', start[0], re.IGNORECASE)):

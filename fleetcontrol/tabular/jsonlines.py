@@ -1,12 +1,22 @@
 """Read JSON Lines: one object on each line. Values become the text that a CSV cell would hold."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from itertools import chain, islice
 
 from django.utils.translation import gettext as _
 
-from fleetcontrol.tabular.source import UNDECODABLE, Cells, Row, Source, TabularProblem, header_names, unreadable
+from fleetcontrol.tabular.source import (
+    UNDECODABLE,
+    Cells,
+    Row,
+    Source,
+    TabularProblem,
+    header_names,
+    is_deeper,
+    unreadable,
+)
 
 _OBJECTS_FOR_HEADER = 1000
 type _Record = tuple[int, dict[str, str] | TabularProblem]
@@ -22,8 +32,8 @@ def rows(source: Source) -> tuple[list[str], Iterator[Row]]:
     if not keys:
         problem = start[0][1]
         raise problem if isinstance(problem, TabularProblem) else _not_an_object(start[0][0])
-    header_names(list(keys), start[0][0], source.limits)
-    return [key.strip() for key in keys], _rows(chain(start, records), list(keys), source)
+    header = header_names(list(keys), start[0][0], source.limits)
+    return header, _rows(chain(start, records), list(keys), source)
 
 
 def _rows(records: Iterator[_Record], keys: list[str], source: Source) -> Iterator[Row]:
@@ -72,8 +82,18 @@ def _records(source: Source) -> Iterator[_Record]:
         except RecursionError:
             yield line, TabularProblem(line, "", _("This line is nested too deeply."), text)
         else:
-            is_object = isinstance(value, dict)
-            yield line, _texts(value) if is_object else _not_an_object(line, text)
+            yield line, _record(line, value, text, source)
+
+
+def _record(line: int, value: object, text: str, source: Source) -> dict[str, str] | TabularProblem:
+    if not isinstance(value, dict):
+        return _not_an_object(line, text)
+    if len(value) > source.limits.columns:
+        reason = _("This object has more than %(most)d keys.") % {"most": source.limits.columns}
+        return TabularProblem(line, "", reason)
+    if any(is_deeper(cell, source.limits.levels) for cell in value.values()):
+        return TabularProblem(line, "", _("This line is nested too deeply."), text)
+    return {key: _text(cell) for key, cell in value.items()}
 
 
 class _DuplicateKey(Exception):
@@ -83,13 +103,9 @@ class _DuplicateKey(Exception):
 def _without_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        keys = [key for key, _value in pairs]
-        raise _DuplicateKey(next(key for key in keys if keys.count(key) > 1)[:100])
+        [(twice, _count)] = Counter(key for key, _value in pairs).most_common(1)
+        raise _DuplicateKey(twice[:100])
     return found
-
-
-def _texts(record: dict[str, object]) -> dict[str, str]:
-    return {key: _text(value) for key, value in record.items()}
 
 
 def _text(value: object) -> str:

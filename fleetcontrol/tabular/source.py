@@ -68,19 +68,25 @@ type Row = tuple[int, Cells | TabularProblem]
 
 @dataclass(frozen=True)
 class Limits:
-    """The largest file that is read: its bytes on disk, its rows and columns, the characters of a cell.
+    """The largest file that is read: its bytes on disk, its rows and columns, the characters of a column's name and of
+    a cell, the levels of lists and objects inside a cell of JSON.
 
-    Three limits guard against XLSX files that are zip bombs, in bytes after unpacking: `unpacked` for a sheet, `texts`
-    for the table of texts and for all other parts, `sheet_row` for one row of a sheet.
+    The others guard against XLSX files that are zip bombs: in bytes after unpacking, `unpacked` for a sheet, `texts`
+    for the table of texts and for all other parts, `sheet_row` for one row of a sheet; `seconds` of CPU and bytes of
+    `memory` for the process that reads it.
     """
 
     bytes: int = 1 << 30
     rows: int = 5_000_000
     columns: int = 200
+    name: int = 500
     cell: int = 32_767
+    levels: int = 20
     unpacked: int = 1 << 30
     texts: int = 1 << 26
     sheet_row: int = 1 << 24
+    seconds: int = 900
+    memory: int = 1 << 30
 
 
 class Source:
@@ -166,6 +172,9 @@ def header_names(names: list[str], line: int, limits: Limits) -> list[str]:
         reason = _("The file has more than %(most)d columns.") % {"most": limits.columns}
         raise TabularProblem(line, "", reason)
     for name in stripped:
+        if len(name) > limits.name:
+            reason = _("The name of a column must not have more than %(most)d characters.") % {"most": limits.name}
+            raise TabularProblem(line, "", reason)
         if UNDECODABLE in name or "\0" in name:
             raise TabularProblem(line, "", _("The header holds unreadable characters."), name)
     if not any(stripped):
@@ -182,6 +191,14 @@ def unreadable(line: int, header: list[str], cells: Cells, encoding: str) -> Tab
         if "\0" in cell:
             return TabularProblem(line, name, _("This cell holds a NUL character."), cell)
     return None
+
+
+def is_deeper(value: object, levels: int = Limits.levels) -> bool:
+    """Whether lists and objects of JSON stand inside each other in more than so many levels."""
+    if not isinstance(value, list | dict):
+        return False
+    inside = value.values() if isinstance(value, dict) else value
+    return not levels or any(is_deeper(one, levels - 1) for one in inside)
 
 
 def too_many_cells(line: int, found: int, wanted: int) -> TabularProblem:

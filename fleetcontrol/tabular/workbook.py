@@ -1,30 +1,27 @@
 """Read XLSX: the first sheet of a workbook, row by row.
 
-openpyxl streams the rows but holds the workbook's table of texts, and unpacks whatever the archive claims to hold. So
-the archive's directory is checked before openpyxl sees the archive. Python's `zipfile` reads no more of a part than the
-directory states, which makes that check a bound.
+`workbook_process` does it, in a process of its own that is held to limits of time and memory.
 """
 
-import datetime
-import tempfile
-import warnings
-import zipfile
+import json
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
-from typing import IO, Any
-from xml.etree.ElementTree import ParseError
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
 
-import openpyxl
 from django.template.defaultfilters import filesizeformat
 from django.utils.translation import gettext as _
-from openpyxl.utils import column_index_from_string
+from openpyxl.utils import get_column_letter
 
 from fleetcontrol.tabular.source import Cells, Limits, Row, Source, TabularProblem, header_names, too_many_cells
 
-_BYTES_IN_MEMORY = 1 << 22
-
-# What openpyxl and the libraries under it raise for a damaged archive or sheet.
-_DAMAGED: tuple[type[Exception], ...] = (zipfile.BadZipFile, ParseError, EOFError, OSError)
-_DAMAGED += (KeyError, ValueError, TypeError, IndexError, AttributeError, RuntimeError)
+_PROCESS = Path(__file__).with_name("workbook_process.py")
+_PASSED_ON = ("LD_LIBRARY_PATH", "PATH", "TMPDIR")  # of the environment, which holds the project's keys
 
 
 def rows(source: Source) -> tuple[list[str], Iterator[Row]]:
@@ -33,8 +30,6 @@ def rows(source: Source) -> tuple[list[str], Iterator[Row]]:
     for line, cells in found:
         if isinstance(cells, TabularProblem):
             raise cells
-        while cells and not cells[-1]:
-            cells.pop()
         header = header_names(cells, line, source.limits)
         return header, _rows(found, header)
     raise TabularProblem(1, "", _("The file is empty."))
@@ -44,102 +39,73 @@ def _rows(found: Iterator[Row], header: list[str]) -> Iterator[Row]:
     width = len(header)
     for line, cells in found:
         if isinstance(cells, TabularProblem):
-            index = column_index_from_string(cells.column) - 1
-            cells.column = header[index] if index < width else cells.column
+            if cells.column.isdecimal():
+                column = int(cells.column)
+                cells.column = header[column - 1] if column <= width else get_column_letter(column)
             yield line, cells
-        elif any(cells[width:]):
+        elif len(cells) > width:
             yield line, too_many_cells(line, len(cells), width)
         else:
-            yield line, (cells + [""] * width)[:width]
+            yield line, cells + [""] * (width - len(cells))
 
 
 def _sheet_rows(source: Source) -> Iterator[Row]:
+    """The rows as the process writes them. The problem of a cell has the number of its column for a name."""
     line = 0
-    # Reading an archive starts at its end, so the stream has to be stored first: in a file without a name.
-    with tempfile.SpooledTemporaryFile(max_size=_BYTES_IN_MEMORY) as archive:
-        for chunk in source.chunks():
-            archive.write(chunk)
-        try:
-            _check_size(archive, source.limits)
-            for line, found in enumerate(_first_sheet(archive).iter_rows(), start=1):
-                row = _cells(line, found, source.limits)
-                if isinstance(row, TabularProblem) or any(row):
-                    yield line, row
-        except _DAMAGED:
-            reason = _("This workbook is damaged. Open it and save it again as XLSX.")
-            raise TabularProblem(line + 1, "", reason) from None
+    command = [sys.executable, "-P", "-s", str(_PROCESS), json.dumps(asdict(source.limits))]
+    environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))  # the same packages as here
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(  # noqa: S603 - this Python, and a file of this folder
+        command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, env=environment
+    )
+    assert process.stdin and process.stdout  # noqa: S101 - both are pipes
+    try:
+        with suppress(BrokenPipeError), process.stdin:  # it reads all before it writes, or has ended
+            for chunk in source.chunks():
+                process.stdin.write(chunk)
+        for text in process.stdout:
+            found = json.loads(text)
+            if isinstance(found, dict):
+                if found["cause"]:
+                    raise TabularProblem(found["line"] + 1, "", _reason(found["cause"], source.limits))
+                return
+            line, cells, *width = found
+            yield line, _problem(line, cells, source.limits) if isinstance(cells, dict) else _padded(cells, *width)
+        code = process.wait()
+        if code > 0:
+            raise RuntimeError(f"The process that reads workbooks ended with {code}.")
+        cause = "seconds" if code == -signal.SIGXCPU else "memory"
+        raise TabularProblem(line + 1, "", _reason(cause, source.limits))
+    finally:
+        process.kill()
+        process.stdout.close()
+        process.wait()
 
 
-def _first_sheet(archive: IO[bytes]) -> Any:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about styles and validations, which nobody reads here
-        book = openpyxl.load_workbook(archive, read_only=True)
-    sheet = book.worksheets[0]
-    sheet.reset_dimensions()  # the size that a file states is often wrong
-    return sheet
+def _padded(cells: Cells, width: int = 0) -> Cells:
+    """The cells of a row, as many as the sheet has where it has more than are read."""
+    return cells + [""] * (width - len(cells))
 
 
-def _cells(line: int, found: tuple[Any, ...], limits: Limits) -> Cells | TabularProblem:
-    cells: Cells = []
-    for cell in found:
-        if cell.data_type == "f":
-            reason = _("This cell holds a formula. Paste its value in its place.")
-            return TabularProblem(line, cell.column_letter, reason, str(cell.value))
-        if cell.data_type == "e":
-            reason = _("This cell holds the error of a formula.")
-            return TabularProblem(line, cell.column_letter, reason, str(cell.value))
-        text = _text(cell.value)
-        if len(text) > limits.cell:
-            reason = _("A cell must not have more than %(most)d characters.")
-            return TabularProblem(line, cell.column_letter, reason % {"most": limits.cell}, text)
-        cells.append(text)
-    return cells
+def _problem(line: int, cell: dict[str, Any], limits: Limits) -> TabularProblem:
+    reasons = {
+        "f": _("This cell holds a formula. Paste its value in its place."),
+        "e": _("This cell holds the error of a formula."),
+        "long": _("A cell must not have more than %(most)d characters.") % {"most": limits.cell},
+    }
+    return TabularProblem(line, str(cell["column"]), reasons[cell["cause"]], cell["text"])
 
 
-def _text(value: object) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    if isinstance(value, datetime.datetime):
-        at_midnight = value.time() == datetime.time()
-        return value.date().isoformat() if at_midnight else value.isoformat(sep=" ")
-    return str(value)
-
-
-def _check_size(archive: IO[bytes], limits: Limits) -> None:
-    with zipfile.ZipFile(archive) as content:
-        texts = others = longest = 0
-        for part in content.infolist():
-            name = part.filename.lower()
-            if name.startswith("xl/worksheets/"):
-                longest = max(longest, _longest_row(content, part, limits))
-            elif "sharedstrings" in name:
-                texts += part.file_size
-            else:
-                others += part.file_size
-    if max(texts, others) > limits.texts or longest > limits.sheet_row:
-        size = filesizeformat(limits.texts)
-        reason = _("This workbook is too large: its texts may take %(size)s. Save it as CSV.")
-        raise TabularProblem(1, "", reason % {"size": size})
-
-
-def _longest_row(content: zipfile.ZipFile, part: zipfile.ZipInfo, limits: Limits) -> int:
-    """The bytes of the sheet's longest row: openpyxl holds the elements of a row until the row ends."""
-    if part.file_size <= limits.sheet_row or part.file_size > limits.unpacked:
-        return part.file_size if part.file_size > limits.unpacked else 0
-    longest = current = 0
-    tail = b""
-    with content.open(part) as sheet:
-        while chunk := sheet.read(1 << 20):
-            first, *others = (tail + chunk).split(b"</row>")
-            current += len(first) - len(tail)
-            for piece in others:
-                longest = max(longest, current)
-                current = len(piece)
-            tail = chunk[-5:]
-    return max(longest, current)
+def _reason(cause: str, limits: Limits) -> str:
+    large = _("This workbook is too large: its texts may take %(size)s. Save it as CSV.")
+    costly = _("Reading this workbook takes more than %(seconds)d seconds or %(size)s of memory. Save it as CSV.")
+    if cause == "large":
+        return large % {"size": filesizeformat(limits.texts)}
+    if cause == "rows":
+        return _("The file has more than %(most)d rows.") % {"most": limits.rows}
+    if cause == "numbers":
+        return _("The rows of this workbook have higher numbers than a sheet can have. Save it as CSV.")
+    if cause == "damaged":
+        return _("This workbook is damaged. Open it and save it again as XLSX.")
+    return costly % {"seconds": limits.seconds, "size": filesizeformat(limits.memory)}

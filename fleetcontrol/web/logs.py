@@ -20,38 +20,41 @@ from django.http import HttpRequest, HttpResponse
 from ulid import ULID
 
 HIDDEN = "[hidden]"
+_LONGEST = 32_768  # characters of one text in a line
 _VALID_FLOW_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 _encode = json.JSONEncoder(ensure_ascii=False).encode
 _flow_id: ContextVar[str] = ContextVar("flow_id", default="")
 _requests = logging.getLogger("fleetcontrol.requests")
 _PLAIN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "request", "server_time"}
 # What secrets look like: words, the pattern, and its replacement. The pattern is searched only if the text, in lower
-# case, contains one of the words, which spares nearly every line the search.
+# case, contains one of the words, which spares nearly every line the search. People without an account choose texts
+# that come here, so each pattern takes time in proportion to the text: repetitions are possessive, or end at a
+# character with which the next match cannot begin.
 _SECRETS = [
-    (("gaaaaa",), re.compile(r"gAAAAA[\w=-]{20,}"), HIDDEN),  # encrypted by Fernet
-    (("eyj",), re.compile(r"\beyJ[\w-]{8,}\.[\w-]+\.[\w-]+"), HIDDEN),  # a signed token
-    (("bearer", "basic"), re.compile(r"(?i)\b(bearer|basic)\s+[\w.~+/=-]{8,}"), rf"\1 {HIDDEN}"),
+    (("gaaaaa",), re.compile(r"gAAAAA[\w=-]{20,}+"), HIDDEN),  # encrypted by Fernet
+    (("eyj",), re.compile(r"\beyJ[\w.-]{12,}+"), HIDDEN),  # a signed token
+    (("bearer", "basic"), re.compile(r"(?i)\b(bearer|basic)\s++[\w.~+/=-]{8,}+"), rf"\1 {HIDDEN}"),
     (
         ("secret", "passw", "token", "apikey", "api_key"),
         re.compile(
-            r"(?i)([\"']?[\w-]*(?:secret|passw(?:or)?d|token|api_?key)[\"']?\s*[=:]\s*)"
-            r"(\"[^\"]*\"|'[^']*'|[^\s&,;}]+)"
+            r"(?i)((?:secret|passw(?:or)?d|token|api_?key)[\"']?\s*+[=:]\s*+)"
+            r"(\"[^\"]*+\"|'[^']*+'|[^\s&,;}]++)"
         ),
         rf"\1{HIDDEN}",
     ),
     (
         ("private key",),
-        re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL),
+        re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL),
         HIDDEN,
     ),
     (
         ("/invitations/", "/reset/key/"),
-        re.compile(r"(/invitations/|/password/reset/key/)[^/\s\"']+"),
+        re.compile(r"(/invitations/|/password/reset/key/)[^/\s\"']++"),
         rf"\1{HIDDEN}",
     ),
     (
         ("://",),
-        re.compile(r"(?i)\b(postgres(?:ql)?|smtp\w*|https?)(\+\w+)?://[^/\s:@]+:[^/\s@]+@"),
+        re.compile(r"(?i)\b(postgres(?:ql)?|smtp\w*+|https?)(\+\w++)?://[^/\s:@]++:[^/\s@]++@"),
         rf"\1\2://{HIDDEN}@",
     ),
 ]
@@ -59,7 +62,8 @@ _WORDS = tuple(word for words, _pattern, _replacement in _SECRETS for word in wo
 
 
 def without_secrets(text: str) -> str:
-    """The text without anything that looks like a secret."""
+    """The text without anything that looks like a secret, and cut if it is longer than any line should be."""
+    text = _cut(text)
     folded = text.casefold()
     for words, pattern, replacement in _SECRETS:
         if any(word in folded for word in words):
@@ -85,13 +89,13 @@ class JsonLines(logging.Formatter):
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname,
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": _cut(record.getMessage()),
         }
         if flow_id := _flow_id.get():
             line["flow_id"] = flow_id
         line |= {key: _plain(value) for key, value in vars(record).items() if key not in _PLAIN}
         if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)
+            line["exception"] = _cut(self.formatException(record.exc_info))
         text = _encode(line)
         if not _suspicious(text):  # true for nearly every line: one search instead of one per value
             return text
@@ -144,7 +148,11 @@ class RequestMiddleware:
 
 
 def _plain(value: object) -> object:
-    return value if isinstance(value, str | int | float) else str(value)
+    return value if isinstance(value, int | float) else _cut(str(value))
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST else text[:_LONGEST] + " […]"
 
 
 def _suspicious(text: str) -> bool:

@@ -1,5 +1,6 @@
 """PEM as it really comes: without its line breaks, indented, as a chain in any order. And no sign-in that raises."""
 
+import base64
 import re
 import ssl
 from collections.abc import Callable, Iterator
@@ -272,3 +273,59 @@ class Shown:
 
     def load_cert_chain(self, file: Path, password: str) -> None:
         self.subjects = [one.subject.rfc4514_string() for one in x509.load_pem_x509_certificates(file.read_bytes())]
+
+
+def der(tag: int, *parts: bytes) -> bytes:
+    content = b"".join(parts)
+    length = bytes([len(content)]) if len(content) < 128 else b"\x82" + len(content).to_bytes(2)
+    return bytes([tag]) + length + content
+
+
+def integer(number: int) -> bytes:
+    return der(0x02, number.to_bytes(number.bit_length() // 8 + 1))
+
+
+def protected(derivation: bytes) -> str:
+    """A private key as PKCS #8 protects it, whose passphrase nobody knows."""
+    cipher = der(0x30, bytes.fromhex("060960864801650304012a"), der(0x04, b"\1" * 16))
+    algorithm = der(0x30, bytes.fromhex("06092a864886f70d01050d"), der(0x30, derivation, cipher))
+    content = base64.encodebytes(der(0x30, algorithm, der(0x04, b"\1" * 160))).decode()
+    return f"-----BEGIN ENCRYPTED PRIVATE KEY-----\n{content}-----END ENCRYPTED PRIVATE KEY-----\n"
+
+
+def pbkdf2(rounds: int) -> bytes:
+    function = der(0x30, bytes.fromhex("06082a864886f70d02090500"))
+    parameters = der(0x30, der(0x04, b"12345678"), integer(rounds), function)
+    return der(0x30, bytes.fromhex("06092a864886f70d01050c"), parameters)
+
+
+def scrypt(n: int, r: int, p: int) -> bytes:
+    parameters = der(0x30, der(0x04, b"12345678"), integer(n), integer(r), integer(p))
+    return der(0x30, bytes.fromhex("06092b06010401da47040b"), parameters)
+
+
+@pytest.mark.parametrize(
+    ("derivation", "words"),
+    [
+        (pbkdf2(2_000), "passphrase does not open"),
+        (pbkdf2(600_000), "passphrase does not open"),
+        (pbkdf2(2**31 - 1), "takes too long"),
+        (pbkdf2(2**62), "takes too long"),
+        (scrypt(2**14, 8, 1), "passphrase does not open"),
+        (scrypt(2**30, 8, 1), "takes too long"),
+        (scrypt(2**14, 8, 2**20), "takes too long"),
+    ],
+)
+def test_a_key_that_would_take_hours_to_open_is_refused(derivation: bytes, words: str) -> None:
+    certificate, _key = a_certificate()
+    with pytest.raises(pem.PemError) as caught:
+        pem.read(certificate, protected(derivation), "a passphrase")
+    assert words in str(caught.value.sentence)
+
+
+def test_a_key_that_would_take_minutes_to_check_is_refused() -> None:
+    certificate, _key = a_certificate()
+    content = "\n".join(["A" * 64] * 200)
+    with pytest.raises(pem.PemError) as caught:
+        pem.read(certificate, f"-----BEGIN RSA PRIVATE KEY-----\n{content}\n-----END RSA PRIVATE KEY-----")
+    assert "too long" in str(caught.value.sentence)

@@ -14,7 +14,7 @@ def marked(text: object, q: str) -> SafeString:
     """The text with each hit of `q` in a `<mark>`."""
     plain = str(text)
     wanted = re.sub(r"[ -]", "", q)
-    if not wanted:
+    if not wanted or len(wanted) > len(plain):
         return conditional_escape(plain)
     pattern = re.compile("[ -]*".join(map(re.escape, wanted)), re.IGNORECASE)
     parts, end = [], 0
