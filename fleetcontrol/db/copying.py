@@ -13,7 +13,7 @@ from typing import Any
 
 from django.core.exceptions import EmptyResultSet
 from django.db import DEFAULT_DB_ALIAS, connections, models, transaction
-from psycopg import Copy
+from psycopg import Copy, OperationalError, ProgrammingError
 
 type Cells = tuple[str | None, ...]
 
@@ -82,9 +82,11 @@ def _copy(rows: models.QuerySet[Any, Any], using: str, options: str) -> Iterator
     if not params:
         statement %= ()  # psycopg leaves a statement without parameters as it is, and with it each doubled percent sign
     connection = connections[using]
-    with (
-        connection.wrap_database_errors,
-        connection.cursor() as cursor,
-        cursor.copy(f"COPY ({statement}) TO STDOUT ({options})", params) as copy,
-    ):
-        yield copy
+    with connection.wrap_database_errors, connection.cursor() as cursor:
+        try:
+            with cursor.copy(f"COPY ({statement}) TO STDOUT ({options})", params) as copy:
+                yield copy
+        except ProgrammingError as error:  # psycopg takes the server's last words for a second statement
+            if not cursor.connection.broken:
+                raise
+            raise OperationalError("The database ended the connection while it sent the rows.") from error
