@@ -19,15 +19,13 @@ from tests.support.browsers import signed_in
 from tests.support.oem import play
 from tests.support.webhook_receiver import Receiver, receive
 
-
-# The files that take longest. A core that begins with one of them late works alone at the end.
-LONG_FILES = ("test_contract.py", "test_access_by_content.py", "test_access.py")
+# schemathesis takes minutes. A core that begins with it late works alone at the end.
+LONG_FILES = ("test_contract.py",)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the long files. `--no-loadscope-reorder` keeps this order, where xdist's own begins with many tests."""
-    order = {name: number for number, name in enumerate(LONG_FILES)}
-    items.sort(key=lambda item: order.get(item.path.name, len(order)))
+    """Begin with the long files. `--no-loadscope-reorder` keeps this order; xdist's own begins with many tests."""
+    items.sort(key=lambda item: item.path.name not in LONG_FILES)
 
 
 @pytest.fixture(scope="session")
