@@ -14,6 +14,7 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from credentials.models import ATTENTION_BEFORE_END, Credential, Status
+from fleetcontrol.db.clock import database_today
 from fleetcontrol.pages.templatetags.when import at, when
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def condition(credential: Credential) -> Condition:
 
 def _ending(credential: Credential, end: date) -> Condition | None:
     """What to say of an end that is near or past; None of one that is far."""
-    days = (end - timezone.localdate()).days
+    days = (end - database_today()).days
     if days < 0:
         words = gettext("Expired on %(date)s") % {"date": date_format(end, "SHORT_DATE_FORMAT")}
         return Condition("bad", "clock", words, _checked(credential))
@@ -105,7 +106,7 @@ def alarms(credentials: Iterable[tuple[Credential, int]]) -> list[Alarm]:
 
     The worst come first; those of credentials without vehicles come last.
     """
-    today = timezone.localdate()
+    today = database_today()
     ranked = [(_trouble(credential, today), credential, vehicles) for credential, vehicles in credentials]
     ranked.sort(key=lambda one: (one[2] == 0, _WORST_FIRST.index(one[0]), one[1].ends_on or date.max, -one[2]))
     return [_alarm(trouble, credential, vehicles, today) for trouble, credential, vehicles in ranked]

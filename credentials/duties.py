@@ -18,7 +18,6 @@ from django.core.exceptions import ObjectDoesNotExist
 from django.db import DatabaseError
 from django.db.models import Q
 from django.db.models.functions import Now
-from django.utils import timezone
 
 from credentials import notifications
 from credentials.brands import catalogue
@@ -26,7 +25,7 @@ from credentials.models import Credential, CredentialSecret, OemToken
 from credentials.oem.verdict import Outcome, Verdict
 from fleetcontrol import outbound
 from fleetcontrol.audit.models import Actor
-from fleetcontrol.db.clock import database_now
+from fleetcontrol.db.clock import database_now, database_today
 
 AGAIN_AFTER = timedelta(hours=6)
 SECONDS_A_ROUND = 200.0  # `tend` comes every five minutes
@@ -53,7 +52,7 @@ def check_credentials() -> str:
 
 
 def send_notices() -> str:
-    new = notifications.note_ends(timezone.localdate()) + notifications.note_statuses()
+    new = notifications.note_ends(database_today()) + notifications.note_statuses()
     emails, posts = notifications.email_notices(), notifications.post_notices()
     return f"{new} new, {emails} emails, {posts} posted" if new or emails or posts else ""
 

@@ -13,7 +13,7 @@ from credentials.listing import ids, vehicle_counts
 from credentials.oem.verdict import explain
 from fleetcontrol.db.copying import UtcSeconds, copied_rows, snapshot
 from fleetcontrol.pages.download import download
-from fleetcontrol.pages.export import Export
+from fleetcontrol.pages.export import Export, ReadExport
 from fleetcontrol.people.access import FleetRequest, fleet_view
 from fleetcontrol.people.models import Fleet, Role
 
@@ -45,7 +45,7 @@ def export_of(fleet: Fleet, *, language: str, params: QueryDict | None = None) -
         with snapshot(using):
             yield from _rows(fleet, language, params, using)
 
-    return Export(["name", "brand", *_brand_keys(), *_FACTS], read)
+    return ReadExport(["name", "brand", *_brand_keys(), *_FACTS], read)
 
 
 def _rows(fleet: Fleet, language: str, params: QueryDict | None, using: str) -> Generator[list[str]]:

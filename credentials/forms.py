@@ -146,11 +146,18 @@ class ChangeForm(EditForm, VerbForm):
         self, credential: Credential, *args: Any, kept: Mapping[str, Any] | None = None, **kwargs: Any
     ) -> None:
         super().__init__(*args, **kwargs)
-        self.open_settings = [one.key for one in credential.oem.settings_fields if not credential.settings.get(one.key)]
+        # A setting that the form showed stays in it, even if somebody else gave it meanwhile.
+        sent = {**(kept or {}), **self.data}
+        self.open_settings = [
+            one.key for one in credential.oem.settings_fields if not credential.settings.get(one.key) or one.key in sent
+        ]
         for one in credential.oem.settings_fields:
             if one.key in self.open_settings:
                 self.fields[one.key] = form_field(one)
         self.edit(credential, kept)
+
+    def stays(self, name: str) -> bool:
+        return name in self.open_settings
 
     def initial_of(self, row: Credential) -> dict[str, Any]:
         settings = {key: row.settings[key] for key in self.open_settings if row.settings.get(key)}

@@ -19,6 +19,14 @@ from tests.support.browsers import signed_in
 from tests.support.oem import play
 from tests.support.webhook_receiver import Receiver, receive
 
+# schemathesis takes minutes. A core that begins with it late works alone at the end.
+LONG_FILES = ("test_contract.py",)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the long files. `--no-loadscope-reorder` keeps this order; xdist's own begins with many tests."""
+    items.sort(key=lambda item: item.path.name not in LONG_FILES)
+
 
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None, django_db_blocker: pytest.FixtureRequest) -> None:

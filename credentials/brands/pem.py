@@ -30,9 +30,10 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
     load_pem_private_key,
 )
-from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_variables
+
+from fleetcontrol.db.clock import database_now
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
@@ -101,7 +102,7 @@ class Certificate:
     def notes(self) -> tuple[StrOrPromise, ...]:
         """What a person should know about a certificate that is accepted all the same."""
         notes: list[StrOrPromise] = []
-        if self.starts_at > timezone.now():
+        if self.starts_at > database_now():
             notes.append(_("The certificate is not good before %(day)s.") % {"day": self.starts_at.date().isoformat()})
         if self.weak_bits:
             notes.append(_("The key has only %(bits)d bits; 2048 are usual today.") % {"bits": self.weak_bits})
@@ -142,7 +143,7 @@ def read(certificate: str, key: str, passphrase: str = "") -> Certificate:
         raise PemError("key", _("A certificate came without its private key. Enter both."))
     chain = _load_certificates(certificate)
     leaf = _certificate_of_key(chain, _load_private_key(key, passphrase))
-    if leaf.not_valid_after_utc < timezone.now():
+    if leaf.not_valid_after_utc < database_now():
         raise PemError(
             "certificate",
             _("This certificate ended on %(day)s. Enter one that is still good."),

@@ -30,7 +30,7 @@ from credentials.oem.verdict import NOT_ASKED, Outcome, SecretToken, Verdict, ex
 from fleetcontrol.audit.models import Actor, AuditEvent
 from fleetcontrol.audit.versions import require_version
 from fleetcontrol.db import rules
-from fleetcontrol.db.clock import database_now
+from fleetcontrol.db.clock import database_now, database_today
 from fleetcontrol.db.ids import new_id
 from fleetcontrol.db.texts import UNTIDY, PlainLines, PlainText, is_tidy
 from fleetcontrol.db.writing import insert
@@ -184,7 +184,7 @@ class CredentialQuerySet(models.QuerySet["Credential"]):
         return self.prefetch_related(models.Prefetch("secrets", current, "current_secrets"))
 
     def _needs_attention(self) -> Q:
-        soon = timezone.localdate() + ATTENTION_BEFORE_END
+        soon = database_today() + ATTENTION_BEFORE_END
         return Q(status__in=TROUBLED) | Q(ends_on__lte=soon) | Q(status_reason="sealed") | Q(leaked_at__isnull=False)
 
     def _is_idle(self) -> Q:
@@ -448,7 +448,7 @@ class Credential(models.Model):
             version = credential.secret.version
             if credential.leaked_at or expected_version not in (None, version):
                 return
-            credential.leaked_at = timezone.now()
+            credential.leaked_at = database_now()
             credential.save(update_fields=["leaked_at"])
             AuditEvent.record(
                 credential.fleet, actor, "credential.report_leak", credential, {"version": [None, version]}
@@ -614,6 +614,8 @@ class Credential(models.Model):
         errors, completed = {}, dict(self.settings)
         fields = {one.key: one for one in self.oem.settings_fields}
         for key, value in settings.items():
+            if key in fields and value == completed.get(key):
+                continue
             if key not in fields or completed.get(key):
                 words = _("This cannot be changed. A different value is a different credential.")
                 errors[key] = ValidationError(words)
@@ -798,7 +800,7 @@ def shared_brand(text: str) -> brands.Brand:
 
 def _refuse_past(ends_on: date | None) -> None:
     """Raise ValidationError if a secret would have ended before it is stored."""
-    if ends_on and ends_on < timezone.localdate():
+    if ends_on and ends_on < database_today():
         raise ValidationError({"ends_on": gettext("This day is over. Give a day from today on.")})
 
 

@@ -96,7 +96,7 @@ class Verdict:
     @property
     def says_nothing_against_secret(self) -> bool:
         """Whether a secret that was not accepted may be right all the same."""
-        return self.outcome in (Outcome.NO_ANSWER, Outcome.SCOPES_MISSING)
+        return self.outcome in (Outcome.NO_ANSWER, Outcome.SCOPES_MISSING) or self.code == "not_approved"
 
     @property
     def reason(self) -> str:

@@ -8,6 +8,7 @@ that people change and in `saving_actions` the audit events of such changes; bot
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import datetime
 from hashlib import sha256
 from typing import Any
@@ -36,24 +37,24 @@ def version_at(changed_at: datetime) -> str:
     return f"{int(changed_at.timestamp() * 1_000_000):x}"
 
 
-def version_of(row: Any) -> str:
-    """The version of a row, or of there being none."""
+def version_of(row: Any, fields: Sequence[str] = ()) -> str:
+    """The version of a row, or of there being none. `fields` are compared instead of its `versioned_fields`."""
     if row is None:
         return NO_ROW
     if hasattr(row, "changed_at"):
         return version_at(row.changed_at)
     event = _last_event(row)
-    values = [getattr(row, field) for field in row.versioned_fields]
+    values = [getattr(row, field) for field in fields or row.versioned_fields]
     digest = sha256(json.dumps(values, default=str).encode()).hexdigest()[:16]
     return f"{event.pk if event else 0:x}-{digest}"
 
 
-def require_version(row: Any, expected: str | None) -> None:
+def require_version(row: Any, expected: str | None, fields: Sequence[str] = ()) -> None:
     """Raise ChangedMeanwhile unless the row has the expected version. None expects nothing.
 
     Call it with the row locked, so that nobody changes the row after the comparison.
     """
-    if expected is not None and expected != version_of(row):
+    if expected is not None and expected != version_of(row, fields):
         raise ChangedMeanwhile(row)
 
 

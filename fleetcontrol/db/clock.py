@@ -7,10 +7,11 @@ Nothing that destroys or refuses may ask `timezone.now()`: a host three days ahe
 from __future__ import annotations
 
 import time
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
 from django.db import connection
+from django.utils import timezone
 
 _MEASURED_EVERY = 600  # seconds
 # A clock that nobody sets. Linux has one that runs on while the machine sleeps.
@@ -34,3 +35,8 @@ def database_now() -> datetime:
             cursor.execute("SELECT clock_timestamp()")
             measured = _last[name] = _Measured(cursor.fetchone()[0], clock)
     return measured.database + timedelta(seconds=clock - measured.clock)
+
+
+def database_today() -> date:
+    """The day that the database's time falls on, in the active time zone."""
+    return timezone.localdate(database_now())

@@ -157,7 +157,7 @@ class ExportCommand(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("file", metavar="FILE", nargs="?", default="-", help=_("- or nothing: standard output"))
         parser.add_argument("--fleet", required=True, metavar="SLUG", help=_("the fleet's short name in addresses"))
-        parser.add_argument("--format", choices=["csv", "jsonl"], default="csv")
+        parser.add_argument("--format", choices=["csv", "jsonl"], help=_("without it that of FILE's name, else csv"))
         parser.add_argument("--excel", action="store_true", help=_("the CSV that German Excel reads"))
 
     def export(self, fleet: Fleet) -> Export:
@@ -166,8 +166,9 @@ class ExportCommand(BaseCommand):
 
     def handle(self, *_args: Any, **options: Any) -> None:
         export = self.export(fleet_or_error(options["fleet"]))
+        by_name = "jsonl" if options["file"].endswith(".jsonl") and not options["excel"] else "csv"
         try:
-            whole = export.make(options["format"], for_excel=options["excel"])
+            whole = export.make(options["format"] or by_name, for_excel=options["excel"])
         except (DatabaseError, OSError) as error:
             words = _("The export broke off, and nothing of it was written: %(reason)s")
             raise CommandError(words % {"reason": str(error).strip()}, returncode=REFUSED) from error

@@ -40,12 +40,17 @@ class EditForm(_Form):
     """A form of a stored row. A subclass has `initial_of` and calls `edit` at the end of its `__init__`."""
 
     version = ""  # for the form's field of this name
+    version_fields: tuple[str, ...] = ()  # compared instead of the row's `versioned_fields`, which other forms change
     conflicted = False
     row: Any = None
 
     def initial_of(self, row: Any) -> dict[str, Any]:
         """What the form shows of this row, by field name."""
         raise NotImplementedError
+
+    def stays(self, name: str) -> bool:
+        """Whether nobody can replace the value of this field once somebody has entered one."""
+        return False
 
     def edit(self, row: Any, kept: Mapping[str, Any] | None = None) -> None:
         """Show this row, or compare what was typed with it. `kept` is what was typed before a sign-in."""
@@ -68,7 +73,7 @@ class EditForm(_Form):
         opened = self._opened(self.version)
         if opened:
             return opened[0]
-        return "" if self._differs else version_of(self.row)
+        return "" if self._differs else version_of(self.row, self.version_fields)
 
     @property
     def http_status(self) -> int:
@@ -93,6 +98,9 @@ class EditForm(_Form):
             if base.get(name) == _digest(mine):
                 _set(data, self.add_prefix(name), value)
                 sentence = _("%(who)s changed this from “%(mine)s” to “%(theirs)s”, which the field shows now.")
+            elif self.stays(name):
+                _set(data, self.add_prefix(name), value)
+                sentence = _("%(who)s entered “%(theirs)s”, which stays. You entered “%(mine)s”.")
             else:
                 self.fields[name].theirs = words["theirs"]  # type: ignore[attr-defined]  # for the template of fields
                 sentence = _("%(who)s entered “%(theirs)s” and you entered “%(mine)s”. Saving again saves yours.")
@@ -158,7 +166,7 @@ class EditForm(_Form):
 
     def _signed(self, row: Any, shown: Mapping[str, Raw]) -> str:
         digests = {name: _digest(value) for name, value in shown.items()}
-        return signing.dumps([version_of(row), digests], salt=self._salt(), compress=True)
+        return signing.dumps([version_of(row, self.version_fields), digests], salt=self._salt(), compress=True)
 
     def _opened(self, version: str) -> tuple[str, dict[str, str]] | None:
         """The row's version and the digests of the shown values. None if the form sent no version of this row."""

@@ -1,7 +1,8 @@
 """A form that is sent twice is acted on once.
 
 templates/shared/form_safety.html puts a random token into the field `once` of every form that changes something. The
-second sending of the same form is answered with a message instead of being done again.
+second sending of the same form is answered with a message instead of being done again. What that message says is true:
+a process that died while it acted on the form leaves no mark that the form was done, and soon none at all.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from django.utils.translation import gettext as _
 FIELD = "once"
 UNDONE = "form_is_not_acted_on"
 TOKEN_LIFETIME = timedelta(hours=24)
+LONGEST_ACT = timedelta(minutes=2)
+_BEGUN, _DONE = 1, 2
 
 
 def new_token() -> str:
@@ -41,15 +44,20 @@ def act_once(request: HttpRequest, get_response: Callable[[HttpRequest], HttpRes
     if not token:
         return get_response(request)
     key = f"once:{request.user.pk}:{token}"
-    if not cache.add(key, 1, TOKEN_LIFETIME.total_seconds()):
-        messages.info(request, _("This form was sent twice. What it asks for was done once."))
+    if not cache.add(key, _BEGUN, LONGEST_ACT.total_seconds()):
+        if cache.get(key) == _DONE:
+            messages.info(request, _("This form was sent twice. What it asks for was done once."))
+        else:
+            messages.warning(request, _("This form was sent before and has no answer yet. Look whether it is done."))
         return redirect(section_of(request.path))
     accepted = False
     try:
         response = get_response(request)
         accepted = response.status_code < 400 and not getattr(response, UNDONE, False)
     finally:
-        if not accepted:
+        if accepted:
+            cache.set(key, _DONE, TOKEN_LIFETIME.total_seconds())
+        else:
             cache.delete(key)
     return response
 

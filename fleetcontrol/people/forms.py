@@ -148,6 +148,8 @@ class FleetRemoveForm(forms.Form):
 
 
 class NameForm(EditForm, forms.ModelForm[User]):
+    version_fields = ("name",)
+
     class Meta:
         model = User
         fields = ("name",)

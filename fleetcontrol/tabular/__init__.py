@@ -33,8 +33,8 @@ __all__ = [
     "read",
     "safe_cell",
     "unescaped",
-    "without_text_marker",
     "unpacked_size",
+    "without_text_marker",
     "write_copied_csv",
 ]
 

@@ -18,6 +18,7 @@ from credentials import brands
 from credentials.brands import file as brand_file
 from credentials.models import Credential, Status
 from credentials.oem.demo import DemoOem
+from fleetcontrol import outbound
 from fleetcontrol.audit.models import AuditEvent
 from fleetcontrol.people.models import Fleet, User
 from fleetcontrol.web.logs import JsonLines, Plain
@@ -123,6 +124,29 @@ def test_missing_permissions_say_nothing_against_the_secret(fleet: Fleet, as_bob
     assert KEPT in words(answer)
     as_bob.post(page, TYPED | token_of(answer) | {"unchecked": "1"})
     assert Credential.objects.get().secret.open() == {"client_secret": "scopes-Nadel"}
+
+
+@pytest.mark.parametrize("word", ["unapproved", "redirect", "garbage", "closing", "trouble", "busy", "huge"])
+def test_every_answer_that_says_nothing_against_the_secret_keeps_it(
+    fleet: Fleet, as_bob: Client, oem: DemoOem, word: str
+) -> None:
+    answer = as_bob.post(at("add", fleet, brand="TESLA"), TYPED | {"client_secret": f"{word}-Nadel"})
+    assert answer.status_code == 422
+    assert KEPT in words(answer)
+    as_bob.post(at("add", fleet, brand="TESLA"), TYPED | token_of(answer) | {"unchecked": "1"})
+    assert Credential.objects.get().secret.open() == {"client_secret": f"{word}-Nadel"}
+
+
+@pytest.mark.parametrize("reason", ["name", "private", "connect", "timeout", "certificate", "large", "broken"])
+def test_every_way_not_to_reach_the_oem_keeps_it(
+    fleet: Fleet, as_bob: Client, monkeypatch: pytest.MonkeyPatch, reason: str
+) -> None:
+    def silence(*_args: object, **_options: object) -> None:
+        raise outbound.NoAnswer(reason)
+
+    monkeypatch.setattr(outbound, "post", silence)  # the network's edge
+    answer = as_bob.post(at("add", fleet, brand="TESLA"), TYPED | {"client_secret": NEEDLE})
+    assert KEPT in words(answer)
 
 
 def test_a_secret_that_is_refused_is_not_kept_and_neither_is_what_was_kept_before(

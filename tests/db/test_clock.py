@@ -6,12 +6,14 @@ from datetime import datetime, timedelta
 
 import pytest
 from django.contrib.sessions.models import Session
+from django.core.exceptions import ValidationError
 from django.core.management import call_command
 from django.utils import timezone
 from pytest_django import Settings
 
-from credentials.duties import erase_former_secrets
-from credentials.models import Credential, CredentialSecret, NothingToRevertTo, OemToken
+from credentials.brands import find
+from credentials.duties import erase_former_secrets, send_notices
+from credentials.models import Credential, CredentialSecret, NothingToRevertTo, Notice, OemToken
 from credentials.oem.demo import DemoOem
 from fleetcontrol.api.models import ApiClient, KeptAnswer, Tally
 from fleetcontrol.audit.chain import extend_chain
@@ -24,6 +26,7 @@ from fleetcontrol.people.models import Fleet, Invitation, Role, User
 from tests.support import factory
 from tests.support.api import Api
 from tests.support.browsers import signed_in
+from tests.support.certificates import a_certificate, stellantis
 
 pytestmark = pytest.mark.django_db
 Shift = Callable[[timedelta], None]
@@ -168,3 +171,28 @@ def test_what_tend_forgets_for_the_api_is_over(fleet: Fleet, shift: Shift) -> No
     Tally.objects.create(key="t", ends_at=now + timedelta(minutes=1), count=1)
     shift(AHEAD)
     assert (KeptAnswer.erase_ended(), Tally.erase_ended()) == (0, 0)
+
+
+@pytest.mark.parametrize("by", [AHEAD, BEHIND])
+def test_a_certificate_and_an_end_are_judged_by_the_database(fleet: Fleet, shift: Shift, by: timedelta) -> None:
+    certificate, key = a_certificate(days=10)
+    ended, its_key = a_certificate(days=-1)
+    credential = factory.a_credential(fleet)
+    today = clock.database_today()
+    shift(by)
+    assert find("STELLANTIS").clean(stellantis(certificate, key)).notes == ()
+    with pytest.raises(ValidationError, match="This certificate ended"):
+        find("STELLANTIS").clean(stellantis(ended, its_key))
+    credential.change(actor=factory.TEST, ends_on=today + timedelta(days=10))
+    with pytest.raises(ValidationError):
+        credential.change(actor=factory.TEST, ends_on=today - timedelta(days=10))
+
+
+@pytest.mark.parametrize("by", [AHEAD, BEHIND])
+def test_nobody_is_reminded_on_a_wrong_day(fleet: Fleet, shift: Shift, by: timedelta) -> None:
+    ends_on = clock.database_today() + timedelta(days=40)
+    factory.a_credential(fleet, name="Far", ends_on=ends_on)
+    factory.a_credential(fleet, name="Near", ends_on=ends_on - timedelta(days=39))
+    shift(by)
+    send_notices()
+    assert [notice.facts["name"] for notice in Notice.objects.all()] == ["Near"]

@@ -25,6 +25,24 @@ def test_exported_vehicles_import_again_unchanged(fleet: Fleet, tmp_path: Path, 
     assert _imported("vehicles", file, fleet)["unchanged"] == 3
 
 
+@pytest.mark.parametrize(
+    ("name", "options", "start"),
+    [
+        ("a.jsonl", [], '{"name": "Van",'),
+        ("a.csv", [], "name,"),
+        ("a", [], "name,"),
+        ("a.jsonl", ["--format=csv"], "name,"),
+        ("a.jsonl", ["--excel"], "\ufeff"),
+    ],
+)
+def test_a_file_has_the_format_of_its_name(
+    fleet: Fleet, tmp_path: Path, name: str, options: list[str], start: str
+) -> None:
+    a_vehicle(fleet, name="Van")
+    call_command("export_vehicles", str(tmp_path / name), f"--fleet={fleet.slug}", *options)
+    assert (tmp_path / name).read_text(encoding="utf-8").startswith(start)
+
+
 def test_exported_credentials_import_again_unchanged(fleet: Fleet, tmp_path: Path) -> None:
     a_credential(fleet, "+North", brand="TESLA", values={"region": "EU"}, note="-1")
     a_credential(fleet, "South", brand="NIU")

@@ -296,3 +296,31 @@ def test_the_api_sees_the_version_that_the_form_made_old(edits: dict[str, Edit])
 
     vehicle = Vehicle.objects.get(name="Bus")
     assert etag_of(vehicle.changed_at) == f'"{version_of(vehicle)}"'
+
+
+def test_a_setting_that_a_colleague_gave_meanwhile_stays_and_is_shown(fleet: Fleet, me: Client) -> None:
+    """Only an empty setting can be given, so the field must not vanish together with what was typed."""
+    credential = factory.a_credential(fleet, name="Tesla", brand="TESLA", values={"region": ""})
+    address = reverse("credentials:change", kwargs={"fleet": fleet.slug, "id": credential.pk})
+    version = version_shown(me, address)
+    credential.change(actor=OTHER, settings={"region": "EU"})
+    mine = {"note": "mine", "ends_on": "", "region": "NA"}
+    answer = me.post(address, mine | version)
+    page = " ".join(answer.content.decode().split())
+    assert answer.status_code == 409
+    assert re.search(r"Colleague entered “[^”]+”, which stays. You entered “[^”]+”.", page)
+    assert page.count('name="take"') == 0, "nothing is to be decided"
+    saved = me.post(address, mine | {"region": "EU"} | version_on(page))
+    credential.refresh_from_db()
+    assert (saved.status_code, credential.note, credential.settings["region"]) == (302, "mine", "EU")
+
+
+@pytest.mark.parametrize("chosen", [{"theme": "dark"}, {"language": "de"}, {"shortcuts": "off"}])
+def test_a_preference_of_another_tab_is_no_change_of_the_name(
+    edits: dict[str, Edit], me: Client, chosen: dict[str, str]
+) -> None:
+    edit = edits["people:profile"]
+    version = version_shown(me, edit.address)
+    me.post(reverse("people:preferences"), chosen)
+    assert me.post(edit.address, {**edit.untouched, **edit.mine, **version}).status_code == 302
+    assert edit.value() == edit.mine_stored

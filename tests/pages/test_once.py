@@ -4,8 +4,11 @@ import re
 from typing import Any
 from urllib.parse import urlencode
 
-from django.test import Client
+from django.db import connection
+from django.http import HttpRequest, HttpResponse
+from django.test import Client, RequestFactory
 
+from fleetcontrol.pages.resubmission import LONGEST_ACT, act_once
 from fleetcontrol.people.models import Fleet, User
 
 PREFERENCES = "/preferences/"
@@ -22,6 +25,34 @@ def test_a_form_sent_twice_is_done_once(as_alice: Client, alice: User) -> None:
     alice.refresh_from_db()
     assert alice.theme == "dark"
     assert "sent twice" in answer.content.decode()
+
+
+def test_what_was_begun_and_has_no_end_yet_is_not_called_done(
+    as_alice: Client, alice: User, rf: RequestFactory
+) -> None:
+    """The process may have died, before or after it acted. The form may be sent again soon."""
+    lives: list[float] = []
+
+    def die(_request: HttpRequest) -> HttpResponse:
+        lives.append(seconds_left())
+        second = post(as_alice, PREFERENCES, {"theme": "light", "once": "token-1"}, follow=True)
+        assert "has no answer yet" in second.content.decode()
+        assert "sent twice" not in second.content.decode()
+        return HttpResponse()
+
+    request = rf.post(PREFERENCES, "once=token-1", content_type="application/x-www-form-urlencoded")
+    request.user = alice
+    act_once(request, die)
+    assert 0 < lives[0] <= LONGEST_ACT.total_seconds() < seconds_left()
+    alice.refresh_from_db()
+    assert alice.theme == ""
+
+
+def seconds_left() -> float:
+    """How long the last mark of a form still holds."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT extract(epoch FROM max(expires) - clock_timestamp())::float FROM fleetcontrol_cache")
+        return float(cursor.fetchone()[0])
 
 
 def test_two_people_may_have_the_same_token(as_alice: Client, as_bob: Client, bob: User) -> None:

@@ -43,7 +43,8 @@ def profile(request: HttpRequest) -> HttpResponse:
     if form.is_valid():
         try:
             with transaction.atomic():
-                require_version(User.objects.select_for_update(no_key=True).get(pk=person.pk), form.expected_version)
+                current = User.objects.select_for_update(no_key=True).get(pk=person.pk)
+                require_version(current, form.expected_version, form.version_fields)
                 saved = form.save(commit=False)
                 saved.save(update_fields=["name"])
                 AuditEvent.record(None, actor_of(request), "user.change", saved, {"name": ["", "replaced"]})
