@@ -82,6 +82,10 @@ BEHIND_PROXY = env.bool("BEHIND_PROXY", default=False)
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if BEHIND_PROXY else None
 
 
+# With this as a bearer token, machines see the reasons in /health/ready and /health/.
+HEALTH_TOKEN = env.str("HEALTH_TOKEN", default="")
+
+
 # Applications
 
 INSTALLED_APPS = [
@@ -92,6 +96,7 @@ INSTALLED_APPS = [
     "credentials",
     "vehicles",
     "fleetcontrol.history",
+    "fleetcontrol.operations",
     "fleetcontrol.pages",
     "fleetcontrol",
     "fleetcontrol.pages.apps.AdminConfig",
@@ -115,6 +120,7 @@ INSTALLED_APPS = [
     "allauth.usersessions",
 ]
 MIDDLEWARE = [
+    "fleetcontrol.operations.middleware.ProbeMiddleware",
     "fleetcontrol.web.address.AddressMiddleware",
     "fleetcontrol.web.logs.FlowIdMiddleware",
     "fleetcontrol.web.logs.RequestMiddleware",

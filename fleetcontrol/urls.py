@@ -5,11 +5,12 @@ from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 
 from fleetcontrol import views
+from fleetcontrol.operations import views as operations
 from fleetcontrol.pages.styleguide import styleguide
 
 own: list[URLPattern | URLResolver] = [
     path("", views.home, name="home"),
-    path("health/", views.health, name="health"),
+    path("health/", operations.health, name="health"),
 ]
 if settings.STYLEGUIDE:
     own.append(path("styleguide/", styleguide, name="styleguide"))

@@ -1,13 +1,10 @@
-"""Pages that belong to no app: the start page, the health check, the error page."""
+"""Pages that belong to no app: the start page, the error page."""
 
 from django.contrib.auth.decorators import login_not_required
-from django.db import DatabaseError
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.template import loader
 
-from fleetcontrol import seal
-from fleetcontrol.audit.keys import key_problems
 from fleetcontrol.people.access import first_fleet
 from fleetcontrol.people.models import User
 
@@ -19,29 +16,6 @@ def home(request: HttpRequest) -> HttpResponse:
     if fleet is None:
         return render(request, "people/no_fleet.html")
     return redirect("credentials:index", fleet=fleet.slug)
-
-
-@login_not_required
-def health(request: HttpRequest) -> JsonResponse:
-    """200 while the database answers and the keys are those it was used with, else 503 with what fails.
-
-    Secrets that no key opens beside others that open are a warning: the rest of the work can be done.
-    """
-    warnings = []
-    try:
-        problems = key_problems()
-        opened, closed = seal.sample()
-        if closed and not opened and not problems:
-            problems = ["FERNET_KEYS does not open the secrets in the database."]
-        elif closed and opened:
-            warnings = ["FERNET_KEYS does not open some of the secrets: add the key that sealed them."]
-    except DatabaseError:
-        problems = ["The database does not answer."]
-    status = "fail" if problems else "warn" if warnings else "pass"
-    body = {"status": status, "problems": [*problems, *warnings]}
-    response = JsonResponse(body, status=503 if problems else 200)
-    response["Cache-Control"] = "no-store"
-    return response
 
 
 @login_not_required

@@ -162,6 +162,7 @@ def verify_audit() -> str:
 # Health
 
 
+@pytest.mark.django_db(transaction=True)
 def test_health_fails_with_keys_of_another_database(used: None, settings: Settings, client: Client) -> None:
     settings.FERNET_KEYS, settings.FINGERPRINT_KEY = [LOST], "another"
     answer = client.get("/health/")
@@ -169,6 +170,7 @@ def test_health_fails_with_keys_of_another_database(used: None, settings: Settin
     assert [words.split()[0] for words in answer.json()["problems"]] == ["FERNET_KEYS", "FINGERPRINT_KEY"]
 
 
+@pytest.mark.django_db(transaction=True)
 def test_health_warns_when_some_secrets_do_not_open(
     used: None, settings: Settings, client: Client, fleet: Fleet
 ) -> None:

@@ -6,14 +6,15 @@ from django.test import Client, override_settings
 from fleetcontrol.people.models import Fleet
 from tests.support import factory
 
+# The check has a connection of its own, which sees what is committed.
+pytestmark = pytest.mark.django_db(transaction=True)
 
-@pytest.mark.django_db
+
 def test_health_passes_without_sign_in(client: Client) -> None:
     answer = client.get("/health/")
     assert (answer.status_code, answer.json()["status"]) == (200, "pass")
 
 
-@pytest.mark.django_db
 def test_health_fails_when_the_key_does_not_open_what_is_stored(client: Client, fleet: Fleet) -> None:
     factory.a_credential(fleet)
     with override_settings(FERNET_KEYS=["another key"]):

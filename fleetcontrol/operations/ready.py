@@ -1,0 +1,101 @@
+"""Whether work can be done, answered in time whatever the database does.
+
+A thread asks, over a connection of its own: one from the pool may be taken or dead, and a server that is frozen lets
+everybody wait who talks to it. Whoever wants to know waits for the thread no longer than DEADLINE. While it is stuck,
+no second thread is started.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from functools import lru_cache
+
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, connection, connections, transaction
+from django.db.migrations.loader import MigrationLoader
+from django.db.utils import load_backend
+
+from fleetcontrol import health
+from fleetcontrol.db.replica import beat
+
+DEADLINE = 1.5  # seconds
+NO_ANSWER = "The database does not answer."
+NOT_MIGRATED = "The database is not ready for this version of FleetControl. Run: manage.py migrate"
+_REASONS = {  # by PostgreSQL's code
+    "25006": "The database is read-only.",
+    "42501": "The database refuses to read or write: its role lacks a right. See manage.py create_database_roles.",
+    "42P01": NOT_MIGRATED,
+    "42703": NOT_MIGRATED,
+    "53100": "The disk of the database is full.",
+}
+# PostgreSQL writes a result that is larger than work_mem to a file on the disk of the database. A row that is written
+# and rolled back would only reach its memory.
+_FILL_A_FILE = "SELECT count(*) FROM generate_series(1, 20000)"
+
+log = logging.getLogger(__name__)
+_lock = threading.Lock()
+_under_way: Future[list[str]] | None = None
+
+
+def problems() -> list[str]:
+    """Why no work can be done, in sentences for the operator; [] if it can. Takes at most DEADLINE seconds."""
+    global _under_way
+    with _lock:
+        if _under_way is None or _under_way.done():
+            _under_way = Future()
+            threading.Thread(target=_answer, args=(_under_way,), name="ready", daemon=True).start()
+        under_way = _under_way
+    try:
+        return under_way.result(DEADLINE)
+    except TimeoutError:
+        return [NO_ANSWER]
+
+
+def _answer(future: Future[list[str]]) -> None:
+    try:
+        with _own_connection():
+            future.set_result(_problems())
+    except DatabaseError as error:
+        log.warning("Not ready: %s", error)
+        code = getattr(error.__cause__, "sqlstate", None) or ""
+        future.set_result([_REASONS.get(code, NO_ANSWER)])
+    except Exception:
+        log.exception("The health check failed.")
+        future.set_result(["The health check itself failed: see the log."])
+
+
+@contextmanager
+def _own_connection() -> Iterator[None]:
+    """Give this thread a connection that belongs to no pool."""
+    config = connections.settings[DEFAULT_DB_ALIAS]
+    options = {"connect_timeout": 2, **config["OPTIONS"]}
+    options.pop("pool", None)
+    wrapper = load_backend(config["ENGINE"]).DatabaseWrapper({**config, "OPTIONS": options}, DEFAULT_DB_ALIAS)
+    connections[DEFAULT_DB_ALIAS] = wrapper
+    try:
+        yield
+    finally:
+        wrapper.close()
+
+
+def _problems() -> list[str]:
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL statement_timeout = '1s'; SET LOCAL work_mem = '64kB'")
+        cursor.execute(_FILL_A_FILE)
+        beat()
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL statement_timeout = '1s'")
+        cursor.execute("SELECT app, name FROM django_migrations")
+        found = [NOT_MIGRATED] if _migrations() - set(cursor.fetchall()) else health.unmet_requirements()
+        transaction.set_rollback(True)
+    return found
+
+
+@lru_cache(maxsize=1)
+def _migrations() -> set[tuple[str, str]]:
+    """Every migration of this version. One that replaces others is recorded beside them, once all of them have run."""
+    migrations = MigrationLoader(None).disk_migrations
+    return {key for key, migration in migrations.items() if not migration.replaces}
