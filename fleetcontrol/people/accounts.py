@@ -19,6 +19,7 @@ from django.http import HttpRequest, HttpResponseRedirect
 from django.urls import reverse
 
 from fleetcontrol.audit.models import actor_for
+from fleetcontrol.people.addresses import known_as
 from fleetcontrol.people.models import Invitation, User
 from fleetcontrol.seal import Sealed, seal
 
@@ -34,6 +35,19 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth ha
     def populate_username(self, request: HttpRequest, user: Any) -> None:
         """People have no user name."""
 
+    def authenticate(self, request: HttpRequest, **credentials: Any) -> Any:
+        """The person whose address in its normal form and password these are, or None."""
+        email = known_as(credentials.get("email"))
+        return super().authenticate(request, **credentials | {"email": email})
+
+    def send_password_reset_mail(self, user: User, email: str, context: dict[str, Any]) -> None:
+        """Send it to the address that the account has, whatever was typed."""
+        super().send_password_reset_mail(user, user.email, context)
+
+    def _get_login_attempts_cache_key(self, request: HttpRequest, **credentials: Any) -> str:
+        """Count wrong passwords by account. allauth's own key has the Host header in it, which a visitor chooses."""
+        return known_as(credentials.get("email"))
+
     def get_client_ip(self, request: HttpRequest) -> str:
         """The address that throttles count by. AddressMiddleware has already replaced the proxy's."""
         return request.META.get("REMOTE_ADDR") or "0.0.0.0"  # noqa: S104 - a Unix socket has no address
@@ -48,9 +62,9 @@ class SocialAccountAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]  
             raise ImmediateHttpResponse(HttpResponseRedirect(reverse("account_login")))
         if sociallogin.is_existing:
             return
-        emails = [address.email for address in sociallogin.email_addresses if address.verified is True]
-        for email in emails:
-            user = User.objects.filter(email__iexact=email).first() or self._invited(request, sociallogin, email)
+        emails = [known_as(address.email) for address in sociallogin.email_addresses if address.verified is True]
+        for email in filter(None, emails):
+            user = User.objects.filter(email=email).first() or self._invited(request, sociallogin, email)
             if user is not None:
                 sociallogin.connect(request, user)
                 return

@@ -28,7 +28,7 @@ def accept(request: HttpRequest, token: str) -> HttpResponse:
     invitation = Invitation.of_token(token)
     if invitation is None:
         return render(request, "people/invitations/gone.html", status=404)
-    user = User.objects.filter(email__iexact=invitation.email).first()
+    user = User.objects.filter(email=invitation.email).first()
     if user is None:
         return join_as_new(request, invitation)
     if request.user != user:
