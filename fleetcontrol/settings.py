@@ -135,6 +135,8 @@ MIDDLEWARE = [
     "fleetcontrol.pages.resubmission.ResubmissionMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "fleetcontrol.people.middleware.GoneMiddleware",
+    "fleetcontrol.web.unstorable.UnstorableTextMiddleware",
 ]
 TEMPLATES = [
     {
@@ -203,7 +205,10 @@ ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
 ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_ADAPTER = "fleetcontrol.people.accounts.AccountAdapter"
-ACCOUNT_FORMS = {"reset_password": "fleetcontrol.people.forms.ResetPasswordForm"}
+ACCOUNT_FORMS = {
+    "login": "fleetcontrol.people.forms.LoginForm",
+    "reset_password": "fleetcontrol.people.forms.ResetPasswordForm",
+}
 ACCOUNT_LOGOUT_ON_GET = False
 ACCOUNT_SESSION_REMEMBER = None
 ACCOUNT_REAUTHENTICATION_TIMEOUT = 600

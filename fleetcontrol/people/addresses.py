@@ -54,9 +54,8 @@ def known_as(address: str | None) -> str:
 class AddressField(models.EmailField):
     """An email address in its normal form. Add `must_be_normal` to the constraints of its model."""
 
-    def to_python(self, value: Any) -> Any:
-        text = super().to_python(value)
-        return normal(text) if text else text
+    def clean(self, value: Any, model_instance: models.Model | None) -> Any:
+        return super().clean(normal(value) if value else value, model_instance)
 
 
 def must_be_normal(name: str, field: str = "email") -> models.CheckConstraint:

@@ -65,7 +65,10 @@ def first_step(
     if not site.has_add_permission(request):
         raise PermissionDenied
     asked = "fleet" in request.GET or "brand" in request.GET
-    form = FirstStepForm(request.GET if asked else None)
+    chosen = {"fleet": request.GET.get("fleet", ""), "brand": request.GET.get("brand", "")}
+    if not chosen["fleet"].isdecimal():
+        chosen["fleet"] = ""  # the search that shows the choice takes numbers only
+    form = FirstStepForm(chosen if asked else None)
     brand, fleet = form.fields["brand"], form.fields["fleet"]
     assert isinstance(brand, forms.ChoiceField)  # noqa: S101 - declared above
     assert isinstance(fleet, forms.ModelChoiceField)  # noqa: S101 - declared above

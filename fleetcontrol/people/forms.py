@@ -85,11 +85,17 @@ class RoleForm(EditForm, forms.Form):
 
 
 class AddressField(EmailField):  # type: ignore[misc]  # allauth has no types
-    """An email address in its normal form."""
+    """An email address in its normal form. allauth's own field calls lower(), which makes k of the Kelvin sign."""
 
     def to_python(self, value: Any) -> str:
         text = super().to_python(value)
         return normal(text) if text else ""
+
+
+class LoginForm(account_forms.LoginForm):  # type: ignore[misc]  # allauth has no types
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["login"] = AddressField()
 
 
 class ResetPasswordForm(account_forms.ResetPasswordForm):  # type: ignore[misc]  # allauth has no types

@@ -1,4 +1,5 @@
-"""Middleware for signed-in people: their language, and the time at which their session was last used."""
+"""Middleware for people: their language, when their session was last used, and what happens to a page whose object
+is deleted by somebody else at that moment."""
 
 from __future__ import annotations
 
@@ -6,8 +7,13 @@ import time
 from collections.abc import Callable
 
 from allauth.usersessions.models import UserSession
+from django.core.exceptions import ObjectDoesNotExist
+from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse
 from django.utils import translation
+from django.views.defaults import page_not_found
+
+from fleetcontrol.people.models import is_gone
 
 LAST_SEEN_EVERY = 300  # seconds
 
@@ -39,3 +45,18 @@ class LanguageMiddleware:
             response = self.get_response(request)
             response.headers.setdefault("Content-Language", translation.get_language() or "en")
         return response
+
+
+class GoneMiddleware:
+    """404 for a page whose object, or whose fleet, is deleted while the page works on it."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        if isinstance(exception, DatabaseError):
+            return page_not_found(request, exception) if is_gone(getattr(request, "fleet", None), exception) else None
+        return page_not_found(request, exception) if isinstance(exception, ObjectDoesNotExist) else None

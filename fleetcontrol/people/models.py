@@ -15,7 +15,7 @@ from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, Permis
 from django.core import signing
 from django.core.exceptions import ValidationError
 from django.core.mail import send_mail
-from django.db import models, transaction
+from django.db import DatabaseError, models, transaction
 from django.db.models.functions import Now
 from django.template.loader import render_to_string
 from django.urls import reverse
@@ -30,9 +30,11 @@ from fleetcontrol.audit.versions import require_version
 from fleetcontrol.db import rules
 from fleetcontrol.db.clock import database_now
 from fleetcontrol.db.ids import new_id
+from fleetcontrol.db.rules import DEADLOCK, FOREIGN_KEY, sqlstate_of
 from fleetcontrol.people.addresses import AddressField, known_as, must_be_normal, normal
 from fleetcontrol.people.owned import in_order_of_deletion
 
+MOST_TRIES = 5
 VALID_FOR = timedelta(days=7)
 _INVITATION_SALT = "fleetcontrol.invitation"
 
@@ -215,7 +217,18 @@ class Fleet(models.Model):
         return Membership.add(fleet=self, user=user, role=role, actor=actor)
 
     def remove(self, *, actor: Actor) -> None:
-        """Delete the fleet with all that it owns, see `fleetcontrol.people.owned`. Its audit trail stays."""
+        """Delete the fleet with all that it owns, see `fleetcontrol.people.owned`. Its audit trail stays.
+
+        Who works in the fleet meanwhile can stand in the way: then it begins again. Raises Fleet.DoesNotExist.
+        """
+        for tries_left in reversed(range(MOST_TRIES)):
+            try:
+                return self._remove(actor)
+            except DatabaseError as error:
+                if not tries_left or sqlstate_of(error) not in (DEADLOCK, FOREIGN_KEY):
+                    raise
+
+    def _remove(self, actor: Actor) -> None:
         with transaction.atomic():
             fleet = Fleet.objects.select_for_update().get(pk=self.pk)
             counts = {}
@@ -225,6 +238,19 @@ class Fleet(models.Model):
                 rows.delete()
             AuditEvent.record(fleet, actor, "fleet.remove", fleet, counts)
             fleet.delete()
+
+
+def is_gone(fleet: Fleet | None, error: DatabaseError) -> bool:
+    """Whether the database refused something because what it belongs to, or this fleet, is deleted.
+
+    Of two transactions that wait for each other the database ends one: so this waits for who deletes the fleet.
+    """
+    if sqlstate_of(error) == FOREIGN_KEY:
+        return True
+    if fleet is None or sqlstate_of(error) != DEADLOCK:
+        return False
+    with transaction.atomic():
+        return Fleet.objects.select_for_update(no_key=True).filter(pk=fleet.pk).first() is None
 
 
 class LastAdministrator(Exception):
@@ -270,9 +296,11 @@ class Membership(models.Model):
 
     @classmethod
     def add(cls, *, fleet: Fleet, user: User, role: Role, actor: Actor) -> Membership:
+        """Make a person a member. Raises ValidationError if they are one already."""
         membership = cls(fleet=fleet, user=user, role=role)
-        membership.full_clean()
         with transaction.atomic():
+            Fleet.objects.select_for_update(no_key=True).get(pk=fleet.pk)
+            membership.full_clean()
             membership.save(force_insert=True)
             AuditEvent.record(fleet, actor, "member.add", user, {"role": [None, str(role)]})
         return membership
@@ -403,17 +431,30 @@ class Invitation(models.Model):
         send_mail(subject, render_to_string("people/invitations/email.txt", context), None, [self.email])
 
     def resend(self, *, actor: Actor) -> None:
-        """Make a new link that is valid from now on and replaces earlier ones. The caller sends it."""
+        """Make a new link that is valid from now on and replaces earlier ones. The caller sends it.
+
+        Raises Invitation.DoesNotExist if it has been revoked or accepted in the meantime.
+        """
         with transaction.atomic():
-            invitation = Invitation.objects.select_for_update().get(pk=self.pk)
+            invitation = self._locked()
             invitation.sent_at = self.sent_at = database_now()
             invitation.save(update_fields=["sent_at"])
             AuditEvent.record(invitation.fleet, actor, "invitation.resend", invitation)
 
     def revoke(self, *, actor: Actor) -> None:
+        """Delete it. Raises Invitation.DoesNotExist if it has been revoked or accepted in the meantime."""
         with transaction.atomic():
-            AuditEvent.record(self.fleet, actor, "invitation.revoke", self)
-            self.delete()
+            invitation = self._locked()
+            AuditEvent.record(invitation.fleet, actor, "invitation.revoke", invitation)
+            invitation.delete()
+
+    def accept_if_left(self, user: User, *, actor: Actor) -> bool:
+        """`accept`, or False if it has been revoked or accepted in the meantime."""
+        try:
+            self.accept(user, actor=actor)
+        except Invitation.DoesNotExist:
+            return False
+        return True
 
     def accept(self, user: User, *, actor: Actor) -> None:
         """Make the person a member. The caller has proved that the address is theirs.
@@ -421,11 +462,18 @@ class Invitation(models.Model):
         Raises Invitation.DoesNotExist if it has been revoked or accepted in the meantime.
         """
         with transaction.atomic():
-            invitation = Invitation.objects.select_for_update().select_related("fleet").get(pk=self.pk)
+            invitation = self._locked()
             if not invitation.fleet.memberships.filter(user=user).exists():
                 invitation.fleet.admit(user, role=Role(invitation.role), actor=actor)
             AuditEvent.record(invitation.fleet, actor, "invitation.accept", invitation)
             invitation.delete()
+
+    def _locked(self) -> Invitation:
+        """Lock the fleet, as whoever makes a member or deletes the fleet does first, and then this row; return it."""
+        fleet = Fleet.objects.select_for_update(no_key=True).filter(pk=self.fleet_id).first()
+        invitation = Invitation.objects.select_for_update().get(pk=self.pk, fleet=fleet)
+        invitation.fleet = fleet
+        return invitation
 
     def full_clean(self, *args: Any, **kwargs: Any) -> None:
         """Prefix each error with the address, because several are invited at once."""
