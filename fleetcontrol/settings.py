@@ -135,7 +135,7 @@ MIDDLEWARE = [
     "fleetcontrol.pages.resubmission.ResubmissionMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
-    "fleetcontrol.people.middleware.GoneMiddleware",
+    "fleetcontrol.people.middleware.MeanwhileMiddleware",
     "fleetcontrol.web.unstorable.UnstorableTextMiddleware",
 ]
 TEMPLATES = [

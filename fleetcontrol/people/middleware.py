@@ -10,9 +10,11 @@ from allauth.usersessions.models import UserSession
 from django.core.exceptions import ObjectDoesNotExist
 from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
 from django.utils import translation
 from django.views.defaults import page_not_found
 
+from fleetcontrol.db.rules import DEADLOCK, sqlstate_of
 from fleetcontrol.people.models import is_gone
 
 LAST_SEEN_EVERY = 300  # seconds
@@ -47,8 +49,8 @@ class LanguageMiddleware:
         return response
 
 
-class GoneMiddleware:
-    """404 for a page whose object, or whose fleet, is deleted while the page works on it."""
+class MeanwhileMiddleware:
+    """404 for a page whose object or fleet is deleted while the page works on it, 409 for one of two deadlocked pages."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -57,6 +59,11 @@ class GoneMiddleware:
         return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        if isinstance(exception, DatabaseError):
-            return page_not_found(request, exception) if is_gone(getattr(request, "fleet", None), exception) else None
-        return page_not_found(request, exception) if isinstance(exception, ObjectDoesNotExist) else None
+        is_refusal = isinstance(exception, DatabaseError)
+        if isinstance(exception, ObjectDoesNotExist) or (
+            is_refusal and is_gone(getattr(request, "fleet", None), exception)
+        ):
+            return page_not_found(request, exception)
+        if is_refusal and sqlstate_of(exception) == DEADLOCK:
+            return render(request, "409.html", status=409)
+        return None

@@ -44,7 +44,14 @@ def paths(fleet: Fleet, addresses: dict[str, dict[str, Any]]) -> Iterator[str]:
     of_kind = {"credentials": "credential", "vehicles": "vehicle", "imports": "import", "clients": "client"}
     for name, route in every_address(get_resolver()):
         kind = of_kind.get(name.partition(":")[0], "")
-        given = {"fleet": fleet.slug, "brand": "MERCEDES_BENZ", "token": "x:y", "object_id": "1", "id": "1", "kind": "csv"}
+        given = {
+            "fleet": fleet.slug,
+            "brand": "MERCEDES_BENZ",
+            "token": "x:y",
+            "object_id": "1",
+            "id": "1",
+            "kind": "csv",
+        }
         given |= SOME | addresses[kind]
         given["pk"] = addresses["invitation" if "invitations" in name else "membership"]["pk"]
         names = [first or second for first, second in ARGUMENT.findall(route)]
@@ -60,7 +67,9 @@ def test_a_nul_fails_no_page(browser: Client, fleet: Fleet, addresses: dict[str,
             continue  # they end the session
         first = browser.get(path)
         shown = "" if first.streaming else first.content.decode(errors="replace")
-        fields = {*re.findall(r'name="([^"]+)"', shown), *(OF_ADMIN if path.startswith("/admin/") else OF_PAGES)} - {"csrfmiddlewaretoken"}
+        fields = {*re.findall(r'name="([^"]+)"', shown), *(OF_ADMIN if path.startswith("/admin/") else OF_PAGES)} - {
+            "csrfmiddlewaretoken"
+        }
         odd_file = SimpleUploadedFile("a\x00b.csv", b"name\x00;vin\n\x00;\x00\n")
         asks: list[Any] = [
             lambda path=path: browser.post(path),

@@ -53,7 +53,9 @@ def remove(user: User, actor: Actor) -> str:
     AuditEvent.record(None, actor, "user.remove", user)
     events = AuditEvent.objects.order_by()
     invited = events.filter(target_kind="invitation").values_list("target_label", flat=True).distinct()
-    own = [label for label in invited if known_as(label) == user.email]  # older events hold addresses as they were typed
+    own = [
+        label for label in invited if known_as(label) == user.email
+    ]  # older events hold addresses as they were typed
     as_actor = Q(actor_kind="user", actor_id=str(user.pk))
     as_target = Q(target_kind="user", target_id=str(user.pk)) | Q(target_kind="invitation", target_label__in=own)
     labels = {str(user), *events.filter(as_actor).values_list("actor_label", flat=True).distinct()}
