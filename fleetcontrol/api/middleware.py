@@ -80,7 +80,7 @@ class ApiMiddleware:
             refusal = ProblemError(VALIDATION_ERROR)
         except ObjectDoesNotExist:
             refusal = ProblemError(RESOURCE_NOT_FOUND, _("Somebody deleted it at this moment."))
-        except Exception as error:  # the client gets a problem, the log gets the traceback
+        except Exception as error:  # noqa: BLE001 - the client gets a problem, the log gets the traceback
             if isinstance(error, DatabaseError) and is_gone(getattr(request, "fleet", None), error):
                 refusal = ProblemError(RESOURCE_NOT_FOUND, _("Somebody deleted it at this moment."))
             else:

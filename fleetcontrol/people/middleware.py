@@ -50,7 +50,7 @@ class LanguageMiddleware:
 
 
 class MeanwhileMiddleware:
-    """404 for a page whose object or fleet is deleted while the page works on it, 409 for one of two deadlocked pages."""
+    """404 for a page whose object or fleet is deleted while it is worked on, 409 for one of two that deadlock."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -59,11 +59,11 @@ class MeanwhileMiddleware:
         return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        is_refusal = isinstance(exception, DatabaseError)
-        if isinstance(exception, ObjectDoesNotExist) or (
-            is_refusal and is_gone(getattr(request, "fleet", None), exception)
-        ):
+        if isinstance(exception, ObjectDoesNotExist):
             return page_not_found(request, exception)
-        if is_refusal and sqlstate_of(exception) == DEADLOCK:
-            return render(request, "409.html", status=409)
+        if isinstance(exception, DatabaseError):
+            if is_gone(getattr(request, "fleet", None), exception):
+                return page_not_found(request, exception)
+            if sqlstate_of(exception) == DEADLOCK:
+                return render(request, "409.html", status=409)
         return None

@@ -223,10 +223,12 @@ class Fleet(models.Model):
         """
         for tries_left in reversed(range(MOST_TRIES)):
             try:
-                return self._remove(actor)
+                self._remove(actor)
             except DatabaseError as error:
                 if not tries_left or sqlstate_of(error) not in (DEADLOCK, FOREIGN_KEY):
                     raise
+            else:
+                return
 
     def _remove(self, actor: Actor) -> None:
         with transaction.atomic():

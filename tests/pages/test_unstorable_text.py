@@ -60,6 +60,10 @@ def paths(fleet: Fleet, addresses: dict[str, dict[str, Any]]) -> Iterator[str]:
             yield "/" + ARGUMENT.sub(lambda _match, parts=parts: next(parts), route).replace("^", "").replace("$", "")
 
 
+def an_odd_file() -> SimpleUploadedFile:
+    return SimpleUploadedFile("a\x00b.csv", b"name\x00;vin\n\x00;\x00\n")
+
+
 def test_a_nul_fails_no_page(browser: Client, fleet: Fleet, addresses: dict[str, dict[str, Any]]) -> None:
     failed, tried = [], 0
     for path in paths(fleet, addresses):
@@ -70,12 +74,11 @@ def test_a_nul_fails_no_page(browser: Client, fleet: Fleet, addresses: dict[str,
         fields = {*re.findall(r'name="([^"]+)"', shown), *(OF_ADMIN if path.startswith("/admin/") else OF_PAGES)} - {
             "csrfmiddlewaretoken"
         }
-        odd_file = SimpleUploadedFile("a\x00b.csv", b"name\x00;vin\n\x00;\x00\n")
         asks: list[Any] = [
             lambda path=path: browser.post(path),
             lambda path=path, fields=fields: browser.get(path, dict.fromkeys(fields, NUL)),
             lambda path=path, fields=fields: browser.post(path, dict.fromkeys(fields, NUL)),
-            lambda path=path, fields=fields: browser.post(path, {**dict.fromkeys(fields, NUL), "file": odd_file}),
+            lambda path=path, fields=fields: browser.post(path, {**dict.fromkeys(fields, NUL), "file": an_odd_file()}),
             lambda path=path: browser.get(path, {NUL: NUL}, headers={"User-Agent": NUL, "Referer": NUL}),
         ]
         # One at a time too: a form stops at the first field that is wrong.

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -36,7 +37,7 @@ def test_of_two_who_join_at_once_with_one_invitation_one_does() -> None:
         link = reverse("invitations:accept", args=[invited(fleet, f"n{number}@example.com").link.split("/")[-2]])
         browsers = [Client(), Client(), Client()]
         typed = {"name": "Nina", "password": "long-enough-99"}
-        answers = at_once(*(lambda browser=browser: browser.post(link, typed) for browser in browsers))
+        answers = at_once(*(partial(browser.post, link, typed) for browser in browsers))
         assert {answer.status_code for answer in answers} <= {200, 302, 404}
         assert sum(is_signed_in(browser) for browser in browsers) == 1
         assert fleet.memberships.count() == 1 and User.objects.filter(email=f"n{number}@example.com").count() == 1
@@ -49,7 +50,7 @@ def test_a_person_who_accepts_twice_at_once_is_welcomed_twice_and_joins_once() -
         fleet = factory.a_fleet(f"Fleet {number}")
         link = reverse("invitations:accept", args=[invited(fleet).link.split("/")[-2]])
         browsers = [signed_in(nina), signed_in(nina)]
-        answers = at_once(*(lambda browser=browser: browser.post(link) for browser in browsers))
+        answers = at_once(*(partial(browser.post, link) for browser in browsers))
         assert {answer.status_code for answer in answers} <= {302, 404}
         assert fleet.memberships.count() == 1
         assert AuditEvent.objects.filter(action="invitation.accept", fleet_id=fleet.pk).count() == 1
@@ -152,15 +153,13 @@ def test_a_fleet_is_deleted_while_it_is_used_and_nothing_fails(name: str) -> Non
     for number in range(ROUNDS):
         scene = Scene(f"Fleet {number}")
         use = scene.uses()[name]
-        deleted, used = "deleted", []
-
-        def delete(scene: Scene = scene) -> str:
-            scene.fleet.remove(actor=factory.TEST)
-            return deleted
-
-        results = at_once(delete, lambda use=use, used=used: used.append(use().status_code))
+        used: list[int] = []
+        results = at_once(
+            partial(scene.fleet.remove, actor=factory.TEST),
+            lambda use=use, used=used: used.append(use().status_code),
+        )
         assert used and used[0] < 500, (used, results)
-        others = [result for result in results if result not in (deleted, None)]
+        others = [result for result in results if result is not None]
         assert all(isinstance(other, Fleet.DoesNotExist) for other in others) and (not others or "too" in name), others
         assert not Fleet.objects.filter(pk=scene.fleet.pk).exists()
 
