@@ -51,7 +51,7 @@ def known_as(address: str | None) -> str:
         return ""
 
 
-class AddressField(models.EmailField):
+class AddressField(models.EmailField):  # type: ignore[type-arg]  # generic in the stubs alone
     """An email address in its normal form. Add `must_be_normal` to the constraints of its model."""
 
     def clean(self, value: Any, model_instance: models.Model | None) -> Any:

@@ -368,7 +368,7 @@ class Invitation(models.Model):
         ]
 
     def __str__(self) -> str:
-        return self.email
+        return str(self.email)
 
     @property
     def expires_at(self) -> datetime:
@@ -474,7 +474,8 @@ class Invitation(models.Model):
         """Lock the fleet, as whoever makes a member or deletes the fleet does first, and then this row; return it."""
         fleet = Fleet.objects.select_for_update(no_key=True).filter(pk=self.fleet_id).first()
         invitation = Invitation.objects.select_for_update().get(pk=self.pk, fleet=fleet)
-        invitation.fleet = fleet
+        if fleet is not None:  # else there was no such invitation
+            invitation.fleet = fleet
         return invitation
 
     def full_clean(self, *args: Any, **kwargs: Any) -> None:

@@ -64,7 +64,7 @@ def test_staff_change_nobody_who_may_more(fleet: Fleet, alice: User) -> None:
 
 def test_staff_change_who_may_no_more_and_themselves(fleet: Fleet) -> None:
     stan = staff("view_user", "change_user")
-    factory.Membership.add(fleet=fleet, user=stan, role=Role.MANAGER, actor=factory.TEST)
+    Membership.add(fleet=fleet, user=stan, role=Role.MANAGER, actor=factory.TEST)
     helper = signed_in(stan)
     for person in (
         factory.a_user("Nobody"),
@@ -156,7 +156,7 @@ def test_staff_without_any_right_read_nothing(fleet: Fleet, alice: User) -> None
     for site in SITES:
         kind = f"{site.opts.app_label}_{site.opts.model_name}"
         row = site.model.objects.order_by("pk").first()
-        pages = [("changelist", ()), ("add", ())]
+        pages: list[tuple[str, tuple[Any, ...]]] = [("changelist", ()), ("add", ())]
         pages += [(page, (row.pk,)) for page in ("change", "delete", "history")] if row else []
         for page, args in pages:
             for query in ({}, {"fleet": fleet.pk}, {"fleet": fleet.pk, "user": alice.pk, "brand": "MERCEDES_BENZ"}):
@@ -190,7 +190,8 @@ def test_who_may_not_see_fleets_and_people_is_shown_none_by_forms_and_filters(
     browser = signed_in(staff(*known))
     membership = bob.memberships.get()
     for page in ("changelist", "add"):
-        for query in ({}, {"fleet": fleet.pk}, {"fleet": fleet.pk, "user": bob.pk, "brand": "MERCEDES_BENZ"}):
+        queries: list[dict[str, Any]] = [{}, {"fleet": fleet.pk}, {"fleet": fleet.pk, "user": bob.pk, "brand": "TESLA"}]
+        for query in queries:
             text = browser.get(
                 f"/admin/{kind.replace('_', '/')}/{'add/' if page == 'add' else ''}", query
             ).content.decode()

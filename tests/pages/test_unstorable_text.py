@@ -56,8 +56,10 @@ def paths(fleet: Fleet, addresses: dict[str, dict[str, Any]]) -> Iterator[str]:
         given["pk"] = addresses["invitation" if "invitations" in name else "membership"]["pk"]
         names = [first or second for first, second in ARGUMENT.findall(route)]
         for odd in (None, *names):
-            parts = iter("a%00b" if one == odd else str(given.get(one, "1")) for one in names)
-            yield "/" + ARGUMENT.sub(lambda _match, parts=parts: next(parts), route).replace("^", "").replace("$", "")
+            path = route.replace("^", "").replace("$", "")
+            for one in names:
+                path = ARGUMENT.sub("a%00b" if one == odd else str(given.get(one, "1")), path, count=1)
+            yield f"/{path}"
 
 
 def an_odd_file() -> SimpleUploadedFile:

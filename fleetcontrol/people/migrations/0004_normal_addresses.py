@@ -36,10 +36,10 @@ def normalize(apps, schema_editor):
 
 
 def stop(name, addresses, reason):
-    how = "manage.py remove_person" if name == "User" else "the fleet's page of members"
+    how = "change it in the Django admin" if name == "User" else "revoke it on the fleet's page of members"
     raise RuntimeError(
         f"{name} {', '.join(repr(address) for address in addresses)}: {reason} "
-        f"Remove it with the version that runs so far, by {how}, and migrate again."
+        f"With the version that runs so far, {how}, and migrate again."
     )
 
 
