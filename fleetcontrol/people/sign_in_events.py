@@ -22,6 +22,7 @@ from django.http import HttpRequest
 
 from fleetcontrol.audit.models import Actor, AuditEvent, Target, actor_for, visitor_of
 from fleetcontrol.people.access import SECOND_FACTORS
+from fleetcontrol.people.addresses import known_as
 from fleetcontrol.people.models import Fleet, User
 
 REPLACED = "replaced"
@@ -60,7 +61,7 @@ def signed_out(request: HttpRequest, user: User | None, **_kwargs: Any) -> None:
 
 def failed(credentials: dict[str, Any], request: HttpRequest | None = None, **_kwargs: Any) -> None:
     """A wrong password. An unknown address is not recorded, because it may be a password typed in the wrong field."""
-    user = User.objects.filter(email__iexact=credentials.get("email") or "").first()
+    user = User.objects.filter(email=known_as(credentials.get("email"))).first()
     if user is not None:
         record(user, visitor_of(request), "user.sign_in_failed", {"method": [None, ["password"]]})
     else:

@@ -12,6 +12,7 @@ from django.utils import translation
 from django.utils.translation import gettext as _
 
 from fleetcontrol.audit.models import Actor
+from fleetcontrol.people.addresses import known_as
 from fleetcontrol.people.models import User
 
 
@@ -26,7 +27,7 @@ class Command(BaseCommand):
         parser.add_argument("email")
 
     def handle(self, *args: Any, email: str, **options: Any) -> None:
-        user = User.objects.filter(email__iexact=email).first()
+        user = User.objects.filter(email=known_as(email)).first()
         if user is None:
             raise CommandError(_("There is no person with the email %(email)s.") % {"email": email})
         kinds = user.remove_factors(actor=Actor.command("remove_factors"))
