@@ -164,6 +164,16 @@ def ring(name: str, value: str) -> list[str]:
     return keys
 
 
+def host_and_port(text: str) -> tuple[str, str]:
+    """A host of ALLOWED_HOSTS or PUBLIC_URL in its two parts; the port is "" if it is not named."""
+    found = re.fullmatch(r"(\*|\.?[\w-]+(?:\.[\w-]+)*\.?|\[[0-9a-fA-F:.]+\])(?::([1-9][0-9]{0,4}))?", text)
+    if found is None:
+        raise ImproperlyConfigured(
+            f"ALLOWED_HOSTS must be names such as fleet.example.com or fleet.example.com:8443, not {text}."
+        )
+    return found[1].lower().removesuffix("."), found[2] or ""
+
+
 def mailer(env: Environment) -> dict[str, Any]:
     """Django's settings for outgoing email: the server of EMAIL_URL, else the console."""
     if not env.str("EMAIL_URL", default=""):

@@ -17,6 +17,7 @@ from fleetcontrol.environment import (
     Keys,
     database,
     embedded_database,
+    host_and_port,
     mailer,
     openid_connect,
     origin_of,
@@ -71,9 +72,11 @@ public = urlsplit(PUBLIC_URL)
 DEBUG = env.bool("DEBUG", default=False)
 STYLEGUIDE = DEBUG  # the page /styleguide/
 HTTPS = public.scheme == "https"
-ALLOWED_HOSTS = [public.hostname, *env.list("ALLOWED_HOSTS", default=[])]
-if not HTTPS:
-    ALLOWED_HOSTS += ["localhost", "127.0.0.1", "[::1]"]
+# Names with their ports, "" for the scheme's own; see fleetcontrol.web.hosts.
+KNOWN_HOST_PORTS = [host_and_port(host) for host in (public.netloc, *env.list("ALLOWED_HOSTS", default=[]))]
+HOSTS_ON_ANY_PORT = ["localhost", "127.0.0.1", "[::1]"] if TRIAL else []
+ALLOWED_HOSTS = [*(name for name, _port in KNOWN_HOST_PORTS), *HOSTS_ON_ANY_PORT]
+USE_X_FORWARDED_HOST = False
 CSRF_TRUSTED_ORIGINS = [f"{public.scheme}://{public.netloc}"]
 ROOT_URLCONF = "fleetcontrol.urls"
 API_URLCONF = "fleetcontrol.api_urls"
@@ -118,6 +121,7 @@ MIDDLEWARE = [
     "fleetcontrol.web.address.AddressMiddleware",
     "fleetcontrol.web.logs.FlowIdMiddleware",
     "fleetcontrol.web.logs.RequestMiddleware",
+    "fleetcontrol.web.hosts.HostMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "fleetcontrol.api.middleware.ApiMiddleware",
     "fleetcontrol.web.headers.HeadersMiddleware",

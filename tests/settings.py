@@ -2,9 +2,12 @@
 
 from fleetcontrol.environment import embedded_database
 from fleetcontrol.settings import *  # noqa: F403 - all of them
-from fleetcontrol.settings import DATABASES, STORAGES, TRIAL, VAR_DIR, env
+from fleetcontrol.settings import ALLOWED_HOSTS, DATABASES, STORAGES, TRIAL, VAR_DIR, env
 
 if TRIAL:
     DATABASES["default"] = embedded_database(env, VAR_DIR / "postgres-test", durable=False)
 STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
 STYLEGUIDE = True
+# Servers of tests listen on any port, also where the database is not a trial's.
+HOSTS_ON_ANY_PORT = ["localhost", "127.0.0.1", "[::1]"]
+ALLOWED_HOSTS += HOSTS_ON_ANY_PORT
