@@ -12,14 +12,12 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Collection, Sequence
-from contextlib import suppress
 from datetime import date, datetime, timedelta
 from itertools import groupby, product
-from smtplib import SMTPDataError, SMTPException, SMTPRecipientsRefused
 from typing import Any
 
 from django.conf import settings
-from django.core.mail import EmailMessage, mailers
+from django.core.mail import EmailMessage
 from django.db import models, transaction
 from django.db.models import Min
 from django.utils import timezone, translation
@@ -27,6 +25,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from credentials.models import TROUBLED, Credential, Notice, NoticeEmail, NoticeKind, Status, Webhook
+from fleetcontrol import mail
 from fleetcontrol.people.models import Fleet, Role, User
 
 logger = logging.getLogger(__name__)
@@ -36,7 +35,6 @@ REMIND_BEFORE = (30, 7, 1, 0)  # days
 _POST_AGAIN_AFTER = [timedelta(minutes=m) for m in (1, 5, 30, 120, 480, 1440)]
 # The same for a mail that the server refuses for one person: three days and a half.
 _EMAIL_AGAIN_AFTER = [timedelta(minutes=m) for m in (5, 30, 120, 480, 1440, 1440, 1440)]
-_SERVER_CLOSES = 421  # in place of any answer: the mail server ends the conversation, whoever the mail is for
 _MOST_MAIL_SERVER_FAILURES = 3  # in a round
 _MOST_ADDRESSED_AT_ONCE = 1000
 _MOST_EMAILED_AT_ONCE = 500
@@ -86,9 +84,8 @@ def email_notices() -> int:
     for fleet_id, user_id in _due_emails():
         try:
             sent += _email_due(fleet_id, user_id)
-        except (OSError, SMTPException) as error:
-            # The error's text may hold the address, so log its kind alone.
-            reason = f"{type(error).__name__} {getattr(error, 'smtp_code', error.errno or '')}".strip()
+        except mail.SERVER_FAILURES as error:
+            reason = mail.kind_of_failure(error)
             logger.error("The mail server failed (%s); the reminders wait for the next time.", reason)
             # Due at once, but behind the others: one mail that breaks the server must not always be the first.
             NoticeEmail.objects.of(fleet_id, user_id).due().update(try_after=timezone.now())
@@ -187,7 +184,7 @@ def _email_due(fleet_id: int, user_id: int) -> int:
         if person is None:  # no longer to know of it
             NoticeEmail.objects.filter(pk__in=[one.pk for one in emails]).delete()
             return 0
-        refusal = _send(_message(fleet, person, [one.notice for one in emails]))
+        refusal = mail.deliver(_message(fleet, person, [one.notice for one in emails]))
         now = timezone.now()
         for one in emails:
             if refusal:
@@ -206,33 +203,6 @@ def _email_due(fleet_id: int, user_id: int) -> int:
 def _message(fleet: Fleet, person: User, notices: Sequence[Notice]) -> EmailMessage:
     with translation.override(person.language or settings.LANGUAGE_CODE):
         return EmailMessage(_subject(fleet, notices), _text(fleet, notices), to=[person.email])
-
-
-def _send(message: EmailMessage) -> str:
-    """Send to one person. Returns "" or, if the server takes no mail for this person, what it answered: a number.
-
-    Raises OSError or SMTPException if it is the mail server that fails, or whatever answers in its place.
-    """
-    mailer = mailers.default
-    mailer.open()
-    try:
-        mailer.send_messages([message])
-    except SMTPRecipientsRefused as error:
-        codes = {code for code, _words in error.recipients.values()}
-        if _SERVER_CLOSES in codes:
-            raise
-        return " ".join(map(str, sorted(codes)))
-    except SMTPDataError as error:
-        if error.smtp_code == _SERVER_CLOSES:
-            raise
-        return str(error.smtp_code)
-    except ValueError:  # an address that no server can be asked for
-        return "no address"
-    finally:
-        # Once a mail is taken, how the conversation ends does not matter.
-        with suppress(OSError, SMTPException):
-            mailer.close()
-    return ""
 
 
 def _note_refusal(email: NoticeEmail, now: datetime) -> None:
