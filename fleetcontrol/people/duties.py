@@ -1,10 +1,11 @@
-"""What `manage.py tend` does for people's sessions, and for the replica."""
+"""What `manage.py tend` does for people's sessions and mail, and for the replica."""
 
 from django.conf import settings
 from django.contrib.sessions.models import Session
 from django.db.models.functions import Now
 
 from fleetcontrol.db.replica import beat
+from fleetcontrol.people import mails
 from fleetcontrol.web.throttle import forget_expired
 
 
@@ -13,6 +14,12 @@ def forget_sessions() -> str:
     deleted, _by_model = Session.objects.filter(expire_date__lt=Now()).delete()
     forget_expired()
     return f"deleted {deleted} sessions that were over" if deleted else ""
+
+
+def send_mails() -> str:
+    """Send mail that no worker has sent, and forget what could not be sent for a week."""
+    forgotten, sent = mails.forget_old(), mails.send_due()
+    return f"{sent} sent, {forgotten} given up" if sent or forgotten else ""
 
 
 def beat_for_replica() -> str:

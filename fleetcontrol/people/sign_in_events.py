@@ -15,7 +15,8 @@ from django.contrib.auth.signals import user_login_failed
 from django.http import HttpRequest
 
 from fleetcontrol.audit.models import Actor, AuditEvent, Target, actor_for, visitor_of
-from fleetcontrol.people.models import Fleet, User
+from fleetcontrol.people import browser, mails
+from fleetcontrol.people.models import Fleet, MailKind, User
 
 REPLACED = "replaced"
 
@@ -41,6 +42,9 @@ def record(user: User, actor: Actor, action: str, changes: dict[str, Any] | None
 
 
 def signed_in(request: HttpRequest, user: User, **_kwargs: Any) -> None:
+    if not browser.is_known(request, user) and not getattr(request, "is_first_sign_in", False):
+        mails.queue(MailKind.NEW_BROWSER, user, request=request)
+    browser.remember(request, user)
     methods = [entry.get("type") or entry["method"] for entry in get_authentication_records(request, user)]
     record(user, actor_for(request, user), "user.sign_in", {"method": [None, methods]})
 

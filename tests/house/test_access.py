@@ -94,6 +94,7 @@ OWN_PAGES = {
 # The status that anybody gets without signing in.
 OPEN_PAGES = {
     "fleetcontrol:health": (200, 200),
+    "fleetcontrol:security_txt": (404, 404),
     "docs:openapi": (200, 405),
     "docs:index": (200, 405),
     "docs:problem": (200, 405),
