@@ -2,8 +2,8 @@
 
 Making a notice again changes nothing (see `models/notice.py`), so any number of processes may do it at once.
 
-Sending survives a kill at any moment. An email is marked as sent in the transaction that locks it while it is sent: two
-processes never send the same one, and what was killed in between is sent again. A post to a webhook is put off just
+Sending survives a kill at any moment. An email is marked as sent in the transaction that holds its lock while it is sent:
+two processes never send the same one, and what was killed in between is sent again. A post to a webhook is put off just
 before it is posted, and marked when it was taken; the receiver knows a repeated one by its delivery id.
 """
 
@@ -18,7 +18,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.mail import EmailMessage
-from django.db import models, transaction
+from django.db import connection, models, transaction
 from django.db.models import Min
 from django.utils import timezone, translation
 from django.utils.translation import gettext as _
@@ -171,15 +171,18 @@ def _due_emails() -> list[tuple[int, int]]:
 def _email_due(fleet_id: int, user_id: int) -> int:
     """Send one person what is due of one fleet, in one email; returns 1 if it was sent, else 0.
 
-    The rows stay locked while the mail is sent, so that no other process sends it too. Raises OSError or SMTPException
-    if the mail server fails; then nothing has changed.
+    No other process sends it meanwhile. The rows themselves are not locked, because who deletes a credential, a fleet
+    or a person must not wait for the mail server. Raises OSError or SMTPException if the mail server fails; then
+    nothing has changed.
     """
     with transaction.atomic():
-        due = NoticeEmail.objects.of(fleet_id, user_id).due().select_related("notice").order_by("notice")
-        emails = list(due.select_for_update(skip_locked=True, of=("self",))[:_MOST_NOTICES_IN_AN_EMAIL])
-        if not emails:
+        if not _lock_until_the_end(f"reminders of {fleet_id} to {user_id}"):
             return 0  # another process has them
-        fleet = Fleet.objects.get(pk=fleet_id)
+        due = NoticeEmail.objects.of(fleet_id, user_id).due().select_related("notice__fleet").order_by("notice")
+        emails = list(due[:_MOST_NOTICES_IN_AN_EMAIL])
+        if not emails:
+            return 0
+        fleet = emails[0].notice.fleet
         person = recipients(fleet).filter(pk=user_id).first()
         if person is None:  # no longer to know of it
             NoticeEmail.objects.filter(pk__in=[one.pk for one in emails]).delete()
@@ -198,6 +201,14 @@ def _email_due(fleet_id: int, user_id: int) -> int:
             words = "The mail server refused the reminders of person %s in %s (%s); %s wait, %s given up."
             logger.warning(words, user_id, fleet.slug, refusal, len(emails) - given_up, given_up)
     return 0 if refusal else 1
+
+
+def _lock_until_the_end(of_what: str) -> bool:
+    """Try to take a lock of this name until the transaction ends; returns whether nobody else has it."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))", [of_what])
+        (taken,) = cursor.fetchone()
+    return bool(taken)
 
 
 def _message(fleet: Fleet, person: User, notices: Sequence[Notice]) -> EmailMessage:

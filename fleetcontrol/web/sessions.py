@@ -12,6 +12,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth.signals import user_logged_in
 from django.contrib.sessions.backends.db import SessionStore as DatabaseStore
+from django.contrib.sessions.base_session import AbstractBaseSession
 from django.contrib.sessions.models import Session
 from django.db.models import Value
 from django.db.models.functions import Least, Now
@@ -36,7 +37,7 @@ class SessionStore(DatabaseStore):
             return {}
         return dict(self.decode(row.session_data))
 
-    def create_model_instance(self, data: dict[str, Any]) -> Session:
+    def create_model_instance(self, data: dict[str, Any]) -> AbstractBaseSession:
         row = super().create_model_instance(data)
         row.expire_date = Now() + settings.SESSION_IDLE
         if BEGAN in data:

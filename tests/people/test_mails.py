@@ -193,7 +193,12 @@ def test_who_is_revoked_or_removed_while_the_mail_server_hangs_waits_for_nothing
     taken, revoked = threading.Event(), threading.Event()
     with mail_server() as server:
         settings.MAILERS = server.mailers
-        server.before_taking = lambda _address: (taken.set(), revoked.wait())
+
+        def hang(_address: str) -> None:
+            taken.set()
+            revoked.wait()
+
+        server.before_taking = hang
 
         def work() -> None:
             mails.send_due()
@@ -328,7 +333,7 @@ def test_what_a_killed_worker_left_is_sent_by_the_next(settings: Settings) -> No
     mails.queue(MailKind.PASSWORD_SET, bob)
     with mail_server() as server:
         settings.MAILERS = server.mailers
-        worker = []
+        worker: list[subprocess.Popen[bytes]] = []
         server.before_taking = lambda _address: worker[0].kill() if len(server.asked) == 1 else None
         database = {key: connection.settings_dict[key] for key in ("NAME", "USER", "HOST", "PORT")}
         port = server.server_address[1]
