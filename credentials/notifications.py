@@ -2,8 +2,8 @@
 
 Making a notice again changes nothing (see `models/notice.py`), so any number of processes may do it at once.
 
-Sending survives a kill at any moment. An email is marked as sent in the transaction that holds its lock while it is sent:
-two processes never send the same one, and what was killed in between is sent again. A post to a webhook is put off just
+Sending survives a kill at any moment. An email is marked as sent in the transaction that holds its lock meanwhile: two
+processes never send the same one, and what was killed in between is sent again. A post to a webhook is put off just
 before it is posted, and marked when it was taken; the receiver knows a repeated one by its delivery id.
 """
 
