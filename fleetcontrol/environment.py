@@ -174,9 +174,8 @@ def host_and_port(text: str) -> tuple[str, str]:
     return found[1].lower().removesuffix("."), found[2] or ""
 
 
-def at_least_one(env: Environment, name: str, *, default: int) -> int:
-    """A whole number from 1 to 10,000."""
-    number: int = env.int(name, default=default)
+def at_least_one(name: str, number: int) -> int:
+    """The number that the variable holds, which is from 1 to 10,000."""
     if not 1 <= number <= 10_000:
         raise ImproperlyConfigured(f"{name} must be a whole number from 1 to 10000, not {number}.")
     return number

@@ -279,8 +279,8 @@ SECURE_CSP = {
     "frame-ancestors": [CSP.NONE],
 }
 SESSION_ENGINE = "fleetcontrol.web.sessions"
-SESSION_IDLE = timedelta(hours=at_least_one(env, "SESSION_IDLE_HOURS", default=24))
-SESSION_LONGEST = timedelta(days=at_least_one(env, "SESSION_LONGEST_DAYS", default=14))
+SESSION_IDLE = timedelta(hours=at_least_one("SESSION_IDLE_HOURS", env.int("SESSION_IDLE_HOURS", default=24)))
+SESSION_LONGEST = timedelta(days=at_least_one("SESSION_LONGEST_DAYS", env.int("SESSION_LONGEST_DAYS", default=14)))
 SESSION_COOKIE_AGE = int(SESSION_IDLE.total_seconds())
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS
 SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True

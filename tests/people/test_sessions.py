@@ -112,7 +112,7 @@ def test_a_new_sign_in_begins_anew(as_root: Client, bob: User) -> None:
 def test_a_bad_time_stops_the_start(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     monkeypatch.setenv("SESSION_IDLE_HOURS", value)
     with pytest.raises(ImproperlyConfigured, match=r"^SESSION_IDLE_HOURS must be a whole number"):
-        at_least_one(Environment(), "SESSION_IDLE_HOURS", default=24)
+        at_least_one("SESSION_IDLE_HOURS", Environment().int("SESSION_IDLE_HOURS", default=24))
 
 
 def _earlier(moment: str, by: timedelta) -> str:

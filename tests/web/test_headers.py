@@ -95,7 +95,8 @@ def test_the_check_of_a_deployment_is_clean() -> None:
 def test_production_has_host_cookies_and_sends_to_its_provider_only() -> None:
     code = (
         "import django, json; django.setup(); from django.conf import settings as s;"
-        "print(json.dumps([s.SESSION_COOKIE_NAME, s.BROWSER_COOKIE_NAME, s.SESSION_COOKIE_SECURE, s.SECURE_CSP['form-action'], s.DEBUG]))"
+        "print(json.dumps([s.SESSION_COOKIE_NAME, s.BROWSER_COOKIE_NAME, s.SESSION_COOKIE_SECURE,"
+        "s.SECURE_CSP['form-action'], s.DEBUG]))"
     )
     oidc = {"OIDC_ISSUER": "https://sso.example.com/realms/x", "OIDC_CLIENT_ID": "x", "OIDC_CLIENT_SECRET": "y"}
     found = run("-c", code, DJANGO_SETTINGS_MODULE="fleetcontrol.settings", **oidc)
