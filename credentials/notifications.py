@@ -2,7 +2,7 @@
 
 Making a notice again changes nothing (see `models/notice.py`), so any number of processes may do it at once.
 
-Sending survives a kill at any moment. An email is marked as sent in the transaction that locks it while it is sent: two
+Sending survives a kill at any moment. An email is marked as sent in the transaction that holds its lock meanwhile: two
 processes never send the same one, and what was killed in between is sent again. A post to a webhook is put off just
 before it is posted, and marked when it was taken; the receiver knows a repeated one by its delivery id.
 """
@@ -12,21 +12,20 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Collection, Sequence
-from contextlib import suppress
 from datetime import date, datetime, timedelta
 from itertools import groupby, product
-from smtplib import SMTPDataError, SMTPException, SMTPRecipientsRefused
 from typing import Any
 
 from django.conf import settings
-from django.core.mail import EmailMessage, mailers
-from django.db import models, transaction
+from django.core.mail import EmailMessage
+from django.db import connection, models, transaction
 from django.db.models import Min
 from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from credentials.models import TROUBLED, Credential, Notice, NoticeEmail, NoticeKind, Status, Webhook
+from fleetcontrol import mail
 from fleetcontrol.people.models import Fleet, Role, User
 
 logger = logging.getLogger(__name__)
@@ -36,7 +35,6 @@ REMIND_BEFORE = (30, 7, 1, 0)  # days
 _POST_AGAIN_AFTER = [timedelta(minutes=m) for m in (1, 5, 30, 120, 480, 1440)]
 # The same for a mail that the server refuses for one person: three days and a half.
 _EMAIL_AGAIN_AFTER = [timedelta(minutes=m) for m in (5, 30, 120, 480, 1440, 1440, 1440)]
-_SERVER_CLOSES = 421  # in place of any answer: the mail server ends the conversation, whoever the mail is for
 _MOST_MAIL_SERVER_FAILURES = 3  # in a round
 _MOST_ADDRESSED_AT_ONCE = 1000
 _MOST_EMAILED_AT_ONCE = 500
@@ -86,9 +84,8 @@ def email_notices() -> int:
     for fleet_id, user_id in _due_emails():
         try:
             sent += _email_due(fleet_id, user_id)
-        except (OSError, SMTPException) as error:
-            # The error's text may hold the address, so log its kind alone.
-            reason = f"{type(error).__name__} {getattr(error, 'smtp_code', error.errno or '')}".strip()
+        except mail.SERVER_FAILURES as error:
+            reason = mail.kind_of_failure(error)
             logger.error("The mail server failed (%s); the reminders wait for the next time.", reason)
             # Due at once, but behind the others: one mail that breaks the server must not always be the first.
             NoticeEmail.objects.of(fleet_id, user_id).due().update(try_after=timezone.now())
@@ -174,20 +171,23 @@ def _due_emails() -> list[tuple[int, int]]:
 def _email_due(fleet_id: int, user_id: int) -> int:
     """Send one person what is due of one fleet, in one email; returns 1 if it was sent, else 0.
 
-    The rows stay locked while the mail is sent, so that no other process sends it too. Raises OSError or SMTPException
-    if the mail server fails; then nothing has changed.
+    No other process sends it meanwhile. The rows themselves are not locked, because who deletes a credential, a fleet
+    or a person must not wait for the mail server. Raises OSError or SMTPException if the mail server fails; then
+    nothing has changed.
     """
     with transaction.atomic():
-        due = NoticeEmail.objects.of(fleet_id, user_id).due().select_related("notice").order_by("notice")
-        emails = list(due.select_for_update(skip_locked=True, of=("self",))[:_MOST_NOTICES_IN_AN_EMAIL])
-        if not emails:
+        if not _lock_until_the_end(f"reminders of {fleet_id} to {user_id}"):
             return 0  # another process has them
-        fleet = Fleet.objects.get(pk=fleet_id)
+        due = NoticeEmail.objects.of(fleet_id, user_id).due().select_related("notice__fleet").order_by("notice")
+        emails = list(due[:_MOST_NOTICES_IN_AN_EMAIL])
+        if not emails:
+            return 0
+        fleet = emails[0].notice.fleet
         person = recipients(fleet).filter(pk=user_id).first()
         if person is None:  # no longer to know of it
             NoticeEmail.objects.filter(pk__in=[one.pk for one in emails]).delete()
             return 0
-        refusal = _send(_message(fleet, person, [one.notice for one in emails]))
+        refusal = mail.deliver(_message(fleet, person, [one.notice for one in emails]))
         now = timezone.now()
         for one in emails:
             if refusal:
@@ -203,36 +203,17 @@ def _email_due(fleet_id: int, user_id: int) -> int:
     return 0 if refusal else 1
 
 
+def _lock_until_the_end(of_what: str) -> bool:
+    """Try to take a lock of this name until the transaction ends; returns whether nobody else has it."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))", [of_what])
+        (taken,) = cursor.fetchone()
+    return bool(taken)
+
+
 def _message(fleet: Fleet, person: User, notices: Sequence[Notice]) -> EmailMessage:
     with translation.override(person.language or settings.LANGUAGE_CODE):
         return EmailMessage(_subject(fleet, notices), _text(fleet, notices), to=[person.email])
-
-
-def _send(message: EmailMessage) -> str:
-    """Send to one person. Returns "" or, if the server takes no mail for this person, what it answered: a number.
-
-    Raises OSError or SMTPException if it is the mail server that fails, or whatever answers in its place.
-    """
-    mailer = mailers.default
-    mailer.open()
-    try:
-        mailer.send_messages([message])
-    except SMTPRecipientsRefused as error:
-        codes = {code for code, _words in error.recipients.values()}
-        if _SERVER_CLOSES in codes:
-            raise
-        return " ".join(map(str, sorted(codes)))
-    except SMTPDataError as error:
-        if error.smtp_code == _SERVER_CLOSES:
-            raise
-        return str(error.smtp_code)
-    except ValueError:  # an address that no server can be asked for
-        return "no address"
-    finally:
-        # Once a mail is taken, how the conversation ends does not matter.
-        with suppress(OSError, SMTPException):
-            mailer.close()
-    return ""
 
 
 def _note_refusal(email: NoticeEmail, now: datetime) -> None:

@@ -164,6 +164,23 @@ def ring(name: str, value: str) -> list[str]:
     return keys
 
 
+def host_and_port(text: str) -> tuple[str, str]:
+    """A host of ALLOWED_HOSTS or PUBLIC_URL in its two parts; the port is "" if it is not named."""
+    found = re.fullmatch(r"(\*|\.?[\w-]+(?:\.[\w-]+)*\.?|\[[0-9a-fA-F:.]+\])(?::([1-9][0-9]{0,4}))?", text)
+    if found is None:
+        raise ImproperlyConfigured(
+            f"ALLOWED_HOSTS must be names such as fleet.example.com or fleet.example.com:8443, not {text}."
+        )
+    return found[1].lower().removesuffix("."), found[2] or ""
+
+
+def at_least_one(name: str, number: int) -> int:
+    """The number that the variable holds, which is from 1 to 10,000."""
+    if not 1 <= number <= 10_000:
+        raise ImproperlyConfigured(f"{name} must be a whole number from 1 to 10000, not {number}.")
+    return number
+
+
 def mailer(env: Environment) -> dict[str, Any]:
     """Django's settings for outgoing email: the server of EMAIL_URL, else the console."""
     if not env.str("EMAIL_URL", default=""):

@@ -5,6 +5,7 @@ FleetControl uses a PostgreSQL of its own, which starts with the first connectio
 """
 
 import re
+from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -15,8 +16,10 @@ from django.utils.translation import gettext_lazy as _
 from fleetcontrol.environment import (
     Environment,
     Keys,
+    at_least_one,
     database,
     embedded_database,
+    host_and_port,
     mailer,
     openid_connect,
     origin_of,
@@ -71,9 +74,11 @@ public = urlsplit(PUBLIC_URL)
 DEBUG = env.bool("DEBUG", default=False)
 STYLEGUIDE = DEBUG  # the page /styleguide/
 HTTPS = public.scheme == "https"
-ALLOWED_HOSTS = [public.hostname, *env.list("ALLOWED_HOSTS", default=[])]
-if not HTTPS:
-    ALLOWED_HOSTS += ["localhost", "127.0.0.1", "[::1]"]
+# Names with their ports, "" for the scheme's own; see fleetcontrol.web.hosts.
+KNOWN_HOST_PORTS = [host_and_port(host) for host in (public.netloc, *env.list("ALLOWED_HOSTS", default=[]))]
+HOSTS_ON_ANY_PORT = ["localhost", "127.0.0.1", "[::1]"] if TRIAL else []
+ALLOWED_HOSTS = [*(name for name, _port in KNOWN_HOST_PORTS), *HOSTS_ON_ANY_PORT]
+USE_X_FORWARDED_HOST = False
 CSRF_TRUSTED_ORIGINS = [f"{public.scheme}://{public.netloc}"]
 ROOT_URLCONF = "fleetcontrol.urls"
 API_URLCONF = "fleetcontrol.api_urls"
@@ -118,6 +123,7 @@ MIDDLEWARE = [
     "fleetcontrol.web.address.AddressMiddleware",
     "fleetcontrol.web.logs.FlowIdMiddleware",
     "fleetcontrol.web.logs.RequestMiddleware",
+    "fleetcontrol.web.hosts.HostMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "fleetcontrol.api.middleware.ApiMiddleware",
     "fleetcontrol.web.headers.HeadersMiddleware",
@@ -129,6 +135,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "fleetcontrol.people.middleware.LanguageMiddleware",
     "fleetcontrol.pages.kept_input.KeptInputMiddleware",
+    "fleetcontrol.people.browser.KnownBrowserMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "fleetcontrol.people.middleware.LastSeenMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
@@ -286,8 +293,13 @@ SECURE_CSP = {
     "frame-ancestors": [CSP.NONE],
 }
 SESSION_SERIALIZER = "fleetcontrol.people.sessions.SealedSerializer"
+SESSION_ENGINE = "fleetcontrol.web.sessions"
+SESSION_IDLE = timedelta(hours=at_least_one("SESSION_IDLE_HOURS", env.int("SESSION_IDLE_HOURS", default=24)))
+SESSION_LONGEST = timedelta(days=at_least_one("SESSION_LONGEST_DAYS", env.int("SESSION_LONGEST_DAYS", default=14)))
+SESSION_COOKIE_AGE = int(SESSION_IDLE.total_seconds())
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS
 SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
+BROWSER_COOKIE_NAME = "__Host-browser" if HTTPS else "browser"
 if HTTPS:
     # Browsers accept a cookie of this name only from this host and over https, so other hosts cannot set it.
     SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = "__Host-session", "__Host-csrf"
@@ -299,6 +311,14 @@ DEFAULT_EXCEPTION_REPORTER_FILTER = "fleetcontrol.web.error_report.NoValues"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
 DATA_UPLOAD_MAX_NUMBER_FILES = 5
 MAX_UPLOAD_MB = env.int("MAX_UPLOAD_MB", default=200)
+
+
+# Whom to tell of a weakness, in /.well-known/security.txt; without it there is no such file.
+SECURITY_CONTACT = env.str("SECURITY_CONTACT", default="")
+if SECURITY_CONTACT and not re.fullmatch(r"(mailto:[^\s@]+@|https://)\S+", SECURITY_CONTACT):
+    raise ImproperlyConfigured(
+        "SECURITY_CONTACT must be an address such as mailto:security@example.com or https://example.com/security."
+    )
 
 
 # Logs: JSON lines on standard error, or lines for people in a trial.

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 from django.conf import settings
-from django.contrib.sessions.backends.db import SessionStore
 from django.db import connection
 from django.test import Client
 from pytest_django.fixtures import Settings
@@ -14,6 +13,7 @@ from pytest_django.fixtures import Settings
 from credentials.oem.demo import DemoOem
 from fleetcontrol.people.models import Fleet, Role, User
 from fleetcontrol.web.session_cookie import cookie_of, session_key_of
+from fleetcontrol.web.sessions import SessionStore
 from tests.support import factory
 from tests.support.browsers import signed_in
 from tests.support.oem import play

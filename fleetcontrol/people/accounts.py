@@ -22,10 +22,11 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from fleetcontrol.audit.models import actor_for
+from fleetcontrol.people import mails
 from fleetcontrol.people.access import has_second_factor, made_with_factor
 from fleetcontrol.people.addresses import known_as
 from fleetcontrol.people.confirmation import PARAMETER, set_aside, signed_in_recently, take_along
-from fleetcontrol.people.models import Invitation, User
+from fleetcontrol.people.models import Invitation, MailKind, User
 from fleetcontrol.seal import Sealed, seal
 
 MFA_OWNER = "authenticator"
@@ -81,6 +82,25 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth ha
     def get_client_ip(self, request: HttpRequest) -> str:
         """The address that throttles count by. AddressMiddleware has already replaced the proxy's."""
         return request.META.get("REMOTE_ADDR") or "0.0.0.0"  # noqa: S104 - a Unix socket has no address
+
+    def login(self, request: HttpRequest, user: Any) -> None:
+        """Remember whether it is the first sign-in of all, which is from no other browser than an earlier one."""
+        request.is_first_sign_in = user.last_login is None  # type: ignore[attr-defined]  # for sign_in_events
+        super().login(request, user)
+
+    def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
+        """Queue the mail. What allauth made for it, a link for example, is made anew when it is sent.
+
+        An address without an account gets no mail, and yet one is queued: nothing tells it from an account.
+        """
+        if template_prefix == "account/email/unknown_account":
+            mails.queue(MailKind.PASSWORD_RESET, None)
+        else:
+            mails.queue(MailKind(template_prefix), context["user"])
+
+    def send_notification_mail(self, template_prefix: str, user: Any, *_args: Any, **_options: Any) -> None:
+        """Queue the notice, with where the change came from."""
+        mails.queue(MailKind(template_prefix), user, request=self.request)
 
 
 class SocialAccountAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]  # allauth has no types

@@ -3,7 +3,6 @@ a page whose object is deleted by somebody else at that moment."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +14,7 @@ from django.shortcuts import redirect, render
 from django.utils import translation
 from django.views.defaults import page_not_found
 
+from fleetcontrol.db.clock import database_now
 from fleetcontrol.db.rules import DEADLOCK, sqlstate_of
 from fleetcontrol.pages.resubmission import leave_undone
 from fleetcontrol.people.access import ask_for_factor, made_with_factor, staff_needs_factor
@@ -34,13 +34,16 @@ LAST_SEEN_EVERY = 300  # seconds
 
 
 class LastSeenMiddleware:
-    """Record where and when a session was last used, for the person's list of them; at most every few minutes."""
+    """Record where and when a session was last used, for the person's list of them; at most every few minutes.
+
+    Saving that is also what puts off the end of a session that is used, see `fleetcontrol.web.sessions`.
+    """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        now = int(time.time())
+        now = int(database_now().timestamp())
         signed_in = request.session.session_key and request.user.is_authenticated
         if signed_in and now - request.session.get("seen", 0) > LAST_SEEN_EVERY:
             UserSession.objects.create_from_request(request)

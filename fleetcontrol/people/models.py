@@ -15,15 +15,12 @@ from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, Permission, PermissionsMixin
 from django.core import signing
 from django.core.exceptions import ValidationError
-from django.core.mail import send_mail
 from django.db import DatabaseError, IntegrityError, models, transaction
 from django.db.models import F
 from django.db.models.functions import Now
-from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
-from django.utils.formats import date_format
 from django.utils.text import slugify
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -481,20 +478,8 @@ class Invitation(models.Model):
         token = signing.dumps([self.pk, self.sent_at.isoformat()], salt=_INVITATION_SALT)
         return f"{settings.PUBLIC_URL}{reverse('invitations:accept', args=[token])}"
 
-    def send(self) -> None:
-        """Email the link in the active language. Raises OSError if the mail server refuses it or cannot be reached."""
-        context = {
-            "person": self.invited_by,
-            "fleet": self.fleet.name,
-            "role": self.get_role_display(),
-            "link": self.link,
-            "date": date_format(timezone.localtime(self.expires_at), "DATETIME_FORMAT"),
-        }
-        subject = gettext("Invitation to %(fleet)s on FleetControl") % {"fleet": " ".join(self.fleet.name.split())}
-        send_mail(subject, render_to_string("people/invitations/email.txt", context), None, [self.email])
-
     def resend(self, *, actor: Actor) -> None:
-        """Make a new link that is valid from now on and replaces earlier ones. The caller sends it.
+        """Make a new link that is valid from now on and replaces earlier ones. The caller queues the mail.
 
         Raises Invitation.DoesNotExist if it has been revoked or accepted in the meantime.
         """
@@ -545,3 +530,51 @@ class Invitation(models.Model):
             super().full_clean(*args, **kwargs)
         except ValidationError as error:
             raise ValidationError([f"{self.email}: {message}" for message in error.messages]) from None
+
+
+class MailKind(models.TextChoices):
+    """Every kind of mail to one person. The value is where its templates are; those not of ours are allauth's."""
+
+    INVITATION = "people/invitations/email", _("Invitation")
+    NEW_BROWSER = "people/email/new_browser", _("Sign-in from a new browser")
+    FACTORS_REMOVED = "people/email/factors_removed", _("Second factor removed")
+    PASSWORD_RESET = "account/email/password_reset_key", _("Link to choose a password")
+    PASSWORD_CHANGED = "account/email/password_changed", _("Password changed")
+    PASSWORD_SET = "account/email/password_set", _("Password set")
+    PASSWORD_WAS_RESET = "account/email/password_reset", _("Password chosen anew")
+    TOTP_ACTIVATED = "mfa/email/totp_activated", _("Authenticator app added")
+    TOTP_DEACTIVATED = "mfa/email/totp_deactivated", _("Authenticator app removed")
+    PASSKEY_ADDED = "mfa/email/webauthn_added", _("Passkey added")
+    PASSKEY_REMOVED = "mfa/email/webauthn_removed", _("Passkey removed")
+    RECOVERY_CODES = "mfa/email/recovery_codes_generated", _("New recovery codes")
+    PROVIDER_CONNECTED = "socialaccount/email/account_connected", _("Connected to single sign-on")
+
+
+class Mail(models.Model):
+    """A mail on its way: what happened to whom, when and from where. Its text and link are made when it is sent.
+
+    Without a person or an invitation it is for nobody: somebody asked for a link for an address without an account.
+    """
+
+    id = models.CharField(primary_key=True, max_length=26, default=new_id, editable=False)
+    kind = models.CharField(max_length=50, choices=MailKind)
+    user = models.ForeignKey(User, models.CASCADE, null=True, related_name="mails")
+    invitation = models.ForeignKey(Invitation, models.CASCADE, null=True, related_name="mails")
+    language = models.CharField(max_length=5)  # of who caused it, for a person who chose none
+    address = models.GenericIPAddressField(null=True)
+    browser = models.CharField(max_length=50, blank=True)
+    created_at = models.DateTimeField(db_default=Now())
+    try_after = models.DateTimeField(db_default=Now(), null=True)  # null: given up
+    refusals = models.PositiveSmallIntegerField(default=0)
+
+    class Meta:
+        verbose_name = _("mail")
+        verbose_name_plural = _("mails")
+        constraints = [
+            models.CheckConstraint(condition=models.Q(kind__in=MailKind.values), name="mail_kind_known"),
+            models.CheckConstraint(condition=models.Q(user=None) | models.Q(invitation=None), name="mail_to_one"),
+        ]
+        indexes = [models.Index(fields=["try_after"], name="mail_to_send")]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()} {self.pk}"

@@ -21,9 +21,10 @@ from django.db.models.signals import post_save
 from django.http import HttpRequest
 
 from fleetcontrol.audit.models import Actor, AuditEvent, Target, actor_for, visitor_of
+from fleetcontrol.people import browser, mails
 from fleetcontrol.people.access import SECOND_FACTORS
 from fleetcontrol.people.addresses import known_as
-from fleetcontrol.people.models import Fleet, User
+from fleetcontrol.people.models import Fleet, MailKind, User
 
 REPLACED = "replaced"
 
@@ -50,6 +51,9 @@ def record(user: User, actor: Actor, action: str, changes: dict[str, Any] | None
 
 
 def signed_in(request: HttpRequest, user: User, **_kwargs: Any) -> None:
+    if not browser.is_known(request, user) and not getattr(request, "is_first_sign_in", False):
+        mails.queue(MailKind.NEW_BROWSER, user, request=request)
+    browser.remember(request, user)
     methods = [entry.get("type") or entry["method"] for entry in get_authentication_records(request, user)]
     record(user, actor_for(request, user), "user.sign_in", {"method": [None, methods]})
 

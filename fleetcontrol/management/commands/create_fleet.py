@@ -3,19 +3,17 @@
 import argparse
 from typing import Any
 
-from allauth.account.forms import default_token_generator
-from allauth.account.utils import user_pk_to_url_str
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
-from django.urls import reverse
 from django.utils.text import slugify
 from django.utils.translation import gettext as _
 
 from fleetcontrol.audit.models import Actor
 from fleetcontrol.people.accounts import new_person
 from fleetcontrol.people.addresses import normal
+from fleetcontrol.people.mails import link_to_choose_a_password
 from fleetcontrol.people.models import Fleet, User
 
 
@@ -48,11 +46,6 @@ class Command(BaseCommand):
         if is_new:
             words = _("Send them this link to choose a password; it works once, for %(days)s days:\n%(link)s")
             days = settings.PASSWORD_RESET_TIMEOUT // 86_400
-            self.stdout.write(words % {"days": days, "link": _link_to_choose_a_password(person)})
+            self.stdout.write(words % {"days": days, "link": link_to_choose_a_password(person)})
         else:
             self.stdout.write(_("They sign in as before."))
-
-
-def _link_to_choose_a_password(person: User) -> str:
-    parts = {"uidb36": user_pk_to_url_str(person), "key": default_token_generator.make_token(person)}
-    return f"{settings.PUBLIC_URL}{reverse('account_reset_password_from_key', kwargs=parts)}"

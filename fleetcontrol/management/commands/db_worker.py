@@ -1,7 +1,7 @@
 """`manage.py db_worker`: the worker of django-tasks-db, which also takes up what workers that died left behind.
 
 It looks when it starts and twice a minute: a worker that is started again at once finds the work of its predecessor
-not yet stalled.
+not yet stalled. Mail that is due leaves then too, so that none waits for a long import.
 """
 
 import logging
@@ -12,6 +12,7 @@ from django.db import connection
 from django_tasks_db.management.commands import db_worker
 
 from fleetcontrol.imports.work import take_up_stalled
+from fleetcontrol.people.mails import send_due
 
 LOOK_EVERY = 30  # seconds
 
@@ -38,7 +39,8 @@ def _look_until(ended: threading.Event) -> None:
 
 
 def _look() -> None:
-    try:
-        take_up_stalled()
-    except Exception:  # the worker has its tasks to do all the same
-        logger.exception("Stalled work could not be taken up.")
+    for look in (take_up_stalled, send_due):
+        try:
+            look()
+        except Exception:  # the worker has its tasks to do all the same
+            logger.exception("What was left could not be taken up (%s).", look.__name__)
