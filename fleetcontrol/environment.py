@@ -215,6 +215,14 @@ def time_zone(env: Environment) -> str:
     return name
 
 
+def ports(env: Environment, name: str, *, default: str) -> list[int]:
+    """TCP ports out of a list such as 443, 8443."""
+    texts: list[str] = env.list(name, default=default.split(","))
+    if not texts or not all(re.fullmatch("[0-9]{1,5}", text) and 0 < int(text) < 65536 for text in texts):
+        raise ImproperlyConfigured(f"{name} must be ports from 1 to 65535, such as 443,8443, not {','.join(texts)}.")
+    return [int(text) for text in texts]
+
+
 def openid_connect(env: Environment) -> dict[str, Any]:
     """allauth's settings for the provider OIDC_ISSUER. {} if there is none."""
     if not env.str("OIDC_ISSUER", default=""):

@@ -14,6 +14,7 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
 from credentials.brands import pem
+from fleetcontrol import outbound
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 _INVISIBLE = "\u200b\u200c\u200d\u2060\ufeff"
 # Unicode's categories Cc and Cs: control characters and surrogates.
 _UNTYPABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
-# Narrower than the standard: no user name, no other port, nothing that two parsers could read differently.
-_URL = re.compile(r"https://[a-z0-9.-]+(:443)?([/?][A-Za-z0-9._~:/?@!$&'()*+,;=%-]*)?", re.IGNORECASE)
 
 
 class Kind(StrEnum):
@@ -174,15 +173,18 @@ def _clean_choice(field: Field, value: str) -> str:
 
 
 def _clean_url(field: Field, value: str) -> str:
-    if not _URL.fullmatch(value):
-        raise ValidationError(_("Enter an address that starts with https:// and has no user name or port in it."))
-    parts = urlsplit(value)
-    host = (parts.hostname or "").lower()
+    try:
+        host = outbound.Address.parse(value).host
+    except outbound.BadAddress:
+        raise ValidationError(
+            _("Enter an address that starts with https:// and has no user name or port in it.")
+        ) from None
     if not host_among(host, field.hosts):
         raise ValidationError(
             _("“%(host)s” is not an address of this brand. Allowed: %(hosts)s."),
             params={"host": host, "hosts": ", ".join(field.hosts)},
         )
+    parts = urlsplit(value)
     return parts._replace(scheme="https", netloc=parts.netloc.lower()).geturl()
 
 
