@@ -215,9 +215,8 @@ def time_zone(env: Environment) -> str:
     return name
 
 
-def ports(env: Environment, name: str, *, default: str) -> list[int]:
-    """TCP ports out of a list such as 443, 8443."""
-    texts: list[str] = env.list(name, default=default.split(","))
+def ports(name: str, texts: list[str]) -> list[int]:
+    """The TCP ports that a variable lists, such as 443,8443."""
     if not texts or not all(re.fullmatch("[0-9]{1,5}", text) and 0 < int(text) < 65536 for text in texts):
         raise ImproperlyConfigured(f"{name} must be ports from 1 to 65535, such as 443,8443, not {','.join(texts)}.")
     return [int(text) for text in texts]
