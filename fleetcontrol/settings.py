@@ -119,6 +119,7 @@ MIDDLEWARE = [
     "fleetcontrol.web.address.AddressMiddleware",
     "fleetcontrol.web.logs.FlowIdMiddleware",
     "fleetcontrol.web.logs.RequestMiddleware",
+    "fleetcontrol.web.headers.ReadableMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "fleetcontrol.api.middleware.ApiMiddleware",
     "fleetcontrol.web.headers.HeadersMiddleware",

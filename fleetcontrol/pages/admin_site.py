@@ -7,12 +7,14 @@ them would write an audit event.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import wraps
 from typing import Any, ClassVar
 
 from allauth.account.decorators import secure_admin_login
 from django import forms
 from django.contrib import admin, messages
-from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
+from django.contrib.admin.widgets import AutocompleteSelect
+from django.core.exceptions import NON_FIELD_ERRORS, BadRequest, ValidationError
 from django.core.paginator import Paginator
 from django.db import models
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -41,10 +43,36 @@ class Site(admin.AdminSite):
         response: HttpResponse = secure_admin_login(super().login)(request, extra_context)
         return response
 
+    def admin_view(self, view: Callable[..., Any], cacheable: bool = False) -> Callable[..., Any]:  # noqa: FBT001, FBT002 - Django's signature
+        """As Django's, for a query that the database can be asked."""
+        inner = super().admin_view(view, cacheable)
+
+        @wraps(inner)
+        def readable(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+            if any("\x00" in text for name, texts in request.GET.lists() for text in (name, *texts)):
+                raise BadRequest("The address holds a NUL character.")
+            return inner(request, *args, **kwargs)
+
+        return readable
+
     def register(self, model_or_iterable: Any, *args: Any, **options: Any) -> None:
         models: list[Any] = [model_or_iterable] if isinstance(model_or_iterable, type) else list(model_or_iterable)
         if ours := [model for model in models if model._meta.app_label in OUR_APPS]:
             super().register(ours, *args, **options)
+
+
+class RowSelect(AutocompleteSelect):
+    """A choice of one row, which shows none where the address or a form names what cannot be one."""
+
+    def optgroups(self, name: str, value: list[str], attr: Any = None) -> Any:
+        return super().optgroups(name, [one for one in value if self._may_be_key(one)], attr)
+
+    def _may_be_key(self, text: str) -> bool:
+        try:
+            self.field.remote_field.model._meta.pk.to_python(text)
+        except ValidationError:
+            return False
+        return "\x00" not in str(text)
 
 
 class CappedPaginator(Paginator[Any]):
@@ -114,6 +142,11 @@ class VerbAdmin(admin.ModelAdmin[Any]):
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:  # noqa: FBT001, FBT002 - Django's signature
         form = super().get_form(request, obj, change, **kwargs)
         return type(form.__name__, (form,), {"actor": actor_of(request)})
+
+    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        if db_field.name in self.get_autocomplete_fields(request):
+            kwargs.setdefault("widget", RowSelect(db_field, self.admin_site))
+        return super().formfield_for_foreignkey(db_field, request, **kwargs)
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: Any) -> None:
         """Do nothing: the form's verb has saved it."""

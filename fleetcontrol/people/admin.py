@@ -6,7 +6,6 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.contrib.admin.widgets import AutocompleteSelect
 from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.forms import AdminUserCreationForm, UserChangeForm
 from django.db import models
@@ -20,7 +19,7 @@ from django.utils.translation import gettext_lazy as _
 
 from fleetcontrol.audit.models import AuditEvent, actor_of
 from fleetcontrol.audit.versions import ChangedMeanwhile, require_version
-from fleetcontrol.pages.admin_site import CappedPaginator, VerbAdmin, VerbModelForm, with_conflict_status
+from fleetcontrol.pages.admin_site import CappedPaginator, RowSelect, VerbAdmin, VerbModelForm, with_conflict_status
 from fleetcontrol.pages.editing import EditForm
 from fleetcontrol.people.models import Fleet, LastAdministrator, Membership, Role, User
 
@@ -41,7 +40,7 @@ class FleetFilter(admin.SimpleListFilter):
         return True
 
     def queryset(self, request: HttpRequest, queryset: models.QuerySet[Any]) -> models.QuerySet[Any]:
-        return queryset.filter(fleet=self.value()) if (self.value() or "").isdigit() else queryset
+        return queryset.filter(fleet=self.value()) if (self.value() or "").isdecimal() else queryset
 
 
 class FirstStepForm(forms.Form):
@@ -60,7 +59,7 @@ def first_step(
     brand, fleet = form.fields["brand"], form.fields["fleet"]
     assert isinstance(brand, forms.ChoiceField)  # noqa: S101 - declared above
     brand.choices = choices
-    fleet.widget = AutocompleteSelect(site.opts.get_field("fleet"), site.admin_site)
+    fleet.widget = RowSelect(site.opts.get_field("fleet"), site.admin_site)
     fleet.widget.choices = fleet.choices  # type: ignore[attr-defined]  # a ModelChoiceField
     if asked and form.is_valid():
         return form.cleaned_data["fleet"], form.cleaned_data["brand"]
