@@ -137,6 +137,8 @@ MIDDLEWARE = [
     "fleetcontrol.pages.resubmission.ResubmissionMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "fleetcontrol.people.middleware.MeanwhileMiddleware",
+    "fleetcontrol.web.unstorable.UnstorableTextMiddleware",
 ]
 TEMPLATES = [
     {
@@ -187,9 +189,6 @@ if FLEETCONTROL_DEMO_OEM:
 # People
 
 AUTH_USER_MODEL = "people.User"
-SILENCED_SYSTEM_CHECKS = [
-    "auth.W004",  # emails are unique without regard to case: user_email_unique
-]
 AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
 PASSWORD_HASHERS = [
     "django.contrib.auth.hashers.Argon2PasswordHasher",
@@ -211,6 +210,10 @@ ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
 ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_ADAPTER = "fleetcontrol.people.accounts.AccountAdapter"
+ACCOUNT_FORMS = {
+    "login": "fleetcontrol.people.forms.LoginForm",
+    "reset_password": "fleetcontrol.people.forms.ResetPasswordForm",
+}
 ACCOUNT_LOGOUT_ON_GET = False
 ACCOUNT_SESSION_REMEMBER = None
 ACCOUNT_REAUTHENTICATION_TIMEOUT = 600

@@ -15,6 +15,7 @@ from django.contrib.auth.signals import user_login_failed
 from django.http import HttpRequest
 
 from fleetcontrol.audit.models import Actor, AuditEvent, Target, actor_for, visitor_of
+from fleetcontrol.people.addresses import known_as
 from fleetcontrol.people.models import Fleet, User
 
 REPLACED = "replaced"
@@ -52,7 +53,7 @@ def signed_out(request: HttpRequest, user: User | None, **_kwargs: Any) -> None:
 
 def failed(credentials: dict[str, Any], request: HttpRequest | None = None, **_kwargs: Any) -> None:
     """A wrong password. An unknown address is not recorded, because it may be a password typed in the wrong field."""
-    user = User.objects.filter(email__iexact=credentials.get("email") or "").first()
+    user = User.objects.filter(email=known_as(credentials.get("email"))).first()
     if user is not None:
         record(user, visitor_of(request), "user.sign_in_failed", {"method": [None, ["password"]]})
     else:

@@ -8,7 +8,6 @@ from allauth.account.utils import user_pk_to_url_str
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
-from django.core.validators import validate_email
 from django.db import transaction
 from django.urls import reverse
 from django.utils.text import slugify
@@ -16,6 +15,7 @@ from django.utils.translation import gettext as _
 
 from fleetcontrol.audit.models import Actor
 from fleetcontrol.people.accounts import new_person
+from fleetcontrol.people.addresses import normal
 from fleetcontrol.people.models import Fleet, User
 
 
@@ -31,11 +31,11 @@ class Command(BaseCommand):
         if not slug and not slugify(name):
             raise CommandError(_("Give the fleet a short name of letters, digits and hyphens with --slug."))
         try:
-            validate_email(administrator)
+            email = normal(administrator)
             with transaction.atomic():
-                person = User.objects.filter(email__iexact=administrator).first()
+                person = User.objects.filter(email=email).first()
                 is_new = person is None
-                person = person or new_person(email=administrator, name="")
+                person = person or new_person(email=email, name="")
                 fleet = Fleet.add(name=name, slug=slug, administrator=person, actor=Actor.command("create_fleet"))
         except ValidationError as error:
             raise CommandError(" ".join(error.messages)) from None
