@@ -102,7 +102,7 @@ def each[Key](kind: str, keys: Iterable[Key], do: Callable[[Sequence[Key]], int]
             return do(some)
 
     total = 0
-    for batch in batched(keys, _AT_ONCE, strict=False):
+    for batch in batched(keys, _AT_ONCE):
         try:
             total += do_in_transaction(batch)
         except Exception:  # noqa: BLE001 - found again, and logged, one by one

@@ -6,7 +6,7 @@ them would write an audit event.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar
 
 from allauth.account.decorators import secure_admin_login
@@ -51,7 +51,7 @@ class Site(admin.AdminSite):
 class RowSelect(AutocompleteSelect):
     """A choice of one row, which shows none where the address or a form names what cannot be one."""
 
-    def optgroups(self, name: str, value: list[str], attr: Any = None) -> Any:
+    def optgroups(self, name: str, value: Sequence[str], attr: Any = None) -> Any:
         return super().optgroups(name, [one for one in value if self._may_be_key(one)], attr)
 
     def _may_be_key(self, text: str) -> bool:

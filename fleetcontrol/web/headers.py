@@ -26,8 +26,12 @@ class HeadersMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        refused = _refusal(_("The request is too large."), 413) if too_large(request) else None
-        response = refused or self.get_response(request)
+        if too_large(request):
+            response = _refusal(_("The request is too large."), 413)
+        elif any("\x00" in value for name, value in request.META.items() if name.startswith("HTTP_")):
+            response = _refusal(_("A header holds a NUL character."), 400)  # no database takes it
+        else:
+            response = self.get_response(request)
         response.headers.setdefault("Permissions-Policy", PERMISSIONS_POLICY)
         response.headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
         user = getattr(request, "user", None)
@@ -43,7 +47,7 @@ def too_large(request: HttpRequest) -> bool:
 
 
 class ReadableMiddleware:
-    """Read every request as UTF-8, and refuse a header with a NUL character, which the database does not take.
+    """Read every request as UTF-8.
 
     Django takes the charset that a Content-Type names and decodes even the query with it, and some of Python's codecs
     decode no text. A form in another charset is refused, so that no text is stored wrongly.
@@ -57,8 +61,6 @@ class ReadableMiddleware:
         request.encoding = "utf-8"
         if charset not in ("utf-8", "utf8") and request.content_type in FORMS:
             return _refusal(_("Send forms in UTF-8."), 415)
-        if any("\x00" in value for name, value in request.META.items() if name.startswith("HTTP_")):
-            return _refusal(_("A header holds a NUL character."), 400)
         return self.get_response(request)
 
 

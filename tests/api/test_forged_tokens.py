@@ -37,9 +37,9 @@ def part(value: Any) -> bytes:
 
 def signed(header: Any, claims: Any) -> str:
     """A JWT with a signature of our own key."""
-    key = oauth._keys(tuple(settings.TOKEN_KEYS)).keys[0].raw_value
+    key: Any = oauth._keys(tuple(settings.TOKEN_KEYS)).keys[0].raw_value
     text = part(header) + b"." + part(claims)
-    signature = HMAC(bytes(key), SHA256())
+    signature = HMAC(key, SHA256())
     signature.update(text)
     return (text + b"." + part(signature.finalize())).decode()
 

@@ -94,12 +94,11 @@ class Scene:
         return {name: getattr(self, name).pk for name in ("credential", "vehicle", "other")}
 
     def address(self, name: str) -> str:
-        of = {
+        ids: dict[str, dict[str, Any]] = {
             "credentials": {"id": self.credential.pk}, "vehicles": {"id": self.vehicle.pk},
             "members": {"pk": self.membership.pk}, "clients": {"id": self.client.client_id},
-        }[name.split(":")[0]]  # fmt: skip
-        if name.endswith(("webhook", "index", "many")):
-            of = {}
+        }  # fmt: skip
+        of = {} if name.endswith(("webhook", "index", "many")) else ids[name.split(":")[0]]
         return reverse(name, kwargs={"fleet": self.fleet.slug} | ({"brand": "TESLA"} if name.endswith("add") else of))
 
 

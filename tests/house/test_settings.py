@@ -82,6 +82,8 @@ def start(folder: Path, variables: dict[str, str]) -> str:
         ),
         ({"FLEETCONTROL_WEBHOOK_PORTS": "0"}, "FLEETCONTROL_WEBHOOK_PORTS must be ports from 1 to 65535, such as"),
         ({"TIME_ZONE": "Mars/Olympus"}, "TIME_ZONE must be a name such as Europe/Berlin, not Mars/Olympus."),
+        ({"EMAIL_URL": "smtp://[::1"}, "EMAIL_URL is not an address of a mail server."),
+        ({"OIDC_ISSUER": "https://[::1"}, "OIDC_ISSUER must be an address such as"),
         ({"EMAIL_URL": "mail.example.com"}, "EMAIL_URL is not an address of a mail server."),
     ],
 )

@@ -23,7 +23,7 @@ class Worker(db_worker.Worker):
             super().run_task(db_task_result)
 
 
-db_worker.Worker = Worker  # the library's command names this class and takes no other
+db_worker.Worker = Worker  # type: ignore[misc]  # the library's command names this class and takes no other
 
 
 class Command(db_worker.Command):
