@@ -26,6 +26,7 @@ from django.utils.translation import ngettext
 
 from credentials.models import TROUBLED, Credential, Notice, NoticeEmail, NoticeKind, Status, Webhook
 from fleetcontrol import mail
+from fleetcontrol.duties import each, guarded
 from fleetcontrol.people.models import Fleet, Role, User
 
 logger = logging.getLogger(__name__)
@@ -45,14 +46,11 @@ _MOST_POSTED_AT_ONCE = 50
 def note_ends(today: date) -> int:
     """Make the reminders that are due today; returns how many are new."""
     due = Credential.objects.filter(ends_on__lte=today + timedelta(days=max(REMIND_BEFORE)))
-    notices = []
-    for credential in due:
-        assert credential.ends_on is not None  # noqa: S101 - the filter says so
-        days = (credential.ends_on - today).days
-        step = min((step for step in REMIND_BEFORE if days <= step), default=0)
-        facts = {"ends_on": credential.ends_on.isoformat(), "days": days}
-        notices.append(_notice(NoticeKind.EXPIRES, credential, f"{credential.ends_on}:{step}", facts))
-    return _save_new(notices)
+
+    def note(pks: Sequence[str]) -> int:
+        return _save_new([_notice_of_end(credential, today) for credential in due.filter(pk__in=pks)])
+
+    return each("credential", list(due.values_list("pk", flat=True)), note)
 
 
 def note_statuses() -> int:
@@ -64,13 +62,14 @@ def note_statuses() -> int:
     credentials = Credential.objects.annotate(latest_notice=latest)
     failing = credentials.filter(status__in=TROUBLED)
     recovered = credentials.filter(status=Status.WORKING, latest_notice=NoticeKind.FAILS)
-    notices = []
+    new = 0
     for kind, changed in ((NoticeKind.FAILS, failing), (NoticeKind.RECOVERED, recovered)):
-        for credential in changed:
-            facts = {"status": credential.status, "reason": credential.status_reason}
-            since = credential.status_since.isoformat(timespec="milliseconds")
-            notices.append(_notice(kind, credential, since, facts))
-    return _save_new(notices)
+
+        def note(pks: Sequence[str], kind: NoticeKind = kind) -> int:
+            return _save_new([_notice_of_status(kind, one) for one in Credential.objects.filter(pk__in=pks)])
+
+        new += each("credential", list(changed.values_list("pk", flat=True)), note)
+    return new
 
 
 def email_notices() -> int:
@@ -82,16 +81,19 @@ def email_notices() -> int:
     _address_new_notices()
     sent = failures = 0
     for fleet_id, user_id in _due_emails():
-        try:
-            sent += _email_due(fleet_id, user_id)
-        except mail.SERVER_FAILURES as error:
-            reason = mail.kind_of_failure(error)
-            logger.error("The mail server failed (%s); the reminders wait for the next time.", reason)
-            # Due at once, but behind the others: one mail that breaks the server must not always be the first.
-            NoticeEmail.objects.of(fleet_id, user_id).due().update(try_after=timezone.now())
-            failures += 1
-            if failures >= _MOST_MAIL_SERVER_FAILURES:
-                break
+        with guarded(f"reminders of fleet {fleet_id} to person {user_id}"):
+            try:
+                sent += _email_due(fleet_id, user_id)
+            except mail.SERVER_FAILURES as error:
+                reason = mail.kind_of_failure(error)
+                logger.error("The mail server failed (%s); the reminders wait for the next time.", reason)
+                _move_behind(fleet_id, user_id)
+                failures += 1
+            except Exception:
+                _move_behind(fleet_id, user_id)
+                raise
+        if failures >= _MOST_MAIL_SERVER_FAILURES:
+            break
     return sent
 
 
@@ -108,26 +110,42 @@ def post_notices() -> int:
     """
     Notice.objects.filter(posted_at=None, fleet__webhook=None).update(posted_at=timezone.now())
     taken = 0
-    silent: set[str] = set()
+    silent: set[int] = set()  # fleets whose webhook did not take a notice
     for _number in range(_MOST_POSTED_AT_ONCE):
-        notice = _claim_post(silent)
-        if notice is None:
+        claimed = _claim_post(silent)
+        if claimed is None:
             break
-        webhook = notice.fleet.webhook
-        if webhook.post(notice.pk, notice.kind, _facts_to_post(notice)):
-            Notice.objects.filter(pk=notice.pk).update(posted_at=timezone.now())
-            taken += 1
-        else:
-            silent.add(webhook.pk)
-            if notice.post_attempts > len(_POST_AGAIN_AFTER):
-                logger.warning("The webhook of %s did not take notice %s; given up.", notice.fleet.slug, notice.pk)
-                Notice.objects.filter(pk=notice.pk).update(posted_at=timezone.now())
+        with guarded(f"notice {claimed.pk}"):
+            notice = Notice.objects.select_related("fleet__webhook").get(pk=claimed.pk)
+            facts = _facts_to_post(notice)
+            silent.add(claimed.fleet_id)
+            if notice.fleet.webhook.post(notice.pk, notice.kind, facts):
+                silent.remove(claimed.fleet_id)
+                Notice.objects.filter(pk=claimed.pk).update(posted_at=timezone.now())
+                taken += 1
+                continue
+        if claimed.post_attempts > len(_POST_AGAIN_AFTER):
+            logger.warning("The webhook of fleet %s did not take notice %s; given up.", claimed.fleet_id, claimed.pk)
+            Notice.objects.filter(pk=claimed.pk).update(posted_at=timezone.now())
     return taken
 
 
 def post_test(webhook: Webhook) -> bool:
     """Post an event without meaning, to try the address; returns whether it was taken."""
     return webhook.post(f"test-{int(timezone.now().timestamp())}", "test", {"time": timezone.now().isoformat()})
+
+
+def _notice_of_end(credential: Credential, today: date) -> Notice:
+    assert credential.ends_on is not None  # noqa: S101 - the caller's filter says so
+    days = (credential.ends_on - today).days
+    step = min((step for step in REMIND_BEFORE if days <= step), default=0)
+    facts = {"ends_on": credential.ends_on.isoformat(), "days": days}
+    return _notice(NoticeKind.EXPIRES, credential, f"{credential.ends_on}:{step}", facts)
+
+
+def _notice_of_status(kind: NoticeKind, credential: Credential) -> Notice:
+    facts = {"status": credential.status, "reason": credential.status_reason}
+    return _notice(kind, credential, credential.status_since.isoformat(timespec="milliseconds"), facts)
 
 
 def _notice(kind: NoticeKind, credential: Credential, occasion: str, facts: dict[str, Any]) -> Notice:
@@ -148,17 +166,24 @@ def _save_new(notices: list[Notice]) -> int:
 
 
 def _address_new_notices() -> None:
-    """Give each new notice an email to everybody who must know of it, in one transaction with the mark that it has."""
-    with transaction.atomic():
-        new = Notice.objects.filter(addressed_at=None).order_by("fleet", "id").select_related("fleet")
-        notices = list(new.select_for_update(skip_locked=True, of=("self",))[:_MOST_ADDRESSED_AT_ONCE])
-        emails = [
-            NoticeEmail(notice=notice, user=person)
-            for fleet, group in groupby(notices, key=lambda notice: notice.fleet)
-            for notice, person in product(group, recipients(fleet))
-        ]
-        NoticeEmail.objects.bulk_create(emails, ignore_conflicts=True, batch_size=500)
-        Notice.objects.filter(pk__in=[n.pk for n in notices]).update(addressed_at=timezone.now())
+    new = Notice.objects.filter(addressed_at=None).order_by("fleet", "id").values_list("pk", flat=True)
+    each("notice", list(new[:_MOST_ADDRESSED_AT_ONCE]), _address)
+
+
+def _address(pks: Sequence[str]) -> int:
+    """Give these notices an email to everybody who must know of them, and mark them; returns how many.
+
+    The caller has begun a transaction.
+    """
+    new = Notice.objects.filter(pk__in=pks, addressed_at=None).order_by("fleet", "id").select_related("fleet")
+    notices = list(new.select_for_update(skip_locked=True, of=("self",)))
+    emails = [
+        NoticeEmail(notice=notice, user=person)
+        for fleet, group in groupby(notices, key=lambda notice: notice.fleet)
+        for notice, person in product(group, recipients(fleet))
+    ]
+    NoticeEmail.objects.bulk_create(emails, ignore_conflicts=True, batch_size=500)
+    return Notice.objects.filter(pk__in=[n.pk for n in notices]).update(addressed_at=timezone.now())
 
 
 def _due_emails() -> list[tuple[int, int]]:
@@ -187,6 +212,9 @@ def _email_due(fleet_id: int, user_id: int) -> int:
         if person is None:  # no longer to know of it
             NoticeEmail.objects.filter(pk__in=[one.pk for one in emails]).delete()
             return 0
+        emails = _readable(emails, person)
+        if not emails:
+            return 0
         refusal = mail.deliver(_message(fleet, person, [one.notice for one in emails]))
         now = timezone.now()
         for one in emails:
@@ -209,6 +237,24 @@ def _lock_until_the_end(of_what: str) -> bool:
         cursor.execute("SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))", [of_what])
         (taken,) = cursor.fetchone()
     return bool(taken)
+
+
+def _readable(emails: Sequence[NoticeEmail], person: User) -> list[NoticeEmail]:
+    """Those whose notices can be put in words. The others wait, and keep nothing else from being sent."""
+    readable = []
+    with translation.override(person.language or settings.LANGUAGE_CODE):
+        for one in emails:
+            with guarded(f"notice {one.notice_id} to person {person.pk}"):
+                _text(one.notice.fleet, [one.notice])
+                readable.append(one)
+    waiting = {one.pk for one in emails} - {one.pk for one in readable}
+    NoticeEmail.objects.filter(pk__in=waiting).update(try_after=timezone.now() + _EMAIL_AGAIN_AFTER[0])
+    return readable
+
+
+def _move_behind(fleet_id: int, user_id: int) -> None:
+    """Put emails that failed behind the others, due at once: what always fails must not always be the first."""
+    NoticeEmail.objects.of(fleet_id, user_id).due().update(try_after=timezone.now())
 
 
 def _message(fleet: Fleet, person: User, notices: Sequence[Notice]) -> EmailMessage:
@@ -247,8 +293,8 @@ def _text(fleet: Fleet, notices: Sequence[Notice]) -> str:
     return "\n\n".join([*lines, end]) + "\n"
 
 
-def _claim_post(silent: Collection[str]) -> Notice | None:
-    """The next notice to post, if its webhook is not one of `silent`.
+def _claim_post(silent: Collection[int]) -> Notice | None:
+    """The next notice to post, if its fleet is not one of `silent`; loaded is only what claiming it needs.
 
     It is put off right before it is posted, so that no other process posts it meanwhile. A process that is killed then
     has put off this one alone.
@@ -256,7 +302,7 @@ def _claim_post(silent: Collection[str]) -> Notice | None:
     now = timezone.now()
     with transaction.atomic():
         due = Notice.objects.filter(posted_at=None, post_after__lte=now, fleet__webhook__isnull=False)
-        due = due.exclude(fleet__webhook__in=silent).order_by("post_after", "id").select_related("fleet__webhook")
+        due = due.exclude(fleet__in=silent).order_by("post_after", "id").only("fleet_id", "post_attempts")
         notice = due.select_for_update(skip_locked=True, of=("self",)).first()
         if notice is not None:
             wait = _POST_AGAIN_AFTER[min(notice.post_attempts, len(_POST_AGAIN_AFTER) - 1)]

@@ -187,11 +187,11 @@ def mailer(env: Environment) -> dict[str, Any]:
         return {"BACKEND": "django.core.mail.backends.console.EmailBackend"}
     try:
         email = env.email_url("EMAIL_URL")
+        scheme = urlsplit(env.str("EMAIL_URL")).scheme
     except (KeyError, ValueError, environ.ImproperlyConfigured):
         raise ImproperlyConfigured(
             "EMAIL_URL is not an address of a mail server. It looks like smtp+tls://user:password@host:587."
         ) from None
-    scheme = urlsplit(env.str("EMAIL_URL")).scheme
     if scheme == "smtps" and email["EMAIL_PORT"] == STARTTLS_PORT:
         raise ImproperlyConfigured(
             f"EMAIL_URL with smtps:// means TLS from the start, and port {STARTTLS_PORT} begins without: "
@@ -232,10 +232,19 @@ def time_zone(env: Environment) -> str:
     return name
 
 
+def ports(name: str, texts: list[str]) -> list[int]:
+    """The TCP ports that a variable lists, such as 443,8443."""
+    if not texts or not all(re.fullmatch("[0-9]{1,5}", text) and 0 < int(text) < 65536 for text in texts):
+        raise ImproperlyConfigured(f"{name} must be ports from 1 to 65535, such as 443,8443, not {','.join(texts)}.")
+    return [int(text) for text in texts]
+
+
 def openid_connect(env: Environment) -> dict[str, Any]:
     """allauth's settings for the provider OIDC_ISSUER. {} if there is none."""
     if not env.str("OIDC_ISSUER", default=""):
         return {}
+    if not re.fullmatch(r"https?://[^/?#\s\[\]@]+(/[^?#\s]*)?", env.str("OIDC_ISSUER")):
+        raise ImproperlyConfigured("OIDC_ISSUER must be an address such as https://login.example.com/realms/fleet.")
     for name in ("OIDC_CLIENT_ID", "OIDC_CLIENT_SECRET"):
         if not env.str(name, default=""):
             raise ImproperlyConfigured(f"{name} is not set. OIDC_ISSUER is, and sign-in through it needs both.")

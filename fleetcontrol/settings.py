@@ -23,6 +23,7 @@ from fleetcontrol.environment import (
     mailer,
     openid_connect,
     origin_of,
+    ports,
     quickstart_address,
     replica_database,
     ring,
@@ -124,6 +125,7 @@ MIDDLEWARE = [
     "fleetcontrol.web.logs.FlowIdMiddleware",
     "fleetcontrol.web.logs.RequestMiddleware",
     "fleetcontrol.web.hosts.HostMiddleware",
+    "fleetcontrol.web.headers.ReadableMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "fleetcontrol.api.middleware.ApiMiddleware",
     "fleetcontrol.web.headers.HeadersMiddleware",
@@ -173,7 +175,10 @@ API_REQUESTS_PER_MINUTE = env.int("API_REQUESTS_PER_MINUTE", default=6000)  # pe
 
 FLEETCONTROL_BRANDS = env.str("FLEETCONTROL_BRANDS", default="")
 # Hosts of webhooks that may be in the operator's own network. All others must be public.
-FLEETCONTROL_WEBHOOK_HOSTS = env.list("FLEETCONTROL_WEBHOOK_HOSTS", default=[])
+FLEETCONTROL_WEBHOOK_HOSTS = [host.lower() for host in env.list("FLEETCONTROL_WEBHOOK_HOSTS", default=[])]
+FLEETCONTROL_WEBHOOK_PORTS = ports(
+    "FLEETCONTROL_WEBHOOK_PORTS", env.list("FLEETCONTROL_WEBHOOK_PORTS", default=["443"])
+)
 # The address of `manage.py demo_oem`, which then answers instead of every OEM.
 FLEETCONTROL_DEMO_OEM = env.str("FLEETCONTROL_DEMO_OEM", default="")
 FLEETCONTROL_DEMO_OEM_CA = env.str("FLEETCONTROL_DEMO_OEM_CA", default=str(VAR_DIR / "demo_oem" / "ca.pem"))

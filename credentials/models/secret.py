@@ -38,11 +38,14 @@ class SecretQuerySet(models.QuerySet["CredentialSecret"]):
         """Destroy the sealed values of these versions; returns how many. The current version cannot be erased."""
         return self.filter(erased_at=None).update(value=None, erased_at=Now(), erase_after=None)
 
+    def due_for_erasure(self) -> Self:
+        """Former versions whose 24 hours are over."""
+        return self.filter(is_current=False, erased_at=None, erase_after__lte=Now())
+
     def erase_due(self, *, actor: Actor) -> int:
         """Erase the former versions whose 24 hours are over, each with its audit event; returns how many."""
         with transaction.atomic():
-            due = self.filter(is_current=False, erased_at=None, erase_after__lte=Now())
-            versions = list(due.select_for_update(of=("self",)).select_related("credential__fleet"))
+            versions = list(self.due_for_erasure().select_for_update(of=("self",)).select_related("credential__fleet"))
             self.filter(pk__in=[one.pk for one in versions]).erase()
             AuditEvent.record_many(
                 AuditEvent.about(

@@ -60,7 +60,8 @@ def index(request: FleetRequest) -> HttpResponse:
 
 @csrf_exempt  # `_add` checks it: the check reads the body, and before that the upload needs its handler
 def add(request: HttpRequest, fleet: str) -> HttpResponseBase:
-    request.upload_handlers = [InMemory(request)]
+    if request.content_type == "multipart/form-data":  # any other body holds no upload, and may have been read already
+        request.upload_handlers = [InMemory(request)]
     return _add(request, fleet=fleet)
 
 

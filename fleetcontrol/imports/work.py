@@ -31,6 +31,7 @@ from psycopg.errors import QueryCanceled
 
 from fleetcontrol import tabular
 from fleetcontrol.audit.models import Actor
+from fleetcontrol.duties import guarded
 from fleetcontrol.imports.columns import Columns, UnknownColumn, match_columns
 from fleetcontrol.imports.importer import Importer, OnDuplicate, OnError, Options, importers
 from fleetcontrol.imports.load import Finding, Listener, Report, bulk_import
@@ -116,8 +117,9 @@ def take_up_stalled() -> tuple[int, int]:
     """
     _note_claimed()
     taken_up = failed = 0
-    for pk in list(ImportRun.objects.stalled().values_list("pk", flat=True)[:_TAKEN_UP_IN_A_ROUND]):
-        with transaction.atomic():
+    # In no order, so that none that fails keeps the others from their turn.
+    for pk in list(ImportRun.objects.stalled().order_by("?").values_list("pk", flat=True)[:_TAKEN_UP_IN_A_ROUND]):
+        with guarded(f"import {pk}"), transaction.atomic():
             run = ImportRun.objects.stalled().select_for_update(skip_locked=True).filter(pk=pk).first()
             if run is None:
                 continue
@@ -251,10 +253,12 @@ def _tasks() -> QuerySet[DBTaskResult[Any, Any]]:
     return DBTaskResult.objects.filter(task_path=attempt_in_background.module_path)
 
 
-def _attempt_of(args_kwargs: dict[str, Any]) -> tuple[str, int]:
-    """The import and the attempt that a task is for."""
-    run_id, attempt, *_language = args_kwargs["args"]
-    return run_id, attempt
+def _attempt_of(args_kwargs: Any) -> tuple[str, int]:
+    """The import and the attempt that a task is for; ("", 0) if it names none."""
+    match args_kwargs:
+        case {"args": [str(run_id), int(attempt), *_language]}:
+            return run_id, attempt
+    return "", 0
 
 
 def _import_and_end(run: ImportRun, attempt: int, progress: Progress) -> None:

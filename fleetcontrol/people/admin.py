@@ -7,7 +7,6 @@ from typing import Any, ClassVar
 from allauth.account.models import EmailAddress
 from django import forms
 from django.contrib import admin
-from django.contrib.admin.widgets import AutocompleteSelect
 from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.forms import AdminUserCreationForm, UserChangeForm
 from django.core.exceptions import PermissionDenied, ValidationError
@@ -22,7 +21,14 @@ from django.utils.translation import gettext_lazy as _
 
 from fleetcontrol.audit.models import AuditEvent, actor_of
 from fleetcontrol.audit.versions import ChangedMeanwhile, require_version
-from fleetcontrol.pages.admin_site import CappedPaginator, ListedLookups, VerbAdmin, VerbModelForm, with_conflict_status
+from fleetcontrol.pages.admin_site import (
+    CappedPaginator,
+    ListedLookups,
+    RowSelect,
+    VerbAdmin,
+    VerbModelForm,
+    with_conflict_status,
+)
 from fleetcontrol.pages.editing import EditForm
 from fleetcontrol.people.models import Fleet, LastAdministrator, Membership, Role, User
 
@@ -40,7 +46,7 @@ class FleetFilter(admin.SimpleListFilter):
         return [(str(pk), name) for pk, name in fleets[:FLEETS_IN_FILTER]]
 
     def queryset(self, request: HttpRequest, queryset: models.QuerySet[Any]) -> models.QuerySet[Any]:
-        return queryset.filter(fleet=self.value()) if (self.value() or "").isdigit() else queryset
+        return queryset.filter(fleet=self.value()) if (self.value() or "").isdecimal() else queryset
 
 
 def visible_fleets(request: HttpRequest) -> models.QuerySet[Fleet]:
@@ -74,7 +80,7 @@ def first_step(
     assert isinstance(fleet, forms.ModelChoiceField)  # noqa: S101 - declared above
     brand.choices = choices
     fleet.queryset = visible_fleets(request)
-    fleet.widget = AutocompleteSelect(site.opts.get_field("fleet"), site.admin_site)
+    fleet.widget = RowSelect(site.opts.get_field("fleet"), site.admin_site)
     fleet.widget.choices = fleet.choices
     if asked and form.is_valid():
         return form.cleaned_data["fleet"], form.cleaned_data["brand"]

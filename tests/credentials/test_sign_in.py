@@ -228,13 +228,13 @@ def test_an_error_of_our_own_shows_nothing_of_the_secret(
     monkeypatch.setattr(httpx2.AsyncClient, "send", broken)
     verdict = ask("TESLA")
     assert (verdict.outcome, verdict.code) == (Outcome.NO_ANSWER, "unexpected")
-    assert "Signing in to TESLA failed unexpectedly: RuntimeError" in caplog.text
+    assert "failed unexpectedly: KeyError" in caplog.text
     assert SECRET not in caplog.text + repr(verdict)
     try:
         outbound.post("https://1.1.1.1/", headers={}, content=SECRET.encode(), trust=outbound.new_trust())
-    except RuntimeError:
+    except outbound.NoAnswer:
         report = ExceptionReporter(None, *sys.exc_info()).get_traceback_data()
-    assert "failed unexpectedly: KeyError" in str(report["exception_value"])
+    assert "unexpected" in str(report["exception_value"])
     ours = [frame for frame in report["frames"] if not frame["filename"].startswith(str(PROJECT / "tests"))]
     assert [frame["function"] for frame in ours][-1] == "post"
     assert SECRET not in str([frame["vars"] for frame in ours])

@@ -76,7 +76,14 @@ def start(folder: Path, variables: dict[str, str]) -> str:
         ({"PUBLIC_URL": "http://[::1"}, "PUBLIC_URL must be the address people use"),
         ({"BEHIND_PROXY": "ture"}, "BEHIND_PROXY must be true or false, not ture."),
         ({"API_REQUESTS_PER_MINUTE": "many"}, "API_REQUESTS_PER_MINUTE must be a whole number, not many."),
+        (
+            {"FLEETCONTROL_WEBHOOK_PORTS": "443, 70000"},
+            "FLEETCONTROL_WEBHOOK_PORTS must be ports from 1 to 65535, such",
+        ),
+        ({"FLEETCONTROL_WEBHOOK_PORTS": "0"}, "FLEETCONTROL_WEBHOOK_PORTS must be ports from 1 to 65535, such as"),
         ({"TIME_ZONE": "Mars/Olympus"}, "TIME_ZONE must be a name such as Europe/Berlin, not Mars/Olympus."),
+        ({"EMAIL_URL": "smtp://[::1"}, "EMAIL_URL is not an address of a mail server."),
+        ({"OIDC_ISSUER": "https://[::1"}, "OIDC_ISSUER must be an address such as"),
         ({"EMAIL_URL": "mail.example.com"}, "EMAIL_URL is not an address of a mail server."),
     ],
 )

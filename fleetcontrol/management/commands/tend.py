@@ -1,14 +1,11 @@
 """`manage.py tend`: runs all scheduled duties. Let cron or a timer start it every five minutes."""
 
-import logging
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from fleetcontrol.audit.keys import require_audit_key
-from fleetcontrol.duties import duties
-
-logger = logging.getLogger(__name__)
+from fleetcontrol.duties import duties, run
 
 
 class Command(BaseCommand):
@@ -29,15 +26,19 @@ class Command(BaseCommand):
             self.stdout.write("\n".join(chosen))
             return
         require_audit_key()
-        failed = []
+        rounds = {}
         for name in chosen:
-            try:
-                done = duties()[name]()
-            except Exception:  # a duty that fails must not stop the others
-                logger.exception("The duty %s failed.", name)
-                failed.append(name)
-                continue
-            if done or options["verbosity"] > 1:
-                self.stdout.write(f"{name}: {done or 'nothing to do'}")
+            rounds[name] = run(name)
+            if not rounds[name].failed and (rounds[name].done or options["verbosity"] > 1):
+                self.stdout.write(f"{name}: {rounds[name].done or 'nothing to do'}")
+        failed = [name for name, one in rounds.items() if one.failed]
+        partly = [f"{name} ({len(one.failed_items)})" for name, one in rounds.items() if one.failed_items]
+        sentences = []
         if failed:
-            raise CommandError(f"These duties failed, see the log: {', '.join(failed)}.")
+            sentences.append(f"These duties failed, see the log: {', '.join(failed)}.")
+        if partly:
+            sentences.append(
+                f"Of these duties some items failed, see the log; the others are done: {', '.join(partly)}."
+            )
+        if sentences:
+            raise CommandError(" ".join(sentences))
