@@ -11,6 +11,11 @@ from types import MappingProxyType
 
 type Duty = Callable[[], str]
 
+
+class Refused(Exception):
+    """A duty will not do its work before somebody acts. The message is a sentence for the operator."""
+
+
 _duties: dict[str, Duty] = {}
 
 

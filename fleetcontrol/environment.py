@@ -193,6 +193,22 @@ def mailer(env: Environment) -> dict[str, Any]:
     return {"BACKEND": email["EMAIL_BACKEND"], "OPTIONS": options}
 
 
+def syslog(address: str) -> str:
+    """The value of AUDIT_HEAD_SYSLOG: the path of syslog's socket, or host:port, or "" for none."""
+    if address and not re.fullmatch(r"/\S+|[^\s:/]+:[0-9]{1,5}", address):
+        raise ImproperlyConfigured(f"AUDIT_HEAD_SYSLOG must be a socket such as /dev/log, or host:port, not {address}.")
+    return address
+
+
+def head_webhook(address: str) -> str:
+    """The value of AUDIT_HEAD_WEBHOOK: an https address, or "" for none."""
+    if address and not re.fullmatch(r"https://[^/?#\s@]+(/[^\s#]*)?", address):
+        raise ImproperlyConfigured(
+            "AUDIT_HEAD_WEBHOOK must be an address such as https://log.example.com/fleetcontrol."
+        )
+    return address
+
+
 def quickstart_address(folder: Path) -> str:
     """Where the last `manage.py quickstart` of this folder runs or ran, so that other commands print its links."""
     try:

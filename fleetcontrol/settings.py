@@ -17,12 +17,14 @@ from fleetcontrol.environment import (
     Keys,
     database,
     embedded_database,
+    head_webhook,
     mailer,
     openid_connect,
     origin_of,
     quickstart_address,
     replica_database,
     ring,
+    syslog,
     time_zone,
 )
 
@@ -57,6 +59,10 @@ FERNET_KEYS = ring("FERNET_KEYS", key("FERNET_KEYS", "the keys that seal secrets
 FINGERPRINT_KEY = key("FINGERPRINT_KEY", "the key that makes fingerprints of secrets")
 # Web processes do not need it: `manage.py tend` seals the audit trail and `manage.py verify_audit` verifies it.
 AUDIT_KEY = key("AUDIT_KEY", "the key that seals the audit trail", needed=False)
+# The newest head of the audit trail, where the owner of the database has no say.
+AUDIT_HEAD_FILE = env.str("AUDIT_HEAD_FILE", default=str(VAR_DIR / ("trial-audit-head" if TRIAL else "audit-head")))
+AUDIT_HEAD_SYSLOG = syslog(env.str("AUDIT_HEAD_SYSLOG", default=""))
+AUDIT_HEAD_WEBHOOK = head_webhook(env.str("AUDIT_HEAD_WEBHOOK", default=""))
 AUDIT_KEPT_DAYS = env.int("AUDIT_KEPT_DAYS", default=0)  # 0: for ever
 # The keys that sign access tokens, newest first.
 TOKEN_KEYS = ring("TOKEN_KEYS", token_keys) if (token_keys := env.str("TOKEN_KEYS", default="")) else FERNET_KEYS
