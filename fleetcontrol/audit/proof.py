@@ -21,7 +21,7 @@ from fleetcontrol.audit.chain import PseudonymDigest, compute_leaves, last_given
 from fleetcontrol.audit.models import AuditEvent, AuditSeal, Pseudonym
 
 SEALED_WITHIN = timedelta(days=7)
-_BEFORE_ALL_IDS = -(2**63)
+_BEFORE_ALL_IDS = -(2**63) - 1
 
 
 @dataclass(frozen=True, slots=True)
