@@ -23,6 +23,7 @@ from fleetcontrol.environment import (
     origin_of,
     quickstart_address,
     replica_database,
+    require_good_keys,
     ring,
     syslog,
     time_zone,
@@ -65,7 +66,16 @@ AUDIT_HEAD_SYSLOG = syslog(env.str("AUDIT_HEAD_SYSLOG", default=""))
 AUDIT_HEAD_WEBHOOK = head_webhook(env.str("AUDIT_HEAD_WEBHOOK", default=""))
 AUDIT_KEPT_DAYS = env.int("AUDIT_KEPT_DAYS", default=0)  # 0: for ever
 # The keys that sign access tokens, newest first.
-TOKEN_KEYS = ring("TOKEN_KEYS", token_keys) if (token_keys := env.str("TOKEN_KEYS", default="")) else FERNET_KEYS
+TOKEN_KEYS = ring("TOKEN_KEYS", env.str("TOKEN_KEYS")) if "TOKEN_KEYS" in env.ENVIRON else FERNET_KEYS
+require_good_keys(
+    {
+        "SECRET_KEY": [SECRET_KEY],
+        "FERNET_KEYS": FERNET_KEYS,
+        "FINGERPRINT_KEY": [FINGERPRINT_KEY],
+        "AUDIT_KEY": [AUDIT_KEY] if AUDIT_KEY else [],
+        "TOKEN_KEYS": TOKEN_KEYS if TOKEN_KEYS is not FERNET_KEYS else [],
+    }
+)
 
 
 # Addresses

@@ -8,7 +8,7 @@ from django.template import loader
 
 from fleetcontrol import seal
 from fleetcontrol.audit.chain import is_sealing_behind
-from fleetcontrol.audit.keys import key_problems
+from fleetcontrol.audit.keys import key_problems, missing_keys
 from fleetcontrol.people.access import first_fleet
 from fleetcontrol.people.models import User
 
@@ -37,6 +37,11 @@ def health(request: HttpRequest) -> JsonResponse:
             problems = ["FERNET_KEYS does not open the secrets in the database."]
         elif closed and opened:
             warnings = ["FERNET_KEYS does not open some of the secrets: add the key that sealed them."]
+        elif not problems and (missing := missing_keys()):
+            warnings = [
+                f"FERNET_KEYS lacks {missing} of the keys that sealed secrets: add what was taken away, or run "
+                "`manage.py reseal`, which forgets a key that no secret needs."
+            ]
         if is_sealing_behind():
             warnings.append(
                 "Since more than 15 minutes audit events wait to be sealed: `manage.py tend` does not run, or refuses, "

@@ -12,7 +12,7 @@ class AuditConfig(AppConfig):
         from fleetcontrol.audit import duties, keys, words
         from fleetcontrol.duties import register
 
-        startup.register(keys.require_keys)
+        startup.register(keys.require_keys, keys.warn_of_weak_keys)
         register(duties.seal_audit, duties.retire_audit)
         words.register(
             phrases={

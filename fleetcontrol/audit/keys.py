@@ -11,6 +11,7 @@ a rotation processes with `new,old` and with `old` start side by side. `manage.p
 from __future__ import annotations
 
 import hmac
+import logging
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
@@ -18,6 +19,9 @@ from django.db import DatabaseError, connection, transaction
 
 from fleetcontrol import seal
 from fleetcontrol.audit.models import AuditSeal, KeyCheck
+from fleetcontrol.environment import is_strong
+
+log = logging.getLogger(__name__)
 
 
 class WrongKey(ImproperlyConfigured):
@@ -36,6 +40,20 @@ def require_keys() -> None:
         return
     if problems:
         raise WrongKey(problems[0])
+
+
+def warn_of_weak_keys() -> None:
+    """Log which older keys are weak. The settings refuse a weak newest key."""
+    for name in ("FERNET_KEYS", "TOKEN_KEYS"):
+        for number, key in enumerate(getattr(settings, name), start=1):
+            if number > 1 and not is_strong(key) and not (name == "TOKEN_KEYS" and key in settings.FERNET_KEYS):
+                log.warning("Key %s of %s is weak. Take it away when the newer keys have replaced it.", number, name)
+
+
+def missing_keys() -> int:
+    """How many keys have sealed secrets, are not in FERNET_KEYS, and were not forgotten by `manage.py reseal`."""
+    ring = [check_value("FERNET_KEYS", key) for key in settings.FERNET_KEYS]
+    return KeyCheck.objects.filter(name="FERNET_KEYS").exclude(digest__in=ring).count()
 
 
 def key_problems() -> list[str]:
