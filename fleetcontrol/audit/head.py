@@ -122,7 +122,7 @@ def _tell_webhook(head: str) -> None:
     answer = outbound.post(
         url,
         headers={"Content-Type": "application/json", "User-Agent": "FleetControl"},
-        content=json.dumps({"type": "audit.head", "head": head}).encode(),
+        content=json.dumps({"type": "audit_head", "head": head}).encode(),
         private=(urlsplit(url).hostname or "") in settings.FLEETCONTROL_WEBHOOK_HOSTS,
     )
     if not 200 <= answer.status < 300:

@@ -223,7 +223,7 @@ def test_the_head_is_told_to_a_webhook_each_round(
     settings.AUDIT_HEAD_WEBHOOK, receiver = hook
     tend()
     tend()
-    assert receiver.bodies() == [{"type": "audit.head", "head": kept_head()}] * 2
+    assert receiver.bodies() == [{"type": "audit_head", "head": kept_head()}] * 2
 
 
 @pytest.mark.parametrize("reason", ["HTTP 500", "private", "No such file"])
