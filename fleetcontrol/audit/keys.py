@@ -18,7 +18,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, connection, transaction
 
 from fleetcontrol import seal
-from fleetcontrol.audit.models import AuditSeal, KeyCheck
+from fleetcontrol.audit.models import AuditChain, AuditSeal, KeyCheck
 from fleetcontrol.environment import is_strong
 
 log = logging.getLogger(__name__)
@@ -80,14 +80,14 @@ def require_audit_key() -> None:
     key = settings.AUDIT_KEY
     if not key:
         return
+    digest = check_value("AUDIT_KEY", key)
+    known = AuditChain.objects.values_list("key_check", flat=True).first() or ""
     first = AuditSeal.objects.filter(number=1).defer("leaves").first()
-    if first is not None and hmac.compare_digest(first.head, first.expected_head("", "")):
-        _record("AUDIT_KEY", key)
-        return
-    known = KeyCheck.objects.filter(name="AUDIT_KEY")
-    if first is None and not known.exists():
-        _record("AUDIT_KEY", key)
-    if not known.filter(digest=check_value("AUDIT_KEY", key)).exists():
+    if (first is None and not known) or (first and hmac.compare_digest(first.head, first.expected_head("", ""))):
+        if known != digest:
+            # In a table that the web process's role only reads, so that it cannot stop the sealing with another value.
+            AuditChain.objects.update_or_create(defaults={"key_check": digest})
+    elif known != digest:
         raise WrongKey(
             "AUDIT_KEY is not the key that sealed this audit trail. Nothing was sealed, verified or removed. "
             "Put back the former AUDIT_KEY; if this is the former one, somebody else sealed the trail again."

@@ -278,6 +278,7 @@ class AuditChain(models.Model):
     id = models.PositiveSmallIntegerField(primary_key=True, default=1)
     sealed_until = models.BigIntegerField(default=0)  # id of an event
     kept_head = models.CharField(max_length=100, default="")  # as in `fleetcontrol.audit.head`
+    key_check = models.CharField(max_length=64, default="")  # of AUDIT_KEY, as in `fleetcontrol.audit.keys`
 
     class Meta:
         constraints = [models.CheckConstraint(condition=Q(id=1), name="audit_chain_is_one")]

@@ -248,6 +248,13 @@ def test_the_head_is_in_the_log(fleet: Fleet, caplog: pytest.LogCaptureFixture) 
     assert [record.head for record in caplog.records if hasattr(record, "head")] == [kept_head()]
 
 
+def test_a_kept_head_that_is_put_on_seals_made_again_is_found(trail: AuditEvent) -> None:
+    change_and_seal_again()
+    number, _colon, digest = kept_head().partition(":")
+    AuditSeal.objects.filter(pk=AuditSeal.objects.latest("number").pk).update(number=number, head=digest)
+    assert f"Seal {number} was changed" in findings()
+
+
 def test_no_seal_is_made_on_what_the_head_does_not_name(trail: AuditEvent) -> None:
     with connection.cursor() as cursor:
         cursor.execute("UPDATE audit_auditseal SET head = repeat('0', 64) WHERE number = 1")

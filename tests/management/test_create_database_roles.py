@@ -124,6 +124,15 @@ def web_connection() -> psycopg.Connection:
     return psycopg.connect(**options, user=NAME, password="it's a password")
 
 
+def test_a_check_value_that_the_role_made_up_does_not_stop_the_sealing(role: str) -> None:
+    factory.a_fleet()
+    with web_connection() as web:
+        web.execute("INSERT INTO audit_keycheck (name, digest) VALUES ('AUDIT_KEY', 'x')")
+        assert extend_chain(patience=5) > 0  # before it is committed
+    factory.a_fleet("Another")
+    assert extend_chain() > 0
+
+
 def test_what_the_role_can_lock_does_not_hold_up_the_sealing(alice: User) -> None:
     with web_connection() as web:
         web.execute("SELECT pg_advisory_lock(x'5EA1'::int)")

@@ -36,9 +36,12 @@ class Migration(migrations.Migration):
                 ("id", models.PositiveSmallIntegerField(default=1, primary_key=True, serialize=False)),
                 ("sealed_until", models.BigIntegerField(default=0)),
                 ("kept_head", models.CharField(default="", max_length=100)),
+                ("key_check", models.CharField(default="", max_length=64)),
             ],
             options={
                 "constraints": [models.CheckConstraint(condition=models.Q(("id", 1)), name="audit_chain_is_one")],
             },
         ),
+        # The check value of AUDIT_KEY is in AuditChain from now on; the next run of `tend` writes it there.
+        migrations.RunSQL("DELETE FROM audit_keycheck WHERE name = 'AUDIT_KEY'", migrations.RunSQL.noop),
     ]
