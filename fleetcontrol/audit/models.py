@@ -220,10 +220,10 @@ class Pseudonym(models.Model):
         """Make a pseudonym for each label of one person. Their texts show that they belong together."""
         code = new_id()[-8:]
         texts = {label: f"Former person {code}" + (f"-{n}" if n else "") for n, label in enumerate(labels)}
-        pseudonyms = [cls(text=text, digest=label_digest(label)) for label, text in texts.items()]
+        pseudonyms = [Pseudonym(text=text, digest=label_digest(label)) for label, text in texts.items()]
         for pseudonym in pseudonyms:
             pseudonym.proof = pseudonym.expected_proof()
-        cls.objects.bulk_create(pseudonyms)
+        Pseudonym.objects.bulk_create(pseudonyms)
         return texts
 
     def expected_proof(self) -> str:

@@ -16,6 +16,7 @@ from fleetcontrol.audit.models import AuditChain, AuditEvent, AuditSeal, Pseudon
 from fleetcontrol.people.models import Fleet
 from tests.audit.test_verify_audit import findings, no_triggers, proof
 from tests.support import factory
+from tests.support.connections import at_once
 from tests.support.webhook_receiver import Receiver
 
 pytestmark = pytest.mark.django_db
@@ -202,6 +203,16 @@ def test_a_round_without_new_events_keeps_the_head(trail: AuditEvent, fleet: Fle
     number = int(kept_head().split(":")[0])
     extend_chain()
     assert int(kept_head().split(":")[0]) == number == AuditSeal.objects.latest("number").number
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_rounds_at_once_make_one_chain_and_keep_its_newest_head() -> None:
+    for number in range(5):
+        factory.a_fleet(f"Fleet {number}")
+        sealed = at_once(extend_chain, extend_chain)
+        assert sorted(sealed) == [0, 1]
+        assert kept_head() == str(AuditSeal.objects.latest("number"))
+    assert "whole" in proof()
 
 
 # Elsewhere

@@ -222,7 +222,7 @@ def test_the_rights_on_each_table_are_named(db: None) -> None:
 
 
 def test_every_column_of_an_event_but_id_and_time_may_be_written(db: None) -> None:
-    columns = [field.column for field in AuditEvent._meta.concrete_fields if field.column not in ("id", "time")]
+    columns = [str(field.column) for field in AuditEvent._meta.concrete_fields if field.column not in ("id", "time")]
     assert RIGHTS["audit_auditevent"] == f"SELECT, INSERT ({', '.join(columns)})"
 
 
