@@ -25,6 +25,9 @@ from fleetcontrol import outbound
 from fleetcontrol.audit.models import AuditChain, AuditSeal
 from fleetcontrol.duties import Refused
 
+# The head before the first seal. The file holds it first, so that a round which dies between its seals and the keeping
+# of their head does not look like a lost file.
+BEFORE_ALL = "0:" + "0" * 64
 _HEAD = re.compile(r"[1-9][0-9]*:[0-9a-f]{64}")
 
 
@@ -47,15 +50,18 @@ def kept_head() -> str:
         text = head_file().read_text().strip()
     except FileNotFoundError:
         return ""
-    if not is_head(text):
+    if not is_head(text) and text != BEFORE_ALL:
         raise HeadRefused(_("%(file)s does not hold a head of the audit trail.") % {"file": head_file()} + _way_on())
     return text
 
 
 def require_kept_head(chain: AuditChain) -> None:
     """Compare the chain, which the caller has locked, with the kept head. Raises HeadRefused and OSError."""
-    if problem := head_problem(chain, kept_head()):
+    head = kept_head()
+    if problem := head_problem(chain, head):
         raise HeadRefused(problem + _way_on())
+    if not head:
+        keep(BEFORE_ALL)
 
 
 def head_problem(chain: AuditChain | None, head: str) -> str:
@@ -66,7 +72,7 @@ def head_problem(chain: AuditChain | None, head: str) -> str:
             return words % {"file": head_file()}
         return ""
     number, _colon, digest = head.partition(":")
-    if AuditSeal.objects.filter(number=number, head=digest).exists():
+    if head == BEFORE_ALL or AuditSeal.objects.filter(number=number, head=digest).exists():
         return ""
     words = _(
         "The head %(head)s, kept in %(file)s, is no longer in the chain: seals were taken off its end or made again."

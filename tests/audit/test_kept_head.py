@@ -10,8 +10,9 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
 
+from fleetcontrol.audit import chain
 from fleetcontrol.audit.chain import extend_chain
-from fleetcontrol.audit.head import HeadRefused, head_file, kept_head
+from fleetcontrol.audit.head import BEFORE_ALL, HeadRefused, head_file, kept_head
 from fleetcontrol.audit.models import AuditChain, AuditEvent, AuditSeal, Pseudonym
 from fleetcontrol.people.models import Fleet
 from tests.audit.test_verify_audit import findings, no_triggers, proof
@@ -171,6 +172,24 @@ def test_a_lost_file_is_told_when_the_seals_are_gone_too(trail: AuditEvent) -> N
         cursor.execute("DELETE FROM audit_auditseal")
     assert "is gone" in refusal()
     assert "is gone" in findings()
+
+
+def test_a_first_round_that_is_killed_before_it_keeps_its_head_is_no_lost_file(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(chain, "_keep_head", killed)
+        extend_chain()
+    assert AuditSeal.objects.exists()
+    assert kept_head() == BEFORE_ALL
+    assert "whole" in proof()
+    factory.a_fleet("Another")
+    tend()
+    assert kept_head() == str(AuditSeal.objects.latest("number"))
+
+
+def killed() -> None:
+    raise KeyboardInterrupt
 
 
 @pytest.mark.parametrize("text", ["", "nonsense", "1:2", "1:" + "g" * 64])

@@ -44,14 +44,14 @@ class Command(BaseCommand):
         kept = self._kept_head()
         with transaction.atomic():
             chain = lock_chain()
-            expect = {one for one in (kept, options["expect"]) if one}
+            expect = {kept, options["expect"]} - {"", None, head.BEFORE_ALL}
             for finding in findings(report, fleet_id=fleet.pk if fleet else None, expect=expect):
                 wrong += 1
                 self.stderr.write(str(finding))
-            if not expect and (problem := head.head_problem(chain, "")):
+            if not expect and (problem := head.head_problem(chain, kept)):
                 wrong += 1
                 self.stderr.write(problem)
-        if not wrong and not expect:
+        if not wrong and not AuditSeal.objects.exists():
             raise CommandError(_("Nothing is sealed yet. `manage.py tend` seals the audit trail."), returncode=1)
         if wrong:
             raise CommandError(ngettext("%(n)s finding.", "%(n)s findings.", wrong) % {"n": wrong}, returncode=1)
