@@ -24,6 +24,11 @@ type Duty = Callable[[], str]
 
 _AT_ONCE = 1000  # keys
 
+
+class Refused(Exception):
+    """A duty will not do its work before somebody acts. The message is a sentence for the operator."""
+
+
 _duties: dict[str, Duty] = {}
 _failed_items: ContextVar[list[str] | None] = ContextVar("failed_items", default=None)
 
@@ -45,11 +50,15 @@ def duties() -> Mapping[str, Duty]:
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """What came of a duty: the line that it returned, whether it failed as a whole, and its items that failed."""
+    """What came of a duty: the line that it returned, whether it failed as a whole, and its items that failed.
+
+    `refusal` is the sentence of a duty that will not do its work before somebody acts; that counts as failed too.
+    """
 
     done: str
     failed: bool
     failed_items: list[str]
+    refusal: str = ""
 
 
 def run(name: str) -> Round:
@@ -57,6 +66,8 @@ def run(name: str) -> Round:
     with failed_items() as items:
         try:
             return Round(_duties[name](), failed=False, failed_items=items)
+        except Refused as refusal:
+            return Round("", failed=True, failed_items=items, refusal=str(refusal))
         except Exception as error:  # noqa: BLE001 - logged without its values
             log_failure(f"The duty {name}", error)
             connection.close_if_unusable_or_obsolete()  # the next duty may find the database back

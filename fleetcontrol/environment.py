@@ -7,8 +7,10 @@ variable, which manage.py prints without a traceback, and builds Django's settin
 import os
 import re
 import secrets
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
@@ -22,6 +24,7 @@ from environ.fileaware_mapping import FileAwareMapping
 from fleetcontrol.postgres.server import NAME
 
 STARTTLS_PORT = 587
+LEAST_LENGTH, LEAST_DIFFERENT = 32, 10  # characters of a key
 _TRUE, _FALSE = ("true", "on", "yes", "1"), ("false", "off", "no", "0", "")
 
 
@@ -181,6 +184,29 @@ def at_least_one(name: str, number: int) -> int:
     return number
 
 
+def is_strong(key: str) -> bool:
+    """Whether a key is long and mixed enough not to be guessed."""
+    return len(key) >= LEAST_LENGTH and len(set(key)) >= LEAST_DIFFERENT
+
+
+def require_good_keys(rings: Mapping[str, Sequence[str]]) -> None:
+    """Raise ImproperlyConfigured if the newest key of a ring is weak, or if two rings share a key.
+
+    `rings` maps the name of a setting to its keys, newest first. Older ones only have to open what they sealed.
+    """
+    make = "Make one with: python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
+    for name, keys in rings.items():
+        if keys and not is_strong(keys[0]):
+            which = f"The first of {name}" if len(keys) > 1 else name
+            raise ImproperlyConfigured(
+                f"{which} is too weak: a key has {LEAST_LENGTH} characters or more, {LEAST_DIFFERENT} of them "
+                f"different. {make}"
+            )
+    for one, other in combinations(rings, 2):
+        if set(rings[one]) & set(rings[other]):
+            raise ImproperlyConfigured(f"{one} and {other} hold the same key, and each needs its own. {make}")
+
+
 def mailer(env: Environment) -> dict[str, Any]:
     """Django's settings for outgoing email: the server of EMAIL_URL, else the console."""
     if not env.str("EMAIL_URL", default=""):
@@ -208,6 +234,22 @@ def mailer(env: Environment) -> dict[str, Any]:
         "timeout": 10,
     }
     return {"BACKEND": email["EMAIL_BACKEND"], "OPTIONS": options}
+
+
+def syslog(address: str) -> str:
+    """The value of AUDIT_HEAD_SYSLOG: the path of syslog's socket, or host:port, or "" for none."""
+    if address and not re.fullmatch(r"/\S+|[^\s:/]+:[0-9]{1,5}", address):
+        raise ImproperlyConfigured(f"AUDIT_HEAD_SYSLOG must be a socket such as /dev/log, or host:port, not {address}.")
+    return address
+
+
+def head_webhook(address: str) -> str:
+    """The value of AUDIT_HEAD_WEBHOOK: an https address, or "" for none."""
+    if address and not re.fullmatch(r"https://[^/?#\s@]+(/[^\s#]*)?", address):
+        raise ImproperlyConfigured(
+            "AUDIT_HEAD_WEBHOOK must be an address such as https://log.example.com/fleetcontrol."
+        )
+    return address
 
 
 def quickstart_address(folder: Path) -> str:

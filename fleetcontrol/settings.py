@@ -19,6 +19,7 @@ from fleetcontrol.environment import (
     at_least_one,
     database,
     embedded_database,
+    head_webhook,
     host_and_port,
     mailer,
     openid_connect,
@@ -26,7 +27,9 @@ from fleetcontrol.environment import (
     ports,
     quickstart_address,
     replica_database,
+    require_good_keys,
     ring,
+    syslog,
     time_zone,
 )
 
@@ -61,9 +64,22 @@ FERNET_KEYS = ring("FERNET_KEYS", key("FERNET_KEYS", "the keys that seal secrets
 FINGERPRINT_KEY = key("FINGERPRINT_KEY", "the key that makes fingerprints of secrets")
 # Web processes do not need it: `manage.py tend` seals the audit trail and `manage.py verify_audit` verifies it.
 AUDIT_KEY = key("AUDIT_KEY", "the key that seals the audit trail", needed=False)
+# The newest head of the audit trail, where the owner of the database has no say.
+AUDIT_HEAD_FILE = env.str("AUDIT_HEAD_FILE", default=str(VAR_DIR / ("trial-audit-head" if TRIAL else "audit-head")))
+AUDIT_HEAD_SYSLOG = syslog(env.str("AUDIT_HEAD_SYSLOG", default=""))
+AUDIT_HEAD_WEBHOOK = head_webhook(env.str("AUDIT_HEAD_WEBHOOK", default=""))
 AUDIT_KEPT_DAYS = env.int("AUDIT_KEPT_DAYS", default=0)  # 0: for ever
 # The keys that sign access tokens, newest first.
-TOKEN_KEYS = ring("TOKEN_KEYS", token_keys) if (token_keys := env.str("TOKEN_KEYS", default="")) else FERNET_KEYS
+TOKEN_KEYS = ring("TOKEN_KEYS", env.str("TOKEN_KEYS")) if "TOKEN_KEYS" in env.ENVIRON else FERNET_KEYS
+require_good_keys(
+    {
+        "SECRET_KEY": [SECRET_KEY],
+        "FERNET_KEYS": FERNET_KEYS,
+        "FINGERPRINT_KEY": [FINGERPRINT_KEY],
+        "AUDIT_KEY": [AUDIT_KEY] if AUDIT_KEY else [],
+        "TOKEN_KEYS": TOKEN_KEYS if TOKEN_KEYS is not FERNET_KEYS else [],
+    }
+)
 
 
 # Addresses

@@ -10,7 +10,8 @@ from django.shortcuts import redirect, render
 from django.template import loader
 
 from fleetcontrol import seal
-from fleetcontrol.audit.keys import key_problems
+from fleetcontrol.audit.chain import is_sealing_behind
+from fleetcontrol.audit.keys import key_problems, missing_keys
 from fleetcontrol.db.clock import database_now
 from fleetcontrol.people.access import first_fleet
 from fleetcontrol.people.models import User
@@ -31,7 +32,8 @@ def home(request: HttpRequest) -> HttpResponse:
 def health(request: HttpRequest) -> JsonResponse:
     """200 while the database answers and the keys are those it was used with, else 503 with what fails.
 
-    Secrets that no key opens beside others that open are a warning: the rest of the work can be done.
+    Secrets that no key opens beside others that open, and audit events that wait to be sealed, are a warning: the rest
+    of the work can be done.
     """
     warnings = []
     try:
@@ -41,6 +43,16 @@ def health(request: HttpRequest) -> JsonResponse:
             problems = ["FERNET_KEYS does not open the secrets in the database."]
         elif closed and opened:
             warnings = ["FERNET_KEYS does not open some of the secrets: add the key that sealed them."]
+        elif not problems and (missing := missing_keys()):
+            warnings = [
+                f"FERNET_KEYS lacks {missing} of the keys that sealed secrets: add what was taken away, or run "
+                "`manage.py reseal`, which forgets a key that no secret needs."
+            ]
+        if is_sealing_behind():
+            warnings.append(
+                "Since more than 15 minutes audit events wait to be sealed: `manage.py tend` does not run, or refuses, "
+                "or waits for a transaction that writes events."
+            )
     except DatabaseError:
         problems = ["The database does not answer."]
     status = "fail" if problems else "warn" if warnings else "pass"

@@ -19,7 +19,7 @@ from credentials.oem.verdict import REASONS, Outcome, Verdict
 from fleetcontrol import outbound
 from tests.support.certificates import a_certificate
 from tests.support.oem import play
-from tests.support.project import PROJECT, UNSET
+from tests.support.project import KEYS, PROJECT, UNSET
 
 SECRET = "right-Zx81-supersecret"
 SETTINGS = {
@@ -205,9 +205,8 @@ def test_every_reason_is_a_whole_sentence_in_the_readers_language() -> None:
     ],
 )
 def test_the_demo_oem_cannot_be_left_on_in_production(variables: dict[str, str], sentence: str) -> None:
-    keys = {"SECRET_KEY": "a", "FERNET_KEYS": "b", "FINGERPRINT_KEY": "c"}
     run = subprocess.run(
-        [sys.executable, "manage.py", "check"], env={**UNSET, **keys, **variables}, capture_output=True, text=True
+        [sys.executable, "manage.py", "check"], env={**UNSET, **KEYS, **variables}, capture_output=True, text=True
     )
     assert run.returncode != 0
     assert sentence in run.stdout + run.stderr

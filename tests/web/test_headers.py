@@ -16,6 +16,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from fleetcontrol.people.models import Fleet
+from tests.support.project import KEYS
 
 pytestmark = pytest.mark.django_db
 
@@ -67,10 +68,9 @@ def test_a_body_that_is_too_large_is_not_read(client: Client, length: str) -> No
 
 def production(**changes: str) -> dict[str, str]:
     """Return the environment of a production process. It never connects to its database."""
-    keys = dict.fromkeys(("SECRET_KEY", "FERNET_KEYS", "FINGERPRINT_KEY", "AUDIT_KEY"), "k7Q" * 20 + "0123456789abc")
     return {
         **{name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG")},
-        **keys,
+        **KEYS,
         "DATABASE_URL": "postgres://fleet:x@127.0.0.1:1/fleet",
         "PUBLIC_URL": "https://fleet.example.com",
         "EMAIL_URL": "smtp+tls://u:p@mail.example.com:587",
