@@ -16,7 +16,6 @@ from contextlib import closing
 from logging.handlers import SysLogHandler
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.utils.translation import gettext as _
@@ -124,12 +123,12 @@ def _tell_syslog(head: str) -> None:
 
 
 def _tell_webhook(head: str) -> None:
-    url = settings.AUDIT_HEAD_WEBHOOK
     answer = outbound.post(
-        url,
+        settings.AUDIT_HEAD_WEBHOOK,
         headers={"Content-Type": "application/json", "User-Agent": "FleetControl"},
         content=json.dumps({"type": "audit_head", "head": head}).encode(),
-        private=(urlsplit(url).hostname or "") in settings.FLEETCONTROL_WEBHOOK_HOSTS,
+        private_hosts=settings.FLEETCONTROL_WEBHOOK_HOSTS,
+        ports=settings.FLEETCONTROL_WEBHOOK_PORTS,
     )
     if not 200 <= answer.status < 300:
         raise outbound.NoAnswer(f"HTTP {answer.status}")
