@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
 
 _OWN = (
-    Field("name", _("Name"), "credential credentialname bezeichnung"),
+    Field("name", _("Name"), "credential credentialname bezeichnung", is_shown=True),
     Field("brand", _("Brand"), "telematicsbrand oem make hersteller marke"),
     Field("note", _("Note"), "notes comment description notiz bemerkung"),
     Field("ends_on", _("Ends on"), "expires expireson validuntil endson gueltigbis ablaufdatum"),
@@ -95,6 +95,14 @@ class BrandColumn:
             return str(error)
         except ValidationError as error:
             return error.messages[0]
+
+
+def known_brand(text: str, find: Callable[[str], brands.Brand]) -> str:
+    """The id of the brand that the text means; "" if it means none."""
+    try:
+        return find(text).id
+    except (brands.UnknownBrand, ValidationError):
+        return ""
 
 
 class CredentialImporter(Importer):
@@ -179,6 +187,10 @@ class CredentialImporter(Importer):
     @classmethod
     def counted(cls, count: int) -> str:
         return ngettext("%(count)d credential", "%(count)d credentials", count) % {"count": count}
+
+    @classmethod
+    def known(cls, fleet: Fleet, key: str, text: str) -> str:
+        return known_brand(text, shared_brand) if key == "brand" else ""
 
     @classmethod
     def choices(cls, fleet: Fleet, key: str) -> list[tuple[str, str]]:

@@ -12,19 +12,20 @@ from functools import lru_cache
 from typing import Any
 
 from django.core.exceptions import ValidationError
+from django.db import models
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 from django.views.decorators.debug import sensitive_variables
 
 from credentials import brands
-from credentials.imports import BrandColumn
+from credentials.imports import BrandColumn, known_brand
 from fleetcontrol.audit.models import Actor
 from fleetcontrol.db.ids import Ids
 from fleetcontrol.imports.checks import IS_NEW
 from fleetcontrol.imports.columns import Field
 from fleetcontrol.imports.importer import FieldCleaner, Importer, Key, Options, RowFindings
 from fleetcontrol.people.models import Fleet
-from fleetcontrol.seal import Sealed, fingerprint, seal
+from fleetcontrol.seal import Sealed, seal, secret_fingerprint
 from vehicles import imports_sql as sql
 from vehicles import vin as vins
 from vehicles.models import Vehicle, reach_errors
@@ -32,7 +33,7 @@ from vehicles.models import Vehicle, reach_errors
 # The sentence of each of the model's constraints.
 _SENTENCES = {one.name: getattr(one, "violation_error_message", "") for one in Vehicle._meta.constraints}
 _FIELDS = (
-    Field("name", _("Name"), "vehicle vehiclename fahrzeug fahrzeugname bezeichnung"),
+    Field("name", _("Name"), "vehicle vehiclename fahrzeug fahrzeugname bezeichnung", is_shown=True),
     Field("telematics_brand", _("Telematics brand"), "oem telematikmarke"),
     Field("telematics_unit_id", _("Telematics unit ID"), "unitid unit qnr imei serialnumber seriennummer geraeteid"),
     Field("credential", _("Credential"), "credentials credentialsid credentialid credentialname zugangsdaten"),
@@ -42,11 +43,13 @@ _FIELDS = (
         _("VIN"),
         "vehicleidentificationnumber chassisnumber fin fahrgestellnummer fahrzeugidentnummer "
         "fahrzeugidentifizierungsnummer fahrzeugidentifikationsnummer",
+        is_shown=True,
     ),
     Field(
         "license_plate",
         _("Licence plate"),
         "licenceplate plate platenumber registration kennzeichen amtlicheskennzeichen",
+        is_shown=True,
     ),
     Field("make", _("Make"), "brand manufacturer hersteller marke fabrikat"),
     Field("model", _("Model"), "modell"),
@@ -142,7 +145,7 @@ class VehicleImporter(Importer):
         sealed = digest = ""
         if password:
             sealed = seal(password, f"vehicle:{vehicle_id}").token.decode()
-            digest = fingerprint(password, self._fingerprint_scope)
+            digest = secret_fingerprint(password, self._fingerprint_scope)
         return (
             vehicle_id, name or plate or good_vin or unit, "" if name else "t",
             brand.id if brand else "", brand.kind if brand else "", unit, "" if own_unit else "t",
@@ -155,7 +158,7 @@ class VehicleImporter(Importer):
 
     def look_up(self, cursor: Any) -> None:
         cursor.execute(sql.REFERENCES, self.params)
-        words = str(_("There is no credential “%(name)s” in this fleet."))
+        words = str(_("There is no credential of this name in this fleet."))
         cursor.execute(sql.MISSING_REFERENCES, {"cause": words})
         cursor.execute(sql.WRONG_BRANDS, {"cause": str(_SENTENCES["vehicle_credential_of_same_fleet_and_brand"])})
 
@@ -174,6 +177,15 @@ class VehicleImporter(Importer):
     @classmethod
     def counted(cls, count: int) -> str:
         return ngettext("%(count)d vehicle", "%(count)d vehicles", count) % {"count": count}
+
+    @classmethod
+    def known(cls, fleet: Fleet, key: str, text: str) -> str:
+        if key == "telematics_brand":
+            return known_brand(text, brands.find)
+        if key == "credential":
+            named = models.Q(name__iexact=text.strip()) | models.Q(pk=text.strip())
+            return next(iter(fleet.credentials.filter(named).values_list("name", flat=True)[:1]), "")
+        return ""
 
     @classmethod
     def choices(cls, fleet: Fleet, key: str) -> list[tuple[str, str]]:

@@ -23,7 +23,7 @@ from fleetcontrol.db import rules
 from fleetcontrol.db.ids import new_id
 from fleetcontrol.db.writing import insert
 from fleetcontrol.people.models import Fleet
-from fleetcontrol.seal import SealedTextField, fingerprint, seal
+from fleetcontrol.seal import SealedTextField, seal, secret_fingerprint
 from vehicles import vin as vins
 
 NO_NUL = [ProhibitNullCharactersValidator()]
@@ -130,7 +130,7 @@ class VehicleQuerySet(models.QuerySet["Vehicle"]):
 
     def holding(self, value: str, fleet_id: int) -> Self:
         """Vehicles of the fleet whose unit has this password."""
-        return self.filter(fleet=fleet_id, unit_password_fingerprint=fingerprint(value, f"fleet:{fleet_id}"))
+        return self.filter(fleet=fleet_id, unit_password_fingerprint=secret_fingerprint(value, f"fleet:{fleet_id}"))
 
     def move(self, credential: Credential, *, actor: Actor) -> int:
         """Move these vehicles to another credential of their fleet and brand, all or none; return how many moved.
@@ -461,7 +461,7 @@ class Vehicle(models.Model):
         self.name = self.name or self.license_plate or self.vin or self.telematics_unit_id
         if password:
             self.unit_password = seal(password, self.seal_owner)
-            self.unit_password_fingerprint = fingerprint(password, f"fleet:{self.fleet_id}")
+            self.unit_password_fingerprint = secret_fingerprint(password, f"fleet:{self.fleet_id}")
         has = {"credential": self.credential_id is not None, "password": self.unit_password is not None}
         errors = reach_errors(self.oem, self.telematics_kind, **has) | errors
         try:

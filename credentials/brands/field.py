@@ -164,9 +164,8 @@ def _clean_choice(field: Field, value: str) -> str:
         if choice.key.casefold() == value.casefold():
             return choice.key
     raise ValidationError(
-        _("“%(value)s” is not a choice of “%(label)s”. Choose one of: %(choices)s."),
+        _("This is not a choice of “%(label)s”. Choose one of: %(choices)s."),
         params={
-            "value": value,
             "label": field.label,
             "choices": ", ".join(choice.key for choice in field.choices),
         },
@@ -180,8 +179,8 @@ def _clean_url(field: Field, value: str) -> str:
     host = (parts.hostname or "").lower()
     if not host_among(host, field.hosts):
         raise ValidationError(
-            _("“%(host)s” is not an address of this brand. Allowed: %(hosts)s."),
-            params={"host": host, "hosts": ", ".join(field.hosts)},
+            _("This is not an address of this brand. Allowed: %(hosts)s."),
+            params={"hosts": ", ".join(field.hosts)},
         )
     return parts._replace(scheme="https", netloc=parts.netloc.lower()).geturl()
 
@@ -190,9 +189,7 @@ def _clean_date(field: Field, value: str) -> str:
     try:
         return date.fromisoformat(value).isoformat()
     except ValueError:
-        raise ValidationError(
-            _("“%(value)s” is not a date. Write it as 2026-12-31."), params={"value": value}
-        ) from None
+        raise ValidationError(_("This is not a date. Write it as 2026-12-31.")) from None
 
 
 _CLEAN_KIND: dict[Kind, Callable[[Field, str], str]] = {

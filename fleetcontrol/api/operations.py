@@ -49,6 +49,7 @@ FILE_TYPES = (
     "text/csv",
     "application/jsonl",
     "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    "multipart/form-data",
 )
 _TIMES = orjson.OPT_UTC_Z | orjson.OPT_OMIT_MICROSECONDS  # 2026-10-17T14:30:00Z
 _pages = signing.Signer(salt="page token")

@@ -105,6 +105,7 @@ class _Load:
         self.columns = columns
         self.listener = listener
         self.rows = 0
+        self.shown = importer.shown_fields()
         self.has_findings = False
         self.has_errors = False
 
@@ -181,18 +182,19 @@ class _Load:
         with connection.chunked_cursor() as findings:
             findings.execute(FINDINGS)
             for line, key, value, cause, params, is_note in findings:
-                name = self.columns.name_of(key)
-                self.listener.finding(Finding(line, name, value or "", cause, json.loads(params), is_note))
+                name = self.columns.name_at(int(key[1:])) if key.startswith("=") else self.columns.name_of(key)
+                shown = value or "" if key in self.shown else ""
+                self.listener.finding(Finding(line, name, shown, cause, json.loads(params), is_note))
 
     def _copy_lines(self, table: Table, width: int) -> Iterator[str]:
         """Each row as a line in COPY's text format: its line number, its findings, and the noun's columns."""
-        findings = RowFindings()
+        findings = RowFindings(self.shown)
         pick, clean_row = self.columns.picker(self.importer.fields), self.importer.clean_row
         tabs = width - 1
-        holds_secrets = any(one.is_secret and one.key in self.importer.given for one in self.importer.fields)
         for line, cells in table:
             if isinstance(cells, TabularProblem):
-                findings.add(f"={cells.column}", "" if holds_secrets else cells.value, cells.reason)
+                is_of_column = cells.column and cells.column in self.columns.header
+                findings.add(f"={self.columns.header.index(cells.column)}" if is_of_column else "", "", cells.reason)
                 text = "\t" * tabs
             else:
                 cleaned = clean_row(pick(cells), findings)

@@ -160,8 +160,9 @@ def header_names(names: list[str], line: int, limits: Limits) -> list[str]:
         if UNDECODABLE in name or "\0" in name:
             raise TabularProblem(line, "", _("The header holds unreadable characters."), name)
         if name.casefold() in seen:
-            reason = _("The header names the column “%(name)s” twice.") % {"name": name[:100]}
-            raise TabularProblem(line, name[:100], reason)
+            first = next(place for place, one in enumerate(stripped, 1) if one.casefold() == name.casefold())
+            reason = _("The header has a name twice: column %(first)d and a later one.") % {"first": first}
+            raise TabularProblem(line, "", reason)
         seen.add(name.casefold())
     if not seen:
         raise TabularProblem(line, "", _("The file has no header."))

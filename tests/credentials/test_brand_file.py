@@ -116,4 +116,4 @@ def test_today_is_a_date_for_a_date_field(tmp_path: Path) -> None:
     brand = read(tmp_path, OWN.replace("[BOLIDE.s", '[BOLIDE.fields.day]\nkind = "date"\n[BOLIDE.s'))["BOLIDE"]
     good = {"account": "a", "api_key": "abcd-1234", "day": date(2030, 1, 2).isoformat()}
     assert brand.clean(good).settings == {"day": "2030-01-02"}
-    assert refusals(brand, good | {"day": "2.1.2030"}) == {"day": ["“2.1.2030” is not a date. Write it as 2026-12-31."]}
+    assert refusals(brand, good | {"day": "2.1.2030"}) == {"day": ["This is not a date. Write it as 2026-12-31."]}

@@ -96,7 +96,7 @@ def test_a_giant_cell_is_a_problem_and_not_a_crash() -> None:
         (b" \n\n", "The file is empty."),
         (b",,\n", "The file is empty."),
         (b"name,vin\n", "The file has a header but no rows."),
-        (b"name,VIN,vin\n1,2,3\n", "The header names the column “vin” twice."),
+        (b"name,VIN,vin\n1,2,3\n", "The header has a name twice: column 2 and a later one."),
         (b"%PDF-1.7", "This is a PDF file. Save it as CSV or XLSX."),
         (b"PK\x03\x04 and nothing", "This workbook is damaged. Open it and save it again as XLSX."),
         (b'[{"name": 1}]', 'Each line must be one JSON object, such as {"name": "Van 7"}.'),
