@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, replace
 from typing import Any
 
+import psycopg
 from django.db import Error, connection, transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Now
@@ -138,9 +139,18 @@ def attempt_now(run_id: str, attempt: int, language: str, progress: Progress | N
             line = getattr(problem, "line", 0)
             words = _("Line %(line)s: %(reason)s") % {"line": line, "reason": problem} if line else str(problem)
             _fail(run_id, attempt, words)
-        except Exception:
+        except Exception as error:
             _fail(run_id, attempt, _("Something failed on our side. Nothing was saved. Try again."))
+            _take_values_out(error)
             raise
+
+
+def _take_values_out(error: BaseException | None) -> None:
+    """Leave of the database's messages only their codes: they quote rows, and tasks and logs keep tracebacks."""
+    while error is not None:
+        if isinstance(error, Error | psycopg.Error):
+            error.args = (getattr(error, "sqlstate", None) or "see the database's own log",)
+        error = error.__cause__ or error.__context__
 
 
 def _begin(run: ImportRun, begin: Callable[[str, str], int]) -> None:

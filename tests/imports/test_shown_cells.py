@@ -2,13 +2,16 @@
 
 import csv
 import io
+import traceback
 from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import IntegrityError, connection
 from django.test import Client
 
-from fleetcontrol.imports.models import ImportPiece, ImportRun
+from fleetcontrol.imports import work as import_work
+from fleetcontrol.imports.models import ImportPiece, ImportRun, Stage
 from fleetcontrol.people.models import Fleet, Role
 from tests.support import factory
 from tests.support.api import Api, kind
@@ -91,6 +94,19 @@ def test_a_secret_for_all_rows_is_refused_on_the_command_line(fleet: Fleet, tmp_
     with pytest.raises(CommandError) as caught:
         call_command("import_credentials", str(file), f"--fleet={fleet.slug}", "--set=client_secret=geheim-4711")
     assert "--ask" in str(caught.value) and "geheim-4711" not in str(caught.value)
+
+
+def test_what_the_database_says_of_a_row_is_in_no_traceback(as_bob: Client, fleet: Fleet) -> None:
+    check(as_bob, upload(as_bob, fleet, "name,telematics_brand,qnr,make\nA,CLOUDBOXX,1,geheim-1\n"))
+    run = ImportRun.objects.get()
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE vehicles_vehicle ADD CONSTRAINT broken CHECK (make <> 'geheim-1')")
+    attempt = run.start(Stage.WRITING, actor=factory.TEST)
+    with pytest.raises(IntegrityError) as caught:
+        import_work.attempt_now(run.pk, attempt, "en")
+    assert "geheim" not in "".join(traceback.format_exception(caught.value))
+    run.refresh_from_db()
+    assert run.stage == Stage.FAILED and "geheim" not in run.failure
 
 
 def test_nothing_of_the_file_stays_but_refused_rows(as_bob: Client, fleet: Fleet) -> None:
