@@ -13,6 +13,7 @@ from io import BytesIO
 from typing import Any
 
 from django.core.exceptions import SuspiciousOperation
+from django.core.files.uploadedfile import UploadedFile
 from django.core.files.uploadhandler import MemoryFileUploadHandler
 from django.http import HttpResponse
 from django.http.multipartparser import MultiPartParser, MultiPartParserError
@@ -257,10 +258,11 @@ def _parts(request: ApiRequest, data: bytes) -> tuple[bytes, list[str]]:
         values, files = MultiPartParser(request.META, BytesIO(data), [_InMemory(request)], "utf-8").parse()
     except (MultiPartParserError, SuspiciousOperation):
         raise ProblemError(VALIDATION_ERROR, errors=[("body", _("This form cannot be read."))]) from None
-    if set(files) != {"file"} or len(files.getlist("file")) != 1 or values.keys() - {"set"}:
+    file = files.get("file")
+    if not isinstance(file, UploadedFile) or len(list(files.lists())) != 1 or values.keys() - {"set"}:
         words = _("Send one file in the part “file”, and nothing else but parts “set”.")
         raise ProblemError(VALIDATION_ERROR, errors=[("body", words)])
-    return files["file"].read(), values.getlist("set")
+    return file.read(), values.getlist("set")
 
 
 def begin(work: Callable[[], None]) -> None:

@@ -105,7 +105,6 @@ class _Load:
         self.columns = columns
         self.listener = listener
         self.rows = 0
-        self.shown = importer.shown_fields()
         self.has_findings = False
         self.has_errors = False
 
@@ -179,16 +178,17 @@ class _Load:
             report.unchanged = self.rows - report.errors - report.skipped - report.new - report.updated
 
     def _pass_findings_on(self) -> None:
+        may_be_shown = self.importer.shown_fields()
         with connection.chunked_cursor() as findings:
             findings.execute(FINDINGS)
             for line, key, value, cause, params, is_note in findings:
                 name = self.columns.name_at(int(key[1:])) if key.startswith("=") else self.columns.name_of(key)
-                shown = value or "" if key in self.shown else ""
+                shown = value or "" if key in may_be_shown else ""
                 self.listener.finding(Finding(line, name, shown, cause, json.loads(params), is_note))
 
     def _copy_lines(self, table: Table, width: int) -> Iterator[str]:
         """Each row as a line in COPY's text format: its line number, its findings, and the noun's columns."""
-        findings = RowFindings(self.shown)
+        findings = RowFindings(self.importer.shown_fields())
         pick, clean_row = self.columns.picker(self.importer.fields), self.importer.clean_row
         tabs = width - 1
         for line, cells in table:

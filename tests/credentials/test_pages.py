@@ -228,7 +228,7 @@ def test_a_leaked_value_is_found_with_what_depends_on_it_and_not_sent_back(
 
 
 def test_guesses_are_counted_and_a_short_secret_is_never_confirmed(fleet: Fleet, as_bob: Client) -> None:
-    unit = {"telematics_brand": "OKAI", "telematics_unit_id": "490154203237518", "name": "Scooter"}
+    unit: dict[str, Any] = {"telematics_brand": "OKAI", "telematics_unit_id": "490154203237518", "name": "Scooter"}
     vehicle = factory.a_vehicle(fleet, **unit, password="1234567")
     short = as_bob.post(at("find_secret", fleet), {"value": "1234567"})
     assert short.status_code == 422 and "Enter at least 8 characters" in words(short)

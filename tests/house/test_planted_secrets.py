@@ -29,7 +29,7 @@ from credentials.models import Credential
 from fleetcontrol.api.models import PERMISSIONS
 from fleetcontrol.db.ids import new_id
 from fleetcontrol.imports import work as import_work
-from fleetcontrol.imports.models import ImportRun
+from fleetcontrol.imports.models import ImportRun, Stage
 from fleetcontrol.people.models import Fleet, Role
 from fleetcontrol.postgres.home import MAJOR
 from fleetcontrol.web.logs import JsonLines
@@ -159,9 +159,9 @@ def by_api(hunt: Hunt, fleet: Fleet) -> None:
         answer = hunt.see(query, api.send("POST", address, text, Content_Type="text/csv", Idempotency_Key=query))
         assert answer.status_code in (202, 400, 422), answer.content
     secret = hunt.needle("API, set in the body")
-    form = {"file": SimpleUploadedFile("c.csv", text), "set": [f"client_secret={secret}"]}
+    parts = {"file": SimpleUploadedFile("c.csv", text), "set": [f"client_secret={secret}"]}
     address = "/credentials/imports"
-    answer = api.web.post(address, form, headers={"Authorization": f"Bearer {api.token}"})
+    answer = api.web.post(address, parts, headers={"Authorization": f"Bearer {api.token}"})
     assert hunt.see(address, answer).json()["stage"] == "done", answer.content
     assert Credential.objects.get(name="By set").secret.open() == {"client_secret": secret}
     place = "/telematics-brands/TESLA/credentials"
@@ -293,7 +293,7 @@ def test_no_planted_secret_lies_anywhere_readably(
     for road in roads:
         road()
     waiting = ImportRun.objects.exclude(stage__in=["done", "cancelled"])
-    import_work.attempt_in_background.enqueue(waiting[0].pk, waiting[0].start("checking", actor=factory.TEST), "en")
+    import_work.attempt_in_background.enqueue(waiting[0].pk, waiting[0].start(Stage.CHECKING, actor=factory.TEST), "en")
     assert {road for _where, text in hunt.seen for road in hunt.found_in(text)} == set()
     assert {road for record in caplog.records for road in hunt.found_in(JsonLines().format(record))} == set()
     dump = dumped()
