@@ -173,9 +173,8 @@ def _clean_choice(field: Field, value: str) -> str:
         if folded(value) in (folded(choice.key), *in_every_language(choice.label)):
             return choice.key
     raise ValidationError(
-        _("“%(value)s” is not a choice of “%(label)s”. Choose one of: %(choices)s."),
+        _("This is not a choice of “%(label)s”. Choose one of: %(choices)s."),
         params={
-            "value": value,
             "label": field.label,
             "choices": ", ".join(f"{choice.key} ({choice.label})" for choice in field.choices),
         },
@@ -191,8 +190,8 @@ def _clean_url(field: Field, value: str) -> str:
         ) from None
     if not host_among(host, field.hosts):
         raise ValidationError(
-            _("“%(host)s” is not an address of this brand. Allowed: %(hosts)s."),
-            params={"host": host, "hosts": ", ".join(field.hosts)},
+            _("This is not an address of this brand. Allowed: %(hosts)s."),
+            params={"hosts": ", ".join(field.hosts)},
         )
     parts = urlsplit(value)
     return parts._replace(scheme="https", netloc=parts.netloc.lower()).geturl()
