@@ -137,8 +137,8 @@ def match_columns(
             )
     for key in constants:
         positions.pop(key, None)
-    known = {name for one in fields for name in (folded(one.key), *one.headers)}
-    own = [place for place, name in enumerate(header) if folded(name) in known or name in REFUSED_COLUMNS]
+    names = {name for one in fields for name in (folded(one.key), *one.headers)}
+    own = [place for place, name in enumerate(header) if folded(name) in names or name in REFUSED_COLUMNS]
     return Columns(header, positions, constants, frozenset(own))
 
 
