@@ -115,7 +115,7 @@ class CredentialAdmin(VerbAdmin):
         found, distinct = super().get_search_results(request, queryset, search_term.replace("\x00", ""))
         if "field_name" in request.GET:
             fleet = request.GET.get("fleet", "")
-            found = found.filter(fleet=fleet if fleet.isdigit() else None, brand=request.GET.get("brand", ""))
+            found = found.filter(fleet=fleet if fleet.isdecimal() else None, brand=request.GET.get("brand", ""))
         return found, distinct
 
     def obstacles(self, chosen: Iterable[Any]) -> list[str]:

@@ -34,6 +34,7 @@ class CredentialsConfig(AppConfig):
                 "credential.remove": _("deleted the credential %(target)s"),
                 "credential.erase": _("erased the former secret of %(target)s"),
                 "credential.lend_token": _("got an access token of %(target)s"),
+                "credential.find_secret": _("looked for a secret in %(target)s"),
                 "credential.release": _("took the secret of %(target)s"),
                 "webhook.set_up": _("set up the webhook %(target)s"),
                 "webhook.remove": _("removed the webhook %(target)s"),

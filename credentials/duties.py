@@ -2,20 +2,20 @@
 
 FleetControl makes its rounds here: it verifies the credentials that vehicles use, in turn and without haste. Each has a
 time for its next turn, with some chance in it, so that a batch that was imported together drifts apart. An OEM that
-does not answer is left alone: each of its credentials waits longer each time, and after three silences in a round all
-others of that OEM are put off too.
+does not answer is left alone: each of its credentials waits longer each time. After three silences in a round all
+others of that OEM and fleet are put off too, and after silences of three fleets those of all fleets: what one fleet
+entered puts off nobody else.
 """
 
 from __future__ import annotations
 
-import logging
 import random
 import time
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from django.core.exceptions import ObjectDoesNotExist
-from django.db import DatabaseError
 from django.db.models import Q
 from django.db.models.functions import Now
 
@@ -26,18 +26,25 @@ from credentials.oem.verdict import Outcome, Verdict
 from fleetcontrol import outbound
 from fleetcontrol.audit.models import Actor
 from fleetcontrol.db.clock import database_now, database_today
+from fleetcontrol.duties import each, guarded
 
 AGAIN_AFTER = timedelta(hours=6)
 SECONDS_A_ROUND = 200.0  # `tend` comes every five minutes
 _MOST_IN_A_ROUND = 500
 _MOST_SILENCES_IN_A_ROUND = 3
 _AFTER_SILENCE = timedelta(minutes=5)  # doubled with each silence, up to AGAIN_AFTER
+_IS_DUE = Q(next_check_at=None) | Q(next_check_at__lte=Now())
 
-logger = logging.getLogger(__name__)
+type Silences = defaultdict[str, Counter[int]]  # of a round, by host and fleet
 
 
 def erase_former_secrets() -> str:
-    erased = CredentialSecret.objects.all().erase_due(actor=Actor.system())
+    versions = CredentialSecret.objects.all()
+
+    def erase(pks: Sequence[int]) -> int:
+        return versions.filter(pk__in=pks).erase_due(actor=Actor.system())
+
+    erased = each("secret version", list(versions.due_for_erasure().values_list("pk", flat=True)), erase)
     return f"{erased} erased" if erased else ""
 
 
@@ -61,39 +68,39 @@ def verify_due(*, seconds: float = SECONDS_A_ROUND) -> int:
     """Verify the credentials in use whose turn it is; returns how many."""
     end = time.monotonic() + seconds
     with_sign_in = [brand.id for brand in catalogue().values() if brand.sign_in]
-    is_due = Q(next_check_at=None) | Q(next_check_at__lte=Now())
-    due = Credential.objects.used().filter(is_due, brand__in=with_sign_in).order_by("next_check_at", "pk")
-    silences: Counter[str] = Counter()  # in this round, by host
+    due = Credential.objects.used().filter(_IS_DUE, brand__in=with_sign_in).order_by("next_check_at", "pk")
+    silences: Silences = defaultdict(Counter)
     verified = 0
-    for credential in due.select_related("fleet")[:_MOST_IN_A_ROUND]:
+    for pk in list(due.values_list("pk", flat=True)[:_MOST_IN_A_ROUND]):
         if time.monotonic() > end:
             break
-        try:
-            verified += _take_turn(credential, silences)
-        except ObjectDoesNotExist:
-            continue  # deleted meanwhile
-        except DatabaseError:
-            raise  # the others would fail as well
-        except Exception:  # one that fails must not keep the others from their turn
-            logger.exception("Checking the credential %s failed.", credential.pk)
+        with guarded(f"credential {pk}"):
+            # Claim the turn before anything that may fail, so that a credential that fails waits like any other.
+            if _claim_turn(pk):
+                verified += _take_turn(pk, silences)
     return verified
 
 
-def _take_turn(credential: Credential, silences: Counter[str]) -> bool:
+def _take_turn(pk: str, silences: Silences) -> bool:
     """Verify one credential, unless it cannot be or its OEM is silent; returns whether it was verified."""
+    try:
+        return _verify(Credential.objects.select_related("fleet").get(pk=pk), silences)
+    except ObjectDoesNotExist:
+        if Credential.objects.filter(pk=pk).exists():
+            raise
+        return False  # deleted meanwhile
+
+
+def _verify(credential: Credential, silences: Silences) -> bool:
     if not credential.can_be_checked:
-        _claim_turn(credential, AGAIN_AFTER)
         return False
-    # Claim the turn before anything that may fail, so that a credential that fails waits like any other.
-    if not _claim_turn(credential, AGAIN_AFTER):
-        return False  # another process has its turn
-    host = _sign_in_host(credential)
-    if silences[host] >= _MOST_SILENCES_IN_A_ROUND:
+    silent = silences[_sign_in_host(credential)]
+    if max(silent[credential.fleet_id], len(silent)) >= _MOST_SILENCES_IN_A_ROUND:
         _postpone(credential, _AFTER_SILENCE)
         return False
     verdict = credential.verify(actor=Actor.system())
     if verdict.outcome is Outcome.NO_ANSWER:
-        silences[host] += 1
+        silent[credential.fleet_id] += 1
         _postpone(credential, _wait_after_silence(credential, verdict))
     return True
 
@@ -112,10 +119,9 @@ def _wait_after_silence(credential: Credential, verdict: Verdict) -> timedelta:
     return max(retry_after, min(doubled, AGAIN_AFTER))
 
 
-def _claim_turn(credential: Credential, wait: timedelta) -> bool:
-    """Set the time of the next turn, unless another process has done so since the row was read."""
-    unclaimed = Credential.objects.filter(pk=credential.pk, next_check_at=credential.next_check_at)
-    return bool(unclaimed.update(next_check_at=_spread(wait)))
+def _claim_turn(pk: str) -> bool:
+    """Set the time of the next turn, unless another process has done so."""
+    return bool(Credential.objects.filter(_IS_DUE, pk=pk).update(next_check_at=_spread(AGAIN_AFTER)))
 
 
 def _postpone(credential: Credential, wait: timedelta) -> None:

@@ -16,7 +16,7 @@ from credentials.oem.verdict import Verdict
 from fleetcontrol.pages.editing import EditForm
 from fleetcontrol.pages.forms import Choice, Text, VerbForm
 from fleetcontrol.pages.typed_secrets import TypedSecrets
-from fleetcontrol.pages.widgets import ChoiceCards, SecretInput, SecretText
+from fleetcontrol.pages.widgets import ChoiceCards, SecretAddress, SecretInput, SecretText
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
@@ -183,8 +183,8 @@ class FindForm(forms.Form):
 class WebhookForm(EditForm, VerbForm):
     url = Text(
         label=_("Address"),
-        widget=forms.URLInput({"autocomplete": "off", "spellcheck": "false"}),
-        help_text=_("It must start with https://."),
+        widget=SecretAddress(),
+        help_text=_("It must start with https://. It is stored sealed and not shown again."),
     )
 
     def __init__(
@@ -194,7 +194,7 @@ class WebhookForm(EditForm, VerbForm):
         self.edit(webhook, kept)
 
     def initial_of(self, row: Webhook | None) -> dict[str, Any]:
-        return {"url": row.url if row else ""}
+        return {}
 
 
 def form_field(one: Field) -> forms.Field:

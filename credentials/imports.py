@@ -37,6 +37,7 @@ _OWN = (
         _("Name"),
         "credential credentialname title account bezeichnung titel nom titre nombre titulo nome titolo "
         "naam nazwa tytuł",
+        is_shown=True,
     ),
     Field("brand", _("Brand"), "telematicsbrand oem make manufacturer hersteller marke marque marca merk marka"),
     Field(
@@ -133,6 +134,14 @@ class BrandColumn:
             return error.messages[0]
 
 
+def known_brand(text: str, find: Callable[[str], brands.Brand]) -> str:
+    """The id of the brand that the text means; "" if it means none."""
+    try:
+        return find(text).id
+    except (brands.UnknownBrand, ValidationError):
+        return ""
+
+
 class CredentialImporter(Importer):
     kind = "credential"
     label = _("OEM Credentials")
@@ -218,6 +227,10 @@ class CredentialImporter(Importer):
     @classmethod
     def counted(cls, count: int) -> str:
         return ngettext("%(count)d credential", "%(count)d credentials", count) % {"count": count}
+
+    @classmethod
+    def known(cls, fleet: Fleet, key: str, text: str) -> str:
+        return known_brand(text, shared_brand) if key == "brand" else ""
 
     @classmethod
     def choices(cls, fleet: Fleet, key: str) -> list[tuple[str, str]]:

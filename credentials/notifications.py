@@ -2,7 +2,7 @@
 
 Making a notice again changes nothing (see `models/notice.py`), so any number of processes may do it at once.
 
-Sending survives a kill at any moment. An email is marked as sent in the transaction that locks it while it is sent: two
+Sending survives a kill at any moment. An email is marked as sent in the transaction that holds its lock meanwhile: two
 processes never send the same one, and what was killed in between is sent again. A post to a webhook is put off just
 before it is posted, and marked when it was taken; the receiver knows a repeated one by its delivery id.
 """
@@ -12,21 +12,21 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Collection, Sequence
-from contextlib import suppress
 from datetime import date, datetime, timedelta
 from itertools import groupby, product
-from smtplib import SMTPDataError, SMTPException, SMTPRecipientsRefused
 from typing import Any
 
 from django.conf import settings
-from django.core.mail import EmailMessage, mailers
-from django.db import models, transaction
+from django.core.mail import EmailMessage
+from django.db import connection, models, transaction
 from django.db.models import Min
 from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from credentials.models import TROUBLED, Credential, Notice, NoticeEmail, NoticeKind, Status, Webhook
+from fleetcontrol import mail
+from fleetcontrol.duties import each, guarded
 from fleetcontrol.people.models import Fleet, Role, User
 
 logger = logging.getLogger(__name__)
@@ -36,7 +36,6 @@ REMIND_BEFORE = (30, 7, 1, 0)  # days
 _POST_AGAIN_AFTER = [timedelta(minutes=m) for m in (1, 5, 30, 120, 480, 1440)]
 # The same for a mail that the server refuses for one person: three days and a half.
 _EMAIL_AGAIN_AFTER = [timedelta(minutes=m) for m in (5, 30, 120, 480, 1440, 1440, 1440)]
-_SERVER_CLOSES = 421  # in place of any answer: the mail server ends the conversation, whoever the mail is for
 _MOST_MAIL_SERVER_FAILURES = 3  # in a round
 _MOST_ADDRESSED_AT_ONCE = 1000
 _MOST_EMAILED_AT_ONCE = 500
@@ -47,14 +46,11 @@ _MOST_POSTED_AT_ONCE = 50
 def note_ends(today: date) -> int:
     """Make the reminders that are due today; returns how many are new."""
     due = Credential.objects.filter(ends_on__lte=today + timedelta(days=max(REMIND_BEFORE)))
-    notices = []
-    for credential in due:
-        assert credential.ends_on is not None  # noqa: S101 - the filter says so
-        days = (credential.ends_on - today).days
-        step = min((step for step in REMIND_BEFORE if days <= step), default=0)
-        facts = {"ends_on": credential.ends_on.isoformat(), "days": days}
-        notices.append(_notice(NoticeKind.EXPIRES, credential, f"{credential.ends_on}:{step}", facts))
-    return _save_new(notices)
+
+    def note(pks: Sequence[str]) -> int:
+        return _save_new([_notice_of_end(credential, today) for credential in due.filter(pk__in=pks)])
+
+    return each("credential", list(due.values_list("pk", flat=True)), note)
 
 
 def note_statuses() -> int:
@@ -66,13 +62,14 @@ def note_statuses() -> int:
     credentials = Credential.objects.annotate(latest_notice=latest)
     failing = credentials.filter(status__in=TROUBLED)
     recovered = credentials.filter(status=Status.WORKING, latest_notice=NoticeKind.FAILS)
-    notices = []
+    new = 0
     for kind, changed in ((NoticeKind.FAILS, failing), (NoticeKind.RECOVERED, recovered)):
-        for credential in changed:
-            facts = {"status": credential.status, "reason": credential.status_reason}
-            since = credential.status_since.isoformat(timespec="milliseconds")
-            notices.append(_notice(kind, credential, since, facts))
-    return _save_new(notices)
+
+        def note(pks: Sequence[str], kind: NoticeKind = kind) -> int:
+            return _save_new([_notice_of_status(kind, one) for one in Credential.objects.filter(pk__in=pks)])
+
+        new += each("credential", list(changed.values_list("pk", flat=True)), note)
+    return new
 
 
 def email_notices() -> int:
@@ -84,17 +81,19 @@ def email_notices() -> int:
     _address_new_notices()
     sent = failures = 0
     for fleet_id, user_id in _due_emails():
-        try:
-            sent += _email_due(fleet_id, user_id)
-        except (OSError, SMTPException) as error:
-            # The error's text may hold the address, so log its kind alone.
-            reason = f"{type(error).__name__} {getattr(error, 'smtp_code', error.errno or '')}".strip()
-            logger.error("The mail server failed (%s); the reminders wait for the next time.", reason)
-            # Due at once, but behind the others: one mail that breaks the server must not always be the first.
-            NoticeEmail.objects.of(fleet_id, user_id).due().update(try_after=timezone.now())
-            failures += 1
-            if failures >= _MOST_MAIL_SERVER_FAILURES:
-                break
+        with guarded(f"reminders of fleet {fleet_id} to person {user_id}"):
+            try:
+                sent += _email_due(fleet_id, user_id)
+            except mail.SERVER_FAILURES as error:
+                reason = mail.kind_of_failure(error)
+                logger.error("The mail server failed (%s); the reminders wait for the next time.", reason)
+                _move_behind(fleet_id, user_id)
+                failures += 1
+            except Exception:
+                _move_behind(fleet_id, user_id)
+                raise
+        if failures >= _MOST_MAIL_SERVER_FAILURES:
+            break
     return sent
 
 
@@ -111,26 +110,42 @@ def post_notices() -> int:
     """
     Notice.objects.filter(posted_at=None, fleet__webhook=None).update(posted_at=timezone.now())
     taken = 0
-    silent: set[str] = set()
+    silent: set[int] = set()  # fleets whose webhook did not take a notice
     for _number in range(_MOST_POSTED_AT_ONCE):
-        notice = _claim_post(silent)
-        if notice is None:
+        claimed = _claim_post(silent)
+        if claimed is None:
             break
-        webhook = notice.fleet.webhook
-        if webhook.post(notice.pk, notice.kind, _facts_to_post(notice)):
-            Notice.objects.filter(pk=notice.pk).update(posted_at=timezone.now())
-            taken += 1
-        else:
-            silent.add(webhook.pk)
-            if notice.post_attempts > len(_POST_AGAIN_AFTER):
-                logger.warning("The webhook of %s did not take notice %s; given up.", notice.fleet.slug, notice.pk)
-                Notice.objects.filter(pk=notice.pk).update(posted_at=timezone.now())
+        with guarded(f"notice {claimed.pk}"):
+            notice = Notice.objects.select_related("fleet__webhook").get(pk=claimed.pk)
+            facts = _facts_to_post(notice)
+            silent.add(claimed.fleet_id)
+            if notice.fleet.webhook.post(notice.pk, notice.kind, facts):
+                silent.remove(claimed.fleet_id)
+                Notice.objects.filter(pk=claimed.pk).update(posted_at=timezone.now())
+                taken += 1
+                continue
+        if claimed.post_attempts > len(_POST_AGAIN_AFTER):
+            logger.warning("The webhook of fleet %s did not take notice %s; given up.", claimed.fleet_id, claimed.pk)
+            Notice.objects.filter(pk=claimed.pk).update(posted_at=timezone.now())
     return taken
 
 
 def post_test(webhook: Webhook) -> bool:
     """Post an event without meaning, to try the address; returns whether it was taken."""
     return webhook.post(f"test-{int(timezone.now().timestamp())}", "test", {"time": timezone.now().isoformat()})
+
+
+def _notice_of_end(credential: Credential, today: date) -> Notice:
+    assert credential.ends_on is not None  # noqa: S101 - the caller's filter says so
+    days = (credential.ends_on - today).days
+    step = min((step for step in REMIND_BEFORE if days <= step), default=0)
+    facts = {"ends_on": credential.ends_on.isoformat(), "days": days}
+    return _notice(NoticeKind.EXPIRES, credential, f"{credential.ends_on}:{step}", facts)
+
+
+def _notice_of_status(kind: NoticeKind, credential: Credential) -> Notice:
+    facts = {"status": credential.status, "reason": credential.status_reason}
+    return _notice(kind, credential, credential.status_since.isoformat(timespec="milliseconds"), facts)
 
 
 def _notice(kind: NoticeKind, credential: Credential, occasion: str, facts: dict[str, Any]) -> Notice:
@@ -151,17 +166,24 @@ def _save_new(notices: list[Notice]) -> int:
 
 
 def _address_new_notices() -> None:
-    """Give each new notice an email to everybody who must know of it, in one transaction with the mark that it has."""
-    with transaction.atomic():
-        new = Notice.objects.filter(addressed_at=None).order_by("fleet", "id").select_related("fleet")
-        notices = list(new.select_for_update(skip_locked=True, of=("self",))[:_MOST_ADDRESSED_AT_ONCE])
-        emails = [
-            NoticeEmail(notice=notice, user=person)
-            for fleet, group in groupby(notices, key=lambda notice: notice.fleet)
-            for notice, person in product(group, recipients(fleet))
-        ]
-        NoticeEmail.objects.bulk_create(emails, ignore_conflicts=True, batch_size=500)
-        Notice.objects.filter(pk__in=[n.pk for n in notices]).update(addressed_at=timezone.now())
+    new = Notice.objects.filter(addressed_at=None).order_by("fleet", "id").values_list("pk", flat=True)
+    each("notice", list(new[:_MOST_ADDRESSED_AT_ONCE]), _address)
+
+
+def _address(pks: Sequence[str]) -> int:
+    """Give these notices an email to everybody who must know of them, and mark them; returns how many.
+
+    The caller has begun a transaction.
+    """
+    new = Notice.objects.filter(pk__in=pks, addressed_at=None).order_by("fleet", "id").select_related("fleet")
+    notices = list(new.select_for_update(skip_locked=True, of=("self",)))
+    emails = [
+        NoticeEmail(notice=notice, user=person)
+        for fleet, group in groupby(notices, key=lambda notice: notice.fleet)
+        for notice, person in product(group, recipients(fleet))
+    ]
+    NoticeEmail.objects.bulk_create(emails, ignore_conflicts=True, batch_size=500)
+    return Notice.objects.filter(pk__in=[n.pk for n in notices]).update(addressed_at=timezone.now())
 
 
 def _due_emails() -> list[tuple[int, int]]:
@@ -174,20 +196,26 @@ def _due_emails() -> list[tuple[int, int]]:
 def _email_due(fleet_id: int, user_id: int) -> int:
     """Send one person what is due of one fleet, in one email; returns 1 if it was sent, else 0.
 
-    The rows stay locked while the mail is sent, so that no other process sends it too. Raises OSError or SMTPException
-    if the mail server fails; then nothing has changed.
+    No other process sends it meanwhile. The rows themselves are not locked, because who deletes a credential, a fleet
+    or a person must not wait for the mail server. Raises OSError or SMTPException if the mail server fails; then
+    nothing has changed.
     """
     with transaction.atomic():
-        due = NoticeEmail.objects.of(fleet_id, user_id).due().select_related("notice").order_by("notice")
-        emails = list(due.select_for_update(skip_locked=True, of=("self",))[:_MOST_NOTICES_IN_AN_EMAIL])
-        if not emails:
+        if not _lock_until_the_end(f"reminders of {fleet_id} to {user_id}"):
             return 0  # another process has them
-        fleet = Fleet.objects.get(pk=fleet_id)
+        due = NoticeEmail.objects.of(fleet_id, user_id).due().select_related("notice__fleet").order_by("notice")
+        emails = list(due[:_MOST_NOTICES_IN_AN_EMAIL])
+        if not emails:
+            return 0
+        fleet = emails[0].notice.fleet
         person = recipients(fleet).filter(pk=user_id).first()
         if person is None:  # no longer to know of it
             NoticeEmail.objects.filter(pk__in=[one.pk for one in emails]).delete()
             return 0
-        refusal = _send(_message(fleet, person, [one.notice for one in emails]))
+        emails = _readable(emails, person)
+        if not emails:
+            return 0
+        refusal = mail.deliver(_message(fleet, person, [one.notice for one in emails]))
         now = timezone.now()
         for one in emails:
             if refusal:
@@ -203,36 +231,35 @@ def _email_due(fleet_id: int, user_id: int) -> int:
     return 0 if refusal else 1
 
 
+def _lock_until_the_end(of_what: str) -> bool:
+    """Try to take a lock of this name until the transaction ends; returns whether nobody else has it."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))", [of_what])
+        (taken,) = cursor.fetchone()
+    return bool(taken)
+
+
+def _readable(emails: Sequence[NoticeEmail], person: User) -> list[NoticeEmail]:
+    """Those whose notices can be put in words. The others wait, and keep nothing else from being sent."""
+    readable = []
+    with translation.override(person.language or settings.LANGUAGE_CODE):
+        for one in emails:
+            with guarded(f"notice {one.notice_id} to person {person.pk}"):
+                _text(one.notice.fleet, [one.notice])
+                readable.append(one)
+    waiting = {one.pk for one in emails} - {one.pk for one in readable}
+    NoticeEmail.objects.filter(pk__in=waiting).update(try_after=timezone.now() + _EMAIL_AGAIN_AFTER[0])
+    return readable
+
+
+def _move_behind(fleet_id: int, user_id: int) -> None:
+    """Put emails that failed behind the others, due at once: what always fails must not always be the first."""
+    NoticeEmail.objects.of(fleet_id, user_id).due().update(try_after=timezone.now())
+
+
 def _message(fleet: Fleet, person: User, notices: Sequence[Notice]) -> EmailMessage:
     with translation.override(person.language or settings.LANGUAGE_CODE):
         return EmailMessage(_subject(fleet, notices), _text(fleet, notices), to=[person.email])
-
-
-def _send(message: EmailMessage) -> str:
-    """Send to one person. Returns "" or, if the server takes no mail for this person, what it answered: a number.
-
-    Raises OSError or SMTPException if it is the mail server that fails, or whatever answers in its place.
-    """
-    mailer = mailers.default
-    mailer.open()
-    try:
-        mailer.send_messages([message])
-    except SMTPRecipientsRefused as error:
-        codes = {code for code, _words in error.recipients.values()}
-        if _SERVER_CLOSES in codes:
-            raise
-        return " ".join(map(str, sorted(codes)))
-    except SMTPDataError as error:
-        if error.smtp_code == _SERVER_CLOSES:
-            raise
-        return str(error.smtp_code)
-    except ValueError:  # an address that no server can be asked for
-        return "no address"
-    finally:
-        # Once a mail is taken, how the conversation ends does not matter.
-        with suppress(OSError, SMTPException):
-            mailer.close()
-    return ""
 
 
 def _note_refusal(email: NoticeEmail, now: datetime) -> None:
@@ -266,8 +293,8 @@ def _text(fleet: Fleet, notices: Sequence[Notice]) -> str:
     return "\n\n".join([*lines, end]) + "\n"
 
 
-def _claim_post(silent: Collection[str]) -> Notice | None:
-    """The next notice to post, if its webhook is not one of `silent`.
+def _claim_post(silent: Collection[int]) -> Notice | None:
+    """The next notice to post, if its fleet is not one of `silent`; loaded is only what claiming it needs.
 
     It is put off right before it is posted, so that no other process posts it meanwhile. A process that is killed then
     has put off this one alone.
@@ -275,7 +302,7 @@ def _claim_post(silent: Collection[str]) -> Notice | None:
     now = timezone.now()
     with transaction.atomic():
         due = Notice.objects.filter(posted_at=None, post_after__lte=now, fleet__webhook__isnull=False)
-        due = due.exclude(fleet__webhook__in=silent).order_by("post_after", "id").select_related("fleet__webhook")
+        due = due.exclude(fleet__in=silent).order_by("post_after", "id").only("fleet_id", "post_attempts")
         notice = due.select_for_update(skip_locked=True, of=("self",)).first()
         if notice is not None:
             wait = _POST_AGAIN_AFTER[min(notice.post_attempts, len(_POST_AGAIN_AFTER) - 1)]

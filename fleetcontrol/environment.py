@@ -7,8 +7,10 @@ variable, which manage.py prints without a traceback, and builds Django's settin
 import os
 import re
 import secrets
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
@@ -22,6 +24,7 @@ from environ.fileaware_mapping import FileAwareMapping
 from fleetcontrol.postgres.server import NAME
 
 STARTTLS_PORT = 587
+LEAST_LENGTH, LEAST_DIFFERENT = 32, 10  # characters of a key
 _TRUE, _FALSE = ("true", "on", "yes", "1"), ("false", "off", "no", "0", "")
 
 
@@ -164,17 +167,57 @@ def ring(name: str, value: str) -> list[str]:
     return keys
 
 
+def host_and_port(text: str) -> tuple[str, str]:
+    """A host of ALLOWED_HOSTS or PUBLIC_URL in its two parts; the port is "" if it is not named."""
+    found = re.fullmatch(r"(\*|\.?[\w-]+(?:\.[\w-]+)*\.?|\[[0-9a-fA-F:.]+\])(?::([1-9][0-9]{0,4}))?", text)
+    if found is None:
+        raise ImproperlyConfigured(
+            f"ALLOWED_HOSTS must be names such as fleet.example.com or fleet.example.com:8443, not {text}."
+        )
+    return found[1].lower().removesuffix("."), found[2] or ""
+
+
+def at_least_one(name: str, number: int) -> int:
+    """The number that the variable holds, which is from 1 to 10,000."""
+    if not 1 <= number <= 10_000:
+        raise ImproperlyConfigured(f"{name} must be a whole number from 1 to 10000, not {number}.")
+    return number
+
+
+def is_strong(key: str) -> bool:
+    """Whether a key is long and mixed enough not to be guessed."""
+    return len(key) >= LEAST_LENGTH and len(set(key)) >= LEAST_DIFFERENT
+
+
+def require_good_keys(rings: Mapping[str, Sequence[str]]) -> None:
+    """Raise ImproperlyConfigured if the newest key of a ring is weak, or if two rings share a key.
+
+    `rings` maps the name of a setting to its keys, newest first. Older ones only have to open what they sealed.
+    """
+    make = "Make one with: python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
+    for name, keys in rings.items():
+        if keys and not is_strong(keys[0]):
+            which = f"The first of {name}" if len(keys) > 1 else name
+            raise ImproperlyConfigured(
+                f"{which} is too weak: a key has {LEAST_LENGTH} characters or more, {LEAST_DIFFERENT} of them "
+                f"different. {make}"
+            )
+    for one, other in combinations(rings, 2):
+        if set(rings[one]) & set(rings[other]):
+            raise ImproperlyConfigured(f"{one} and {other} hold the same key, and each needs its own. {make}")
+
+
 def mailer(env: Environment) -> dict[str, Any]:
     """Django's settings for outgoing email: the server of EMAIL_URL, else the console."""
     if not env.str("EMAIL_URL", default=""):
         return {"BACKEND": "django.core.mail.backends.console.EmailBackend"}
     try:
         email = env.email_url("EMAIL_URL")
+        scheme = urlsplit(env.str("EMAIL_URL")).scheme
     except (KeyError, ValueError, environ.ImproperlyConfigured):
         raise ImproperlyConfigured(
             "EMAIL_URL is not an address of a mail server. It looks like smtp+tls://user:password@host:587."
         ) from None
-    scheme = urlsplit(env.str("EMAIL_URL")).scheme
     if scheme == "smtps" and email["EMAIL_PORT"] == STARTTLS_PORT:
         raise ImproperlyConfigured(
             f"EMAIL_URL with smtps:// means TLS from the start, and port {STARTTLS_PORT} begins without: "
@@ -191,6 +234,22 @@ def mailer(env: Environment) -> dict[str, Any]:
         "timeout": 10,
     }
     return {"BACKEND": email["EMAIL_BACKEND"], "OPTIONS": options}
+
+
+def syslog(address: str) -> str:
+    """The value of AUDIT_HEAD_SYSLOG: the path of syslog's socket, or host:port, or "" for none."""
+    if address and not re.fullmatch(r"/\S+|[^\s:/]+:[0-9]{1,5}", address):
+        raise ImproperlyConfigured(f"AUDIT_HEAD_SYSLOG must be a socket such as /dev/log, or host:port, not {address}.")
+    return address
+
+
+def head_webhook(address: str) -> str:
+    """The value of AUDIT_HEAD_WEBHOOK: an https address, or "" for none."""
+    if address and not re.fullmatch(r"https://[^/?#\s@]+(/[^\s#]*)?", address):
+        raise ImproperlyConfigured(
+            "AUDIT_HEAD_WEBHOOK must be an address such as https://log.example.com/fleetcontrol."
+        )
+    return address
 
 
 def quickstart_address(folder: Path) -> str:
@@ -215,10 +274,19 @@ def time_zone(env: Environment) -> str:
     return name
 
 
+def ports(name: str, texts: list[str]) -> list[int]:
+    """The TCP ports that a variable lists, such as 443,8443."""
+    if not texts or not all(re.fullmatch("[0-9]{1,5}", text) and 0 < int(text) < 65536 for text in texts):
+        raise ImproperlyConfigured(f"{name} must be ports from 1 to 65535, such as 443,8443, not {','.join(texts)}.")
+    return [int(text) for text in texts]
+
+
 def openid_connect(env: Environment) -> dict[str, Any]:
     """allauth's settings for the provider OIDC_ISSUER. {} if there is none."""
     if not env.str("OIDC_ISSUER", default=""):
         return {}
+    if not re.fullmatch(r"https?://[^/?#\s\[\]@]+(/[^?#\s]*)?", env.str("OIDC_ISSUER")):
+        raise ImproperlyConfigured("OIDC_ISSUER must be an address such as https://login.example.com/realms/fleet.")
     for name in ("OIDC_CLIENT_ID", "OIDC_CLIENT_SECRET"):
         if not env.str(name, default=""):
             raise ImproperlyConfigured(f"{name} is not set. OIDC_ISSUER is, and sign-in through it needs both.")

@@ -7,6 +7,7 @@ column reads as a closed `Sealed`, so lists never decrypt, and a wrong key break
 
 import hmac
 from functools import lru_cache
+from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
@@ -16,6 +17,8 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 from fernet_fields.hkdf import derive_fernet_key
 
+SHORTEST_FOUND = 8
+"""Characters of the shortest secret of which anything says that it equals another."""
 _SEPARATOR = "\x00"
 _SAMPLE = 5  # values at each end of a sealed column that the health check tries to open
 _CANNOT_BE_OPENED = _(
@@ -117,6 +120,14 @@ def fingerprint(value: str, scope: str) -> str:
     """A keyed digest (64 hex digits), equal for equal secrets in one scope, such as a fleet, and telling no more."""
     message = f"{scope}{_SEPARATOR}{value}".encode()
     return hmac.digest(settings.FINGERPRINT_KEY.encode(), message, "sha256").hex()
+
+
+def secret_fingerprint(value: str, scope: str) -> str:
+    """The fingerprint of a secret, by which an equal one is found.
+
+    A short secret could be guessed by asking whether it is known. So it gets random digits, equal to nothing.
+    """
+    return fingerprint(value, scope) if len(value) >= SHORTEST_FOUND else token_hex(32)
 
 
 if TYPE_CHECKING:  # the library has no types

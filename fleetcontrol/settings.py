@@ -5,6 +5,7 @@ FleetControl uses a PostgreSQL of its own, which starts with the first connectio
 """
 
 import re
+from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -15,14 +16,20 @@ from django.utils.translation import gettext_lazy as _
 from fleetcontrol.environment import (
     Environment,
     Keys,
+    at_least_one,
     database,
     embedded_database,
+    head_webhook,
+    host_and_port,
     mailer,
     openid_connect,
     origin_of,
+    ports,
     quickstart_address,
     replica_database,
+    require_good_keys,
     ring,
+    syslog,
     time_zone,
 )
 
@@ -57,9 +64,22 @@ FERNET_KEYS = ring("FERNET_KEYS", key("FERNET_KEYS", "the keys that seal secrets
 FINGERPRINT_KEY = key("FINGERPRINT_KEY", "the key that makes fingerprints of secrets")
 # Web processes do not need it: `manage.py tend` seals the audit trail and `manage.py verify_audit` verifies it.
 AUDIT_KEY = key("AUDIT_KEY", "the key that seals the audit trail", needed=False)
+# The newest head of the audit trail, where the owner of the database has no say.
+AUDIT_HEAD_FILE = env.str("AUDIT_HEAD_FILE", default=str(VAR_DIR / ("trial-audit-head" if TRIAL else "audit-head")))
+AUDIT_HEAD_SYSLOG = syslog(env.str("AUDIT_HEAD_SYSLOG", default=""))
+AUDIT_HEAD_WEBHOOK = head_webhook(env.str("AUDIT_HEAD_WEBHOOK", default=""))
 AUDIT_KEPT_DAYS = env.int("AUDIT_KEPT_DAYS", default=0)  # 0: for ever
 # The keys that sign access tokens, newest first.
-TOKEN_KEYS = ring("TOKEN_KEYS", token_keys) if (token_keys := env.str("TOKEN_KEYS", default="")) else FERNET_KEYS
+TOKEN_KEYS = ring("TOKEN_KEYS", env.str("TOKEN_KEYS")) if "TOKEN_KEYS" in env.ENVIRON else FERNET_KEYS
+require_good_keys(
+    {
+        "SECRET_KEY": [SECRET_KEY],
+        "FERNET_KEYS": FERNET_KEYS,
+        "FINGERPRINT_KEY": [FINGERPRINT_KEY],
+        "AUDIT_KEY": [AUDIT_KEY] if AUDIT_KEY else [],
+        "TOKEN_KEYS": TOKEN_KEYS if TOKEN_KEYS is not FERNET_KEYS else [],
+    }
+)
 
 
 # Addresses
@@ -71,9 +91,11 @@ public = urlsplit(PUBLIC_URL)
 DEBUG = env.bool("DEBUG", default=False)
 STYLEGUIDE = DEBUG  # the page /styleguide/
 HTTPS = public.scheme == "https"
-ALLOWED_HOSTS = [public.hostname, *env.list("ALLOWED_HOSTS", default=[])]
-if not HTTPS:
-    ALLOWED_HOSTS += ["localhost", "127.0.0.1", "[::1]"]
+# Names with their ports, "" for the scheme's own; see fleetcontrol.web.hosts.
+KNOWN_HOST_PORTS = [host_and_port(host) for host in (public.netloc, *env.list("ALLOWED_HOSTS", default=[]))]
+HOSTS_ON_ANY_PORT = ["localhost", "127.0.0.1", "[::1]"] if TRIAL else []
+ALLOWED_HOSTS = [*(name for name, _port in KNOWN_HOST_PORTS), *HOSTS_ON_ANY_PORT]
+USE_X_FORWARDED_HOST = False
 CSRF_TRUSTED_ORIGINS = [f"{public.scheme}://{public.netloc}"]
 ROOT_URLCONF = "fleetcontrol.urls"
 API_URLCONF = "fleetcontrol.api_urls"
@@ -124,6 +146,8 @@ MIDDLEWARE = [
     "fleetcontrol.web.address.AddressMiddleware",
     "fleetcontrol.web.logs.FlowIdMiddleware",
     "fleetcontrol.web.logs.RequestMiddleware",
+    "fleetcontrol.web.hosts.HostMiddleware",
+    "fleetcontrol.web.headers.ReadableMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "fleetcontrol.api.middleware.ApiMiddleware",
     "fleetcontrol.web.headers.HeadersMiddleware",
@@ -135,12 +159,15 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "fleetcontrol.people.middleware.LanguageMiddleware",
     "fleetcontrol.pages.kept_input.KeptInputMiddleware",
+    "fleetcontrol.people.browser.KnownBrowserMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "fleetcontrol.people.middleware.LastSeenMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "fleetcontrol.pages.resubmission.ResubmissionMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "fleetcontrol.people.middleware.MeanwhileMiddleware",
+    "fleetcontrol.web.unstorable.UnstorableTextMiddleware",
     "fleetcontrol.people.middleware.GateMiddleware",
 ]
 TEMPLATES = [
@@ -170,7 +197,10 @@ API_REQUESTS_PER_MINUTE = env.int("API_REQUESTS_PER_MINUTE", default=6000)  # pe
 
 FLEETCONTROL_BRANDS = env.str("FLEETCONTROL_BRANDS", default="")
 # Hosts of webhooks that may be in the operator's own network. All others must be public.
-FLEETCONTROL_WEBHOOK_HOSTS = env.list("FLEETCONTROL_WEBHOOK_HOSTS", default=[])
+FLEETCONTROL_WEBHOOK_HOSTS = [host.lower() for host in env.list("FLEETCONTROL_WEBHOOK_HOSTS", default=[])]
+FLEETCONTROL_WEBHOOK_PORTS = ports(
+    "FLEETCONTROL_WEBHOOK_PORTS", env.list("FLEETCONTROL_WEBHOOK_PORTS", default=["443"])
+)
 # The address of `manage.py demo_oem`, which then answers instead of every OEM.
 FLEETCONTROL_DEMO_OEM = env.str("FLEETCONTROL_DEMO_OEM", default="")
 FLEETCONTROL_DEMO_OEM_CA = env.str("FLEETCONTROL_DEMO_OEM_CA", default=str(VAR_DIR / "demo_oem" / "ca.pem"))
@@ -189,9 +219,6 @@ if FLEETCONTROL_DEMO_OEM:
 # People
 
 AUTH_USER_MODEL = "people.User"
-SILENCED_SYSTEM_CHECKS = [
-    "auth.W004",  # emails are unique without regard to case: user_email_unique
-]
 AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
 PASSWORD_HASHERS = [
     "django.contrib.auth.hashers.Argon2PasswordHasher",
@@ -213,6 +240,10 @@ ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
 ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_ADAPTER = "fleetcontrol.people.accounts.AccountAdapter"
+ACCOUNT_FORMS = {
+    "login": "fleetcontrol.people.forms.LoginForm",
+    "reset_password": "fleetcontrol.people.forms.ResetPasswordForm",
+}
 ACCOUNT_LOGOUT_ON_GET = False
 ACCOUNT_SESSION_REMEMBER = None
 ACCOUNT_REAUTHENTICATION_TIMEOUT = 600
@@ -289,8 +320,13 @@ SECURE_CSP = {
     "frame-ancestors": [CSP.NONE],
 }
 SESSION_SERIALIZER = "fleetcontrol.people.sessions.SealedSerializer"
+SESSION_ENGINE = "fleetcontrol.web.sessions"
+SESSION_IDLE = timedelta(hours=at_least_one("SESSION_IDLE_HOURS", env.int("SESSION_IDLE_HOURS", default=24)))
+SESSION_LONGEST = timedelta(days=at_least_one("SESSION_LONGEST_DAYS", env.int("SESSION_LONGEST_DAYS", default=14)))
+SESSION_COOKIE_AGE = int(SESSION_IDLE.total_seconds())
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS
 SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
+BROWSER_COOKIE_NAME = "__Host-browser" if HTTPS else "browser"
 if HTTPS:
     # Browsers accept a cookie of this name only from this host and over https, so other hosts cannot set it.
     SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = "__Host-session", "__Host-csrf"
@@ -302,6 +338,14 @@ DEFAULT_EXCEPTION_REPORTER_FILTER = "fleetcontrol.web.error_report.NoValues"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
 DATA_UPLOAD_MAX_NUMBER_FILES = 5
 MAX_UPLOAD_MB = env.int("MAX_UPLOAD_MB", default=200)
+
+
+# Whom to tell of a weakness, in /.well-known/security.txt; without it there is no such file.
+SECURITY_CONTACT = env.str("SECURITY_CONTACT", default="")
+if SECURITY_CONTACT and not re.fullmatch(r"(mailto:[^\s@]+@|https://)\S+", SECURITY_CONTACT):
+    raise ImproperlyConfigured(
+        "SECURITY_CONTACT must be an address such as mailto:security@example.com or https://example.com/security."
+    )
 
 
 # Logs: JSON lines on standard error, or lines for people in a trial.

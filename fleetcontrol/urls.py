@@ -11,6 +11,7 @@ from fleetcontrol.pages.styleguide import styleguide
 own: list[URLPattern | URLResolver] = [
     path("", views.home, name="home"),
     path("health/", operations.health, name="health"),
+    path(".well-known/security.txt", views.security_txt, name="security_txt"),
 ]
 if settings.STYLEGUIDE:
     own.append(path("styleguide/", styleguide, name="styleguide"))

@@ -1,12 +1,18 @@
 """Pages that belong to no app: the start page, the error page."""
 
+from datetime import UTC, timedelta
+
+from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.template import loader
 
+from fleetcontrol.db.clock import database_now
 from fleetcontrol.people.access import first_fleet
 from fleetcontrol.people.models import User
+
+SECURITY_TXT_VALID_FOR = timedelta(days=180)
 
 
 def home(request: HttpRequest) -> HttpResponse:
@@ -16,6 +22,21 @@ def home(request: HttpRequest) -> HttpResponse:
     if fleet is None:
         return render(request, "people/no_fleet.html")
     return redirect("credentials:index", fleet=fleet.slug)
+
+
+@login_not_required
+def security_txt(request: HttpRequest) -> HttpResponse:
+    """Whom to tell of a weakness, as RFC 9116 wants it. 404 unless SECURITY_CONTACT is set."""
+    if not settings.SECURITY_CONTACT:
+        raise Http404
+    lines = {
+        "Contact": settings.SECURITY_CONTACT,
+        "Expires": (database_now().astimezone(UTC) + SECURITY_TXT_VALID_FOR).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "Preferred-Languages": ", ".join(code for code, _name in settings.LANGUAGES),
+        "Canonical": f"{settings.PUBLIC_URL}{request.path}",
+    }
+    text = "".join(f"{name}: {value}\n" for name, value in lines.items())
+    return HttpResponse(text, content_type="text/plain; charset=utf-8")
 
 
 @login_not_required

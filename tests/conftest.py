@@ -6,14 +6,15 @@ from typing import Any
 
 import pytest
 from django.conf import settings
-from django.contrib.sessions.backends.db import SessionStore
 from django.db import connection
 from django.test import Client
 from pytest_django.fixtures import Settings
 
 from credentials.oem.demo import DemoOem
+from fleetcontrol.db.ids import new_id
 from fleetcontrol.people.models import Fleet, Role, User
 from fleetcontrol.web.session_cookie import cookie_of, session_key_of
+from fleetcontrol.web.sessions import SessionStore
 from tests.support import factory
 from tests.support.browsers import signed_in
 from tests.support.oem import play
@@ -40,6 +41,12 @@ def cheap_passwords(settings: pytest.FixtureRequest) -> Iterator[None]:
     """Replace Argon2, which is slow by design, because tests sign in often."""
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # type: ignore[attr-defined]
     yield
+
+
+@pytest.fixture(autouse=True)
+def own_audit_head(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Keep the head of each test's audit trail in a file of its own, as each has a database of its own."""
+    settings.AUDIT_HEAD_FILE = str(tmp_path_factory.getbasetemp() / f"audit-head-{new_id()}")
 
 
 @pytest.fixture(autouse=True)

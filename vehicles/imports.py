@@ -12,12 +12,13 @@ from functools import lru_cache
 from typing import Any
 
 from django.core.exceptions import ValidationError
+from django.db import models
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 from django.views.decorators.debug import sensitive_variables
 
 from credentials import brands
-from credentials.imports import BrandColumn
+from credentials.imports import BrandColumn, known_brand
 from fleetcontrol.audit.models import Actor
 from fleetcontrol.db.ids import Ids
 from fleetcontrol.db.texts import refuse_odd, refuse_untypable_within, tidied, tidied_plate, trimmed, untypable
@@ -25,7 +26,7 @@ from fleetcontrol.imports.checks import IS_NEW
 from fleetcontrol.imports.columns import Field
 from fleetcontrol.imports.importer import FieldCleaner, Importer, Key, Options, RowFindings
 from fleetcontrol.people.models import Fleet
-from fleetcontrol.seal import Sealed, fingerprint, seal
+from fleetcontrol.seal import Sealed, seal, secret_fingerprint
 from fleetcontrol.tabular.words import is_spreadsheet_number
 from vehicles import imports_sql as sql
 from vehicles import vin as vins
@@ -42,6 +43,7 @@ _FIELDS = (
         "fahrzeug fahrzeugname bezeichnung fahrzeugnr fahrzeugnummer flottennummer wagennummer "
         "nom nomduvehicule vehicule nombre nombredelvehiculo vehiculo nome nomedelveicolo nomeveicolo veicolo "
         "naam voertuig voertuignaam nazwa nazwapojazdu pojazd",
+        is_shown=True,
     ),
     Field("telematics_brand", _("Telematics brand"), "oem oemname telematicsoem telematicsprovider telematikmarke"),
     Field(
@@ -70,6 +72,7 @@ _FIELDS = (
         "fahrgestellnr fahrzeugidentnummer fahrzeugidentifizierungsnummer fahrzeugidentifikationsnummer "
         "numerodechassis numerodidentification niv bastidor numerodebastidor telaio numeroditelaio chassisnummer "
         "numervin nrvin nrnadwozia numernadwozia",
+        is_shown=True,
     ),
     Field(
         "license_plate",
@@ -79,6 +82,7 @@ _FIELDS = (
         "kennzeichen amtlicheskennzeichen kfzkennzeichen nummernschild "
         "immatriculation numerodimmatriculation plaque plaquedimmatriculation matricula placa targa kenteken "
         "rejestracja numerrejestracyjny nrrejestracyjny tablicarejestracyjna",
+        is_shown=True,
     ),
     Field(
         "make",
@@ -219,7 +223,7 @@ class VehicleImporter(Importer):
         sealed = digest = ""
         if password and (password := _clean_password(brand, password, findings)):
             sealed = seal(password, f"vehicle:{vehicle_id}").token.decode()
-            digest = fingerprint(password, self._fingerprint_scope)
+            digest = secret_fingerprint(password, self._fingerprint_scope)
         return (
             vehicle_id, name or plate or good_vin or unit, "" if name else "t",
             brand.id if brand else "", brand.kind if brand else "", unit, "" if own_unit else "t",
@@ -233,7 +237,7 @@ class VehicleImporter(Importer):
 
     def look_up(self, cursor: Any) -> None:
         cursor.execute(sql.REFERENCES, self.params)
-        words = str(_("There is no credential “%(name)s” in this fleet."))
+        words = str(_("There is no credential of this name in this fleet."))
         cursor.execute(sql.MISSING_REFERENCES, {"cause": words})
         cursor.execute(sql.WRONG_BRANDS, {"cause": str(_SENTENCES["vehicle_credential_of_same_fleet_and_brand"])})
 
@@ -268,6 +272,15 @@ class VehicleImporter(Importer):
         return ngettext("%(count)d vehicle", "%(count)d vehicles", count) % {"count": count}
 
     @classmethod
+    def known(cls, fleet: Fleet, key: str, text: str) -> str:
+        if key == "telematics_brand":
+            return known_brand(text, brands.find)
+        if key == "credential":
+            named = models.Q(name__iexact=text.strip()) | models.Q(pk=text.strip())
+            return next(iter(fleet.credentials.filter(named).values_list("name", flat=True)[:1]), "")
+        return ""
+
+    @classmethod
     def choices(cls, fleet: Fleet, key: str) -> list[tuple[str, str]]:
         if key == "telematics_brand":
             return [(brand.id, brand.name) for brand in brands.catalogue().values()]
@@ -294,7 +307,7 @@ class VehicleImporter(Importer):
             try:
                 unit = brands.stored(brand).unit_id.clean(text)
             except ValidationError as error:
-                cursor.execute(sql.WRONG_UNIT, [line, text[:100], error.messages[0]])
+                cursor.execute(sql.WRONG_UNIT, [line, error.messages[0]])
             else:
                 cursor.execute("UPDATE import_row SET telematics_unit_id = %s WHERE line = %s", [unit, line])
 

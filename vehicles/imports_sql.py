@@ -30,8 +30,8 @@ LEFT JOIN credentials_credential meant
     ON meant.fleet_id = %(fleet_id)s AND meant.id = ref.credential AND named.id IS NULL
 """
 MISSING_REFERENCES = """
-INSERT INTO import_finding (line, field, value, cause, params)
-SELECT r.line, 'credential', r.credential, %(cause)s, jsonb_build_object('name', r.credential)
+INSERT INTO import_finding (line, field, value, cause)
+SELECT r.line, 'credential', '', %(cause)s
 FROM import_row r JOIN import_credential c USING (credential) WHERE c.id IS NULL
 """
 WRONG_BRANDS = """
@@ -106,7 +106,7 @@ WHERE r.telematics_brand IS NULL AND r.telematics_unit_id IS DISTINCT FROM v.tel
     AND r.telematics_unit_id IS NOT NULL
 """
 WRONG_UNIT = """
-INSERT INTO import_finding (line, field, value, cause) VALUES (%s, 'telematics_unit_id', %s, %s)
+INSERT INTO import_finding (line, field, value, cause) VALUES (%s, 'telematics_unit_id', '', %s)
 """
 NEW_PASSWORDS = """
 SELECT r.line, r.id, o.target, r.unit_password

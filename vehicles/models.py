@@ -24,7 +24,7 @@ from fleetcontrol.db.ids import new_id
 from fleetcontrol.db.texts import UNTIDY, ExactText, PlainText, is_tidy, refuse_untypable_within, tidied_plate
 from fleetcontrol.db.writing import insert
 from fleetcontrol.people.models import Fleet
-from fleetcontrol.seal import SealedTextField, fingerprint, seal
+from fleetcontrol.seal import SealedTextField, seal, secret_fingerprint
 from vehicles import vin as vins
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ class VehicleQuerySet(models.QuerySet["Vehicle"]):
 
     def holding(self, value: str, fleet_id: int) -> Self:
         """Vehicles of the fleet whose unit has this password."""
-        return self.filter(fleet=fleet_id, unit_password_fingerprint=fingerprint(value, f"fleet:{fleet_id}"))
+        return self.filter(fleet=fleet_id, unit_password_fingerprint=secret_fingerprint(value, f"fleet:{fleet_id}"))
 
     def move(self, credential: Credential, *, actor: Actor) -> int:
         """Move these vehicles to another credential of their fleet and brand, all or none; return how many moved.
@@ -526,7 +526,7 @@ class Vehicle(models.Model):
             except ValidationError as error:
                 errors["password"] = [error]
             self.unit_password = seal(password, self.seal_owner)
-            self.unit_password_fingerprint = fingerprint(password, f"fleet:{self.fleet_id}")
+            self.unit_password_fingerprint = secret_fingerprint(password, f"fleet:{self.fleet_id}")
         has = {"credential": self.credential_id is not None, "password": self.unit_password is not None}
         errors = reach_errors(self.oem, self.telematics_kind, **has) | errors
         try:

@@ -39,20 +39,22 @@ BUILT_IN = Path(__file__).with_name("brands.toml")
 
 
 class UnknownBrand(LookupError):
-    """There is no brand of this name. The message is a sentence that names similar brands, or else all of them."""
+    """There is no brand of this name. The message is a sentence that names similar brands, or else all of them.
+
+    It does not repeat the name, which may be a secret in a wrong place.
+    """
 
     def __init__(self, text: str) -> None:
-        self.text = text[:60]
         ids = list(catalogue())
         self.similar = difflib.get_close_matches(_as_id(text), ids, n=3, cutoff=0.5)
-        super().__init__(self.text)
+        super().__init__()
 
     def __str__(self) -> str:
         if self.similar:
-            sentence = _("There is no brand “%(text)s”. Did you mean %(brands)s?")
+            sentence = _("There is no brand of this name. Did you mean %(brands)s?")
         else:
-            sentence = _("There is no brand “%(text)s”. The brands are: %(brands)s.")
-        return sentence % {"text": self.text, "brands": ", ".join(self.similar or catalogue())}
+            sentence = _("There is no brand of this name. The brands are: %(brands)s.")
+        return sentence % {"brands": ", ".join(self.similar or catalogue())}
 
 
 @cache

@@ -13,15 +13,13 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
 from credentials.brands import pem
+from fleetcontrol import outbound
 from fleetcontrol.db.texts import odd_in_exact, tidied, trimmed, untypable
 from fleetcontrol.tabular.dates import read_date
 from fleetcontrol.tabular.words import folded, in_every_language, is_spreadsheet_number
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
-
-# Narrower than the standard: no user name, no other port, nothing that two parsers could read differently.
-_URL = re.compile(r"https://[a-z0-9.-]+(:443)?([/?][A-Za-z0-9._~:/?@!$&'()*+,;=%-]*)?", re.IGNORECASE)
 
 
 class Kind(StrEnum):
@@ -175,9 +173,8 @@ def _clean_choice(field: Field, value: str) -> str:
         if folded(value) in (folded(choice.key), *in_every_language(choice.label)):
             return choice.key
     raise ValidationError(
-        _("“%(value)s” is not a choice of “%(label)s”. Choose one of: %(choices)s."),
+        _("This is not a choice of “%(label)s”. Choose one of: %(choices)s."),
         params={
-            "value": value,
             "label": field.label,
             "choices": ", ".join(f"{choice.key} ({choice.label})" for choice in field.choices),
         },
@@ -185,15 +182,18 @@ def _clean_choice(field: Field, value: str) -> str:
 
 
 def _clean_url(field: Field, value: str) -> str:
-    if not _URL.fullmatch(value):
-        raise ValidationError(_("Enter an address that starts with https:// and has no user name or port in it."))
-    parts = urlsplit(value)
-    host = (parts.hostname or "").lower()
+    try:
+        host = outbound.Address.parse(value).host
+    except outbound.BadAddress:
+        raise ValidationError(
+            _("Enter an address that starts with https:// and has no user name or port in it.")
+        ) from None
     if not host_among(host, field.hosts):
         raise ValidationError(
-            _("“%(host)s” is not an address of this brand. Allowed: %(hosts)s."),
-            params={"host": host, "hosts": ", ".join(field.hosts)},
+            _("This is not an address of this brand. Allowed: %(hosts)s."),
+            params={"hosts": ", ".join(field.hosts)},
         )
+    parts = urlsplit(value)
     return parts._replace(scheme="https", netloc=parts.netloc.lower()).geturl()
 
 

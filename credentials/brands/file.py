@@ -26,6 +26,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Str
 from credentials.brands.field import Choice, Field, Kind, StoredAs
 from credentials.brands.pattern import compile_error, is_slow
 from credentials.brands.schema import LONGEST_LIFE, LONGEST_UNIT_ID, Address, Brand, SignIn, Unit
+from fleetcontrol import outbound
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
@@ -36,7 +37,6 @@ _FIELD_KEY = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _TAKEN_KEYS = ("name", "brand", "note", "ends_on")  # every credential has them
 _CHOICE_VALUE = re.compile(r"[A-Za-z0-9_-]+")
 _HOST = re.compile(r"(\*\.)?([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}")
-_HTTPS_URL = re.compile(r"https://([a-z0-9.-]+)(/|$)")
 _VIN = "[A-HJ-NPR-Z0-9]{17}"
 _LONGEST = 20_000
 _MAX_LENGTHS = {
@@ -448,8 +448,7 @@ def _check_sign_in(sign_in: SignIn, brand: Brand) -> None:
     _check_placeholders(sign_in, brand)
     _check_choices_with_addresses(sign_in, brand)
     for url in brand.sign_in_urls:
-        host = _HTTPS_URL.match(url)
-        if not host or not brand.allows(host[1]):
+        if not brand.allows(outbound.host_of(url)):
             raise Mistake("sign_in.url", f"{url} must be https and of one of the brand's hosts")
 
 

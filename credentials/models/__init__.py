@@ -18,7 +18,7 @@ from credentials.models.credential import (
     shared_brand,
 )
 from credentials.models.notice import Notice, NoticeEmail, NoticeKind
-from credentials.models.secret import CredentialSecret, fingerprints_of
+from credentials.models.secret import CredentialSecret, fingerprints_of, may_look_for
 from credentials.models.token import OemToken
 from credentials.models.webhook import Webhook
 
@@ -44,5 +44,6 @@ __all__ = [
     "TooManyWait",
     "Webhook",
     "fingerprints_of",
+    "may_look_for",
     "shared_brand",
 ]

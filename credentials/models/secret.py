@@ -8,6 +8,7 @@ from typing import Self
 
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
+from django.core.exceptions import ValidationError
 from django.db import models, transaction
 from django.db.models import Q
 from django.db.models.functions import Now
@@ -18,16 +19,21 @@ from pydantic_core import to_json
 
 from credentials.brands import pem
 from credentials.brands.schema import Cleaned
-from fleetcontrol.audit.models import Actor, AuditEvent
+from fleetcontrol.api.limits import count
+from fleetcontrol.audit.models import Actor, AuditEvent, Target
 from fleetcontrol.db.clock import database_now
-from fleetcontrol.seal import Sealed, SealedTextField, SealError, fingerprint, seal
+from fleetcontrol.people.models import Fleet
+from fleetcontrol.seal import SHORTEST_FOUND, Sealed, SealedTextField, SealError, seal, secret_fingerprint
+
+SEARCHES = 10  # a minute, of one person in one fleet
 
 
 class SecretQuerySet(models.QuerySet["CredentialSecret"]):
     def holding(self, value: str, fleet_id: int) -> Self:
         """Versions of the fleet in which one of the secret fields has this value; includes erased versions."""
         value = pem.rewrapped(value)  # as a certificate or key was stored
-        return self.filter(credential__fleet=fleet_id, fingerprints__contains=[fingerprint(value, f"fleet:{fleet_id}")])
+        digest = secret_fingerprint(value, f"fleet:{fleet_id}")
+        return self.filter(credential__fleet=fleet_id, fingerprints__contains=[digest])
 
     def with_vehicle_counts(self) -> Self:
         """With their credentials, and with `vehicle_count`: how many vehicles depend on each."""
@@ -38,11 +44,14 @@ class SecretQuerySet(models.QuerySet["CredentialSecret"]):
         """Destroy the sealed values of these versions; returns how many. The current version cannot be erased."""
         return self.filter(erased_at=None).update(value=None, erased_at=Now(), erase_after=None)
 
+    def due_for_erasure(self) -> Self:
+        """Former versions whose 24 hours are over."""
+        return self.filter(is_current=False, erased_at=None, erase_after__lte=Now())
+
     def erase_due(self, *, actor: Actor) -> int:
         """Erase the former versions whose 24 hours are over, each with its audit event; returns how many."""
         with transaction.atomic():
-            due = self.filter(is_current=False, erased_at=None, erase_after__lte=Now())
-            versions = list(due.select_for_update(of=("self",)).select_related("credential__fleet"))
+            versions = list(self.due_for_erasure().select_for_update(of=("self",)).select_related("credential__fleet"))
             self.filter(pk__in=[one.pk for one in versions]).erase()
             AuditEvent.record_many(
                 AuditEvent.about(
@@ -149,4 +158,19 @@ class CredentialSecret(models.Model):
 
 def fingerprints_of(secret: Mapping[str, str], fleet_id: int) -> list[str]:
     """One keyed fingerprint for each secret field, comparable within the fleet."""
-    return [fingerprint(value, f"fleet:{fleet_id}") for value in secret.values()]
+    return [secret_fingerprint(value, f"fleet:{fleet_id}") for value in secret.values()]
+
+
+def may_look_for(value: str, fleet: Fleet, *, actor: Actor) -> None:
+    """Count and record that somebody looks for a secret in the fleet; call it before the answer.
+
+    Raises ValidationError for a value that is too short, and with the code "too_often" above SEARCHES a minute of one
+    person in one fleet. The event does not hold the value.
+    """
+    if len(value) < SHORTEST_FOUND:
+        words = _("Enter at least %(least)d characters: a shorter secret could be guessed here.")
+        raise ValidationError(words, params={"least": SHORTEST_FOUND})
+    if count(f"find_secret:{fleet.pk}:{actor.kind}:{actor.id}", SEARCHES).exceeded:
+        words = _("Only %(allowed)d secrets a minute can be looked for. Wait a minute.")
+        raise ValidationError(words, params={"allowed": SEARCHES}, code="too_often")
+    AuditEvent.record(fleet, actor, "credential.find_secret", Target("fleet", str(fleet.pk), fleet.name))

@@ -8,7 +8,6 @@ import json
 import secrets
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -28,31 +27,38 @@ if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
 
 _NOT_AN_ADDRESS = _("Enter an address that starts with https:// and has no user name in it.")
+_NOT_A_PORT = _("This port is not allowed. The operator can allow it with FLEETCONTROL_WEBHOOK_PORTS.")
+_LONGEST = 500  # characters
 _RESULTS: Mapping[str, StrOrPromise] = {
+    "address": _("Its address is none that can be posted to. Set the webhook up again."),
+    "port": _NOT_A_PORT,
     "timeout": _("It did not answer within 10 seconds."),
     "connect": _("It could not be reached."),
     "name": _("Its name could not be found."),
     "private": _("It is in a private network. The operator can allow it with FLEETCONTROL_WEBHOOK_HOSTS."),
     "certificate": _("Its certificate is not trusted."),
-    "sealed": _("Its signing key cannot be opened. Set the webhook up again."),
+    "sealed": _("Its address or its signing key cannot be opened. Set the webhook up again."),
+    "unexpected": _("Something failed on our side. The log says more."),
 }
 
 
 class Webhook(models.Model):
-    """The address a fleet's notices are posted to.
+    """The address a fleet's notices are posted to. It is sealed, because it is often as good as a password.
 
+    `host` is the part of it that people, audit events and logs may see.
     `last_result` is "" if the receiver took the last post, else the reason: a key of _RESULTS or an HTTP status.
     """
 
     id = models.CharField(primary_key=True, max_length=26, default=new_id, editable=False, db_collation="C")
     fleet = models.OneToOneField(Fleet, models.CASCADE, related_name="webhook")
-    url = models.CharField(_("address"), max_length=500)
+    address = SealedTextField(editable=False)
+    host = models.CharField(max_length=253, editable=False)
     signing_key = SealedTextField(editable=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     last_posted_at = models.DateTimeField(null=True, editable=False)
     last_result = models.CharField(max_length=40, blank=True, editable=False)
 
-    versioned_fields = ("url",)
+    versioned_fields = ("host",)
     saving_actions = ("webhook.set_up",)
 
     class Meta:
@@ -60,12 +66,17 @@ class Webhook(models.Model):
         verbose_name_plural = _("webhooks")
 
     def __str__(self) -> str:
-        return urlsplit(self.url).hostname or self.url
+        return self.host
 
     @property
     def seal_owner(self) -> str:
         """What the sealed signing key is bound to."""
         return f"webhook:{self.pk}"
+
+    @property
+    def address_owner(self) -> str:
+        """What the sealed address is bound to."""
+        return f"{self.seal_owner}:address"
 
     @property
     def result(self) -> StrOrPromise:
@@ -83,7 +94,7 @@ class Webhook(models.Model):
         Returns the webhook and its signing key, which cannot be read again. `expected_version` is the version that the
         person saw. Raises ValidationError with the key `url`, and ChangedMeanwhile.
         """
-        url = clean_url(url)
+        address = clean_address(url)
         key = f"fcw_{secrets.token_urlsafe(32)}"
         with transaction.atomic():
             # Lock the fleet: of two people at once, the second one's address stays.
@@ -91,18 +102,18 @@ class Webhook(models.Model):
             former = cls.objects.filter(fleet=fleet).first()
             require_version(former, expected_version)
             webhook = former or cls(fleet=fleet)
-            before, webhook.url = str(former) if former else None, url
+            before, webhook.host = former.host if former else None, address.host
+            webhook.address = seal(address.url, webhook.address_owner)
             webhook.signing_key = seal(key, webhook.seal_owner)
             webhook.last_posted_at, webhook.last_result = None, ""
             webhook.save()
-            # Record only the host: the rest of such an address is often as good as a password.
-            AuditEvent.record(fleet, actor, "webhook.set_up", webhook, {"host": [before, str(webhook)]})
+            AuditEvent.record(fleet, actor, "webhook.set_up", webhook, {"host": [before, webhook.host]})
         return webhook, key
 
     def remove(self, *, actor: Actor) -> None:
         """Delete the webhook. Notices are no longer posted."""
         with transaction.atomic():
-            AuditEvent.record(self.fleet, actor, "webhook.remove", self, {"host": [str(self), None]})
+            AuditEvent.record(self.fleet, actor, "webhook.remove", self, {"host": [self.host, None]})
             self.delete()
 
     def post(self, delivery: str, event: str, facts: Mapping[str, Any]) -> bool:
@@ -120,8 +131,8 @@ class Webhook(models.Model):
         return not result
 
     def _send(self, delivery: str, event: str, content: bytes) -> str:
-        assert self.signing_key is not None  # noqa: S101 - the column is never NULL
-        key = self.signing_key.open(self.seal_owner)
+        assert self.address is not None and self.signing_key is not None  # noqa: S101 - never NULL
+        url, key = self.address.open(self.address_owner), self.signing_key.open(self.seal_owner)
         seconds = int(timezone.now().timestamp())
         headers = {
             "Content-Type": "application/json",
@@ -130,8 +141,14 @@ class Webhook(models.Model):
             "X-FleetControl-Delivery": delivery,
             "X-FleetControl-Signature": f"t={seconds},v1={signature(key, seconds, content)}",
         }
-        inside = (urlsplit(self.url).hostname or "") in settings.FLEETCONTROL_WEBHOOK_HOSTS
-        answer = outbound.post(self.url, headers=headers, content=content, private=inside, seconds=outbound.SECONDS)
+        answer = outbound.post(
+            url,
+            headers=headers,
+            content=content,
+            private_hosts=settings.FLEETCONTROL_WEBHOOK_HOSTS,
+            ports=settings.FLEETCONTROL_WEBHOOK_PORTS,
+            seconds=outbound.SECONDS,
+        )
         return "" if 200 <= answer.status < 300 else str(answer.status)
 
 
@@ -143,15 +160,12 @@ def signature(key: str, seconds: int, content: bytes) -> str:
     return hmac.new(key.encode(), f"{seconds}.".encode() + content, hashlib.sha256).hexdigest()
 
 
-def clean_url(text: str) -> str:
+def clean_address(text: str) -> outbound.Address:
     """The https address in the form that is stored. Raises ValidationError with the key `url`."""
     text = tidy(text)
-    try:
-        parts = urlsplit(text)
-        port_is_fine = parts.port is None or parts.port > 0
-    except ValueError:
-        raise ValidationError({"url": _NOT_AN_ADDRESS}) from None
-    plain = text.isascii() and text.isprintable() and not any(c in text for c in " \\#@")
-    if parts.scheme != "https" or not parts.hostname or not port_is_fine or not plain or len(text) > 500:
+    if len(text) > _LONGEST:
         raise ValidationError({"url": _NOT_AN_ADDRESS})
-    return text
+    try:
+        return outbound.Address.parse(text, ports=settings.FLEETCONTROL_WEBHOOK_PORTS)
+    except outbound.BadAddress as bad:
+        raise ValidationError({"url": _NOT_A_PORT if bad.reason == "port" else _NOT_AN_ADDRESS}) from None

@@ -19,6 +19,7 @@ from credentials.models import (
     ReplacedMeanwhile,
     SecretRefused,
     Status,
+    may_look_for,
 )
 from credentials.oem.verdict import Outcome, Verdict
 from credentials.views.credentials import credential_or_404, deleted_meanwhile_is_404
@@ -98,14 +99,23 @@ def find_secret(request: FleetRequest) -> HttpResponse:
     """Show which credentials hold a pasted value, and which vehicles depend on it. Never send the value back."""
     form = FindForm(request.POST if request.method == "POST" else None)
     context: dict[str, object] = {"form": form}
+    status = 200
     if form.is_valid():
         value = form.cleaned_data["value"]
-        context |= {
-            "searched": True,
-            "versions": CredentialSecret.objects.holding(value, request.fleet.pk).with_vehicle_counts(),
-            "units": request.fleet.vehicles.holding(value, request.fleet.pk)[:100],
-        }
-    return render(request, "credentials/find_secret.html", context, status=422 if form.errors else 200)
+        try:
+            may_look_for(value, request.fleet, actor=request.actor)
+        except ValidationError as error:
+            form.add_error("value", error)
+            status = 429 if error.code == "too_often" else 422
+        else:
+            context |= {
+                "searched": True,
+                "versions": CredentialSecret.objects.holding(value, request.fleet.pk).with_vehicle_counts(),
+                "units": request.fleet.vehicles.holding(value, request.fleet.pk)[:100],
+            }
+    elif form.errors:
+        status = 422
+    return render(request, "credentials/find_secret.html", context, status=status)
 
 
 def rotate_context(credential: Credential, form: RotateForm) -> dict[str, object]:

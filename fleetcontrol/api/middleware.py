@@ -11,8 +11,9 @@ from collections.abc import Callable
 from importlib import import_module
 
 from django.conf import settings
-from django.core.exceptions import DisallowedHost, RequestDataTooBig, SuspiciousOperation
+from django.core.exceptions import DisallowedHost, ObjectDoesNotExist, RequestDataTooBig, SuspiciousOperation
 from django.core.signals import got_request_exception
+from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse, UnreadablePostError
 from django.urls import Resolver404, resolve
 from django.utils import translation
@@ -30,6 +31,7 @@ from fleetcontrol.api.problems import (
     VALIDATION_ERROR,
     ProblemError,
 )
+from fleetcontrol.people.models import is_gone
 from fleetcontrol.web.headers import too_large
 
 FORM = "application/x-www-form-urlencoded"
@@ -76,11 +78,19 @@ class ApiMiddleware:
             refusal = ProblemError(VALIDATION_ERROR, _("FleetControl is not reached under this host name."))
         except SuspiciousOperation:
             refusal = ProblemError(VALIDATION_ERROR)
-        except Exception:  # the client gets a problem, the log gets the traceback
-            got_request_exception.send(sender=type(self), request=request)
-            logger.exception("Internal Server Error: %s", request.path, extra={"status_code": 500, "request": request})
-            refusal = ProblemError(INTERNAL_SERVER_ERROR)
+        except ObjectDoesNotExist:
+            refusal = ProblemError(RESOURCE_NOT_FOUND, _("Somebody deleted it at this moment."))
+        except Exception as error:  # noqa: BLE001 - the client gets a problem, the log gets the traceback
+            if isinstance(error, DatabaseError) and is_gone(getattr(request, "fleet", None), error):
+                refusal = ProblemError(RESOURCE_NOT_FOUND, _("Somebody deleted it at this moment."))
+            else:
+                refusal = self.unexpected(request)
         return problem(request, refusal)
+
+    def unexpected(self, request: HttpRequest) -> ProblemError:
+        got_request_exception.send(sender=type(self), request=request)
+        logger.exception("Internal Server Error: %s", request.path, extra={"status_code": 500, "request": request})
+        return ProblemError(INTERNAL_SERVER_ERROR)
 
     def answer(self, request: HttpRequest) -> HttpResponse:
         """The operation's answer. Raises ProblemError for a request that no operation takes."""

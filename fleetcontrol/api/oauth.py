@@ -15,7 +15,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import lru_cache
-from typing import Any, NamedTuple
+from math import ceil
+from typing import Annotated, Any, NamedTuple, TypedDict
 
 from authlib.integrations.django_oauth2.requests import DjangoOAuth2Payload
 from authlib.oauth2.rfc6749 import AuthorizationServer, OAuth2Request
@@ -32,8 +33,10 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from joserfc import jwt
-from joserfc.errors import JoseError
+from joserfc.errors import ExpiredTokenError
 from joserfc.jwk import KeySet, OctKey
+from joserfc.jwt import ClaimsOption
+from pydantic import ConfigDict, StringConstraints, TypeAdapter
 
 from fleetcontrol.api import limits
 from fleetcontrol.api.models import MARK_LENGTH, PERMISSIONS, ApiClient, Tally, allows
@@ -101,6 +104,17 @@ class _TakenRequest(NamedTuple):
         return mark in marks and self.revoked_at is None and not has_ended
 
 
+class _Claims(TypedDict):
+    """The claims that every access token has. A JWT that another program signed with our key may have any."""
+
+    __pydantic_config__ = ConfigDict(strict=True)  # type: ignore[misc]  # how pydantic reads it
+    sub: Annotated[str, StringConstraints(pattern="^[!-~]{1,40}$")]
+    mark: Annotated[str, StringConstraints(pattern="^[!-~]{1,64}$")]
+    scope: Annotated[str, StringConstraints(pattern="^[ -~]*$")]
+    exp: int
+
+
+_CLAIMS = TypeAdapter(_Claims)
 # Every column of the fleet follows, so that no rule reads a default in place of what the fleet has.
 _FLEET_FIELDS = tuple(field.attname for field in Fleet._meta.concrete_fields)
 _COLUMNS = ", ".join([*_TakenRequest._fields, *(f"fleet_{name}" for name in _FLEET_FIELDS)])
@@ -175,22 +189,36 @@ def _bearer(request: HttpRequest) -> str:
 def _claims(token: str) -> Mapping[str, Any]:
     try:
         claims = _verified(token, tuple(settings.TOKEN_KEYS))
-    except (JoseError, ValueError):
+        _claims_registry().validate(claims)
+    except ExpiredTokenError:
+        raise _invalid(_("The access token has ended. Get a new one.")) from None
+    except Exception:  # noqa: BLE001 - whatever the library makes of a foreign text, it is no token
         raise _invalid(_("The access token cannot be read. Get a new one.")) from None
-    if claims["exp"] <= database_now().timestamp():
-        raise _invalid(_("The access token has ended. Get a new one."))
     return claims
 
 
+def _claims_registry() -> jwt.JWTClaimsRegistry:
+    """What the claims of an access token must be now: made here and for here, begun and not ended.
+
+    PUBLIC_URL names both sides, so another one ends all tokens: clients get new ones. The time is rounded up, because
+    the process that made the token may have measured the database's time a moment differently.
+    """
+    here: ClaimsOption = {"essential": True, "value": settings.PUBLIC_URL}
+    needed: ClaimsOption = {"essential": True}
+    now = ceil(database_now().timestamp())
+    return jwt.JWTClaimsRegistry(now=now, iss=here, aud=here, exp=needed, nbf=needed)
+
+
 @lru_cache(maxsize=1024)
-def _verified(token: str, keys: tuple[str, ...]) -> Mapping[str, Any]:
+def _verified(token: str, keys: tuple[str, ...]) -> dict[str, Any]:
     """The claims of a token with a valid signature, cached because a client sends the same token many times.
 
-    Raises JoseError or ValueError.
+    Raises JoseError, ValueError, or what the library raises for a header that it does not foresee.
     """
     decoded = jwt.decode(token, _keys(keys), algorithms=[ALGORITHM])
-    if decoded.header.get("typ") != "at+jwt" or not isinstance(decoded.claims.get("mark"), str):
+    if decoded.header.get("typ") != "at+jwt":
         raise ValueError("This is a JWT, but not an access token.")
+    _CLAIMS.validate_python(decoded.claims)
     return decoded.claims
 
 
@@ -259,7 +287,7 @@ class _TokenGenerator(JWTBearerTokenGenerator):  # type: ignore[misc]  # Authlib
     """Writes access tokens. The claim `mark` names the secret that the client signed in with."""
 
     def __init__(self) -> None:
-        super().__init__(settings.PUBLIC_URL, ALGORITHM, expires_generator=lambda client, grant_type: LIFETIME)
+        super().__init__(None, ALGORITHM, expires_generator=lambda client, grant_type: LIFETIME)
 
     def get_jwks(self) -> KeySet:
         return KeySet(_keys(tuple(settings.TOKEN_KEYS)).keys[:1])
@@ -269,7 +297,7 @@ class _TokenGenerator(JWTBearerTokenGenerator):  # type: ignore[misc]  # Authlib
 
     def get_extra_claims(self, client: _AuthlibClient, grant_type: str, user: None, scope: str) -> dict[str, str | int]:
         now = int(database_now().timestamp())
-        return {"mark": client.mark, "iat": now, "exp": now + LIFETIME}
+        return {"iss": settings.PUBLIC_URL, "mark": client.mark, "iat": now, "nbf": now, "exp": now + LIFETIME}
 
     def generate(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         return {**super().generate(*args, **kwargs), "token_type": "bearer"}

@@ -50,8 +50,10 @@ FILE_TYPES = (
     "text/csv",
     "application/jsonl",
     "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    "multipart/form-data",
 )
 _TIMES = orjson.OPT_UTC_Z | orjson.OPT_OMIT_MICROSECONDS  # 2026-10-17T14:30:00Z
+_PARAMETER = re.compile(r"[a-z][a-z_-]{0,30}")
 
 
 class ApiRequest(HttpRequest):
@@ -107,7 +109,9 @@ class Bearer(HttpBearer):
             words = _("There is no such parameter.")
             if self.parameters:
                 words += " " + _("The parameters are: %(names)s.") % {"names": ", ".join(self.parameters)}
-            raise ProblemError(VALIDATION_ERROR, errors=[(name, words) for name in unknown])
+            # What has not the form of a name may be a secret in a wrong place, and is not repeated.
+            names = [name if _PARAMETER.fullmatch(name) else "query" for name in unknown]
+            raise ProblemError(VALIDATION_ERROR, errors=[(name, words) for name in names])
         if request.method == "POST" and not self.takes_body and request.body.strip() not in (b"", b"{}"):
             raise ProblemError(VALIDATION_ERROR, errors=[("body", _("This takes no body."))])
         vars(request).update(caller=caller, fleet=caller.fleet, actor=caller.actor)  # it is an ApiRequest from here on

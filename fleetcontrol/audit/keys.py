@@ -11,13 +11,17 @@ a rotation processes with `new,old` and with `old` start side by side. `manage.p
 from __future__ import annotations
 
 import hmac
+import logging
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, connection, transaction
 
 from fleetcontrol import seal
-from fleetcontrol.audit.models import AuditSeal, KeyCheck
+from fleetcontrol.audit.models import AuditChain, AuditSeal, KeyCheck
+from fleetcontrol.environment import is_strong
+
+log = logging.getLogger(__name__)
 
 
 class WrongKey(ImproperlyConfigured):
@@ -36,6 +40,20 @@ def require_keys() -> None:
         return
     if problems:
         raise WrongKey(problems[0])
+
+
+def warn_of_weak_keys() -> None:
+    """Log which older keys are weak. The settings refuse a weak newest key."""
+    for name in ("FERNET_KEYS", "TOKEN_KEYS"):
+        for number, key in enumerate(getattr(settings, name), start=1):
+            if number > 1 and not is_strong(key) and not (name == "TOKEN_KEYS" and key in settings.FERNET_KEYS):
+                log.warning("Key %s of %s is weak. Take it away when the newer keys have replaced it.", number, name)
+
+
+def missing_keys() -> int:
+    """How many keys have sealed secrets, are not in FERNET_KEYS, and were not forgotten by `manage.py reseal`."""
+    ring = [check_value("FERNET_KEYS", key) for key in settings.FERNET_KEYS]
+    return KeyCheck.objects.filter(name="FERNET_KEYS").exclude(digest__in=ring).count()
 
 
 def key_problems() -> list[str]:
@@ -62,14 +80,14 @@ def require_audit_key() -> None:
     key = settings.AUDIT_KEY
     if not key:
         return
+    digest = check_value("AUDIT_KEY", key)
+    known = AuditChain.objects.values_list("key_check", flat=True).first() or ""
     first = AuditSeal.objects.filter(number=1).defer("leaves").first()
-    if first is not None and hmac.compare_digest(first.head, first.expected_head("", "")):
-        _record("AUDIT_KEY", key)
-        return
-    known = KeyCheck.objects.filter(name="AUDIT_KEY")
-    if first is None and not known.exists():
-        _record("AUDIT_KEY", key)
-    if not known.filter(digest=check_value("AUDIT_KEY", key)).exists():
+    if (first is None and not known) or (first and hmac.compare_digest(first.head, first.expected_head("", ""))):
+        if known != digest:
+            # In a table that the web process's role only reads, so that it cannot stop the sealing with another value.
+            AuditChain.objects.update_or_create(defaults={"key_check": digest})
+    elif known != digest:
         raise WrongKey(
             "AUDIT_KEY is not the key that sealed this audit trail. Nothing was sealed, verified or removed. "
             "Put back the former AUDIT_KEY; if this is the former one, somebody else sealed the trail again."

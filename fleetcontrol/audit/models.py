@@ -17,6 +17,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.validators import RegexValidator
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Now
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -103,11 +104,12 @@ class Target:
 class AuditEvent(models.Model):
     """Something that happened. A trigger refuses to change or delete rows.
 
-    Fleets, people, clients and objects are stored as ids and texts, so an event outlives them.
+    Fleets, people, clients and objects are stored as ids and texts, so an event outlives them. The database gives id
+    and time: the web process's role may write neither (see `manage.py create_database_roles`).
     """
 
     fleet_id = models.BigIntegerField(_("fleet"), null=True)
-    time = models.DateTimeField(_("time"), default=timezone.now)
+    time = models.DateTimeField(_("time"), db_default=Now())
     actor_kind = models.CharField(max_length=10)
     actor_id = models.CharField(max_length=40)
     actor_label = models.CharField(_("who"), max_length=254)
@@ -178,7 +180,6 @@ class AuditEvent(models.Model):
         """
         values = {
             "fleet_id": "%(fleet_id)s",
-            "time": "%(time)s",
             "actor_kind": "%(actor_kind)s",
             "actor_id": "%(actor_id)s",
             "actor_label": "%(actor_label)s",
@@ -190,21 +191,26 @@ class AuditEvent(models.Model):
             "flow_id": "%(flow_id)s",
             "address": "%(address)s::inet",
         }
-        columns = [str(field.column) for field in cls._meta.concrete_fields if not field.primary_key]
+        fields = [field for field in cls._meta.concrete_fields if not field.primary_key and not field.has_db_default()]
+        columns = [str(field.column) for field in fields]
         expressions = [values[column] for column in columns]
         return f"INSERT INTO {cls._meta.db_table} ({', '.join(columns)}) SELECT {', '.join(expressions)} {rows}"
 
     @staticmethod
     def sql_params(fleet_id: int, actor: Actor) -> dict[str, Any]:
-        """The parameters of `insert_sql`: the fleet, the time, which is now, and what the actor gives."""
+        """The parameters of `insert_sql`, the fleet and what the actor gives, and the time for the rows themselves."""
         return {"fleet_id": fleet_id, "time": timezone.now(), **actor.event_fields}
 
 
 class Pseudonym(models.Model):
-    """A text that replaces, in the audit trail, a label of a person who was removed."""
+    """A text that replaces, in the audit trail, a label of a person who was removed.
+
+    The proof is a keyed digest of text and digest, so that nobody without AUDIT_KEY gives the events another name.
+    """
 
     text = models.CharField(max_length=40, unique=True)
     digest = models.CharField(max_length=64)  # keyed digest of the replaced label
+    proof = models.CharField(max_length=64, default="")
 
     def __str__(self) -> str:
         return self.text
@@ -214,18 +220,30 @@ class Pseudonym(models.Model):
         """Make a pseudonym for each label of one person. Their texts show that they belong together."""
         code = new_id()[-8:]
         texts = {label: f"Former person {code}" + (f"-{n}" if n else "") for n, label in enumerate(labels)}
-        Pseudonym.objects.bulk_create(Pseudonym(text=text, digest=label_digest(label)) for label, text in texts.items())
+        pseudonyms = [Pseudonym(text=text, digest=label_digest(label)) for label, text in texts.items()]
+        for pseudonym in pseudonyms:
+            pseudonym.proof = pseudonym.expected_proof()
+        Pseudonym.objects.bulk_create(pseudonyms)
         return texts
+
+    def expected_proof(self) -> str:
+        """The proof that this pseudonym must carry: only a holder of the key can compute it."""
+        return keyed_digest("pseudonym", [self.text, self.digest])
 
 
 class AuditSeal(models.Model):
-    """A proof of up to a thousand events of one fleet. A seal without a fleet proves events outside of fleets."""
+    """A proof of up to a thousand events of one fleet. A seal without a fleet proves events outside of fleets.
+
+    It also proves all pseudonyms with ids up to `pseudonyms_until`, see `fleetcontrol.audit.chain.PseudonymDigest`.
+    """
 
     number = models.BigIntegerField(primary_key=True)
     fleet_id = models.BigIntegerField(null=True)
     until_id = models.BigIntegerField()
     leaves = models.BinaryField(null=True)
     leaves_digest = models.CharField(max_length=64)
+    pseudonyms_until = models.BigIntegerField(default=0)
+    pseudonyms_digest = models.CharField(max_length=64, default="")
     sealed_at = models.DateTimeField(default=timezone.now)
     head = models.CharField(max_length=64)
     retired_at = models.DateTimeField(null=True)
@@ -241,12 +259,32 @@ class AuditSeal(models.Model):
     def expected_head(self, previous: str, previous_of_fleet: str) -> str:
         """The head that this seal must have, given the previous seal's head and the fleet's previous head."""
         facts = [self.number, self.fleet_id, self.until_id, self.sealed_at.isoformat(), self.leaves_digest]
+        if self.pseudonyms_digest:  # seals from before there was one have none
+            facts += [self.pseudonyms_until, self.pseudonyms_digest]
         return keyed_digest("seal", [*facts, previous, previous_of_fleet])
 
     def expected_proof(self) -> str:
         """The proof that a retired seal must carry: only a holder of the key can compute it."""
         assert self.retired_at is not None  # noqa: S101 - only retired seals have one
         return keyed_digest("retired", [self.head, self.retired_at.isoformat()])
+
+
+class AuditChain(models.Model):
+    """The one row that is locked while the chain is extended, retired or verified; the web role may not lock it.
+
+    What it says of the chain is a help for messages, and no proof.
+    """
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=1)
+    sealed_until = models.BigIntegerField(default=0)  # id of an event
+    kept_head = models.CharField(max_length=100, default="")  # as in `fleetcontrol.audit.head`
+    key_check = models.CharField(max_length=64, default="")  # of AUDIT_KEY, as in `fleetcontrol.audit.keys`
+
+    class Meta:
+        constraints = [models.CheckConstraint(condition=Q(id=1), name="audit_chain_is_one")]
+
+    def __str__(self) -> str:
+        return self.kept_head
 
 
 class KeyCheck(models.Model):

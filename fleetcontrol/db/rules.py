@@ -11,7 +11,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
-from django.db import IntegrityError, models, transaction
+from django.db import DatabaseError, IntegrityError, models, transaction
+
+FOREIGN_KEY, DEADLOCK = "23503", "40P01"  # PostgreSQL's codes of errors
 
 type Errors = dict[str, list[ValidationError]]
 
@@ -43,6 +45,11 @@ def broken(instance: models.Model, *, skip: Collection[str] = ()) -> Errors:
         except ValidationError:
             errors[field] = [_worded(constraint)]
     return errors
+
+
+def sqlstate_of(error: DatabaseError) -> str:
+    """PostgreSQL's code of the error; "" if PostgreSQL was not asked."""
+    return getattr(error.__cause__, "sqlstate", None) or ""
 
 
 @contextmanager

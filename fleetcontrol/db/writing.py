@@ -22,7 +22,7 @@ def insert(instance: models.Model) -> None:
     """Save a new instance and set its primary key if the database generates it. Raises IntegrityError.
 
     It sends no signals and does not fill fields that set themselves on saving (auto_now). Other values that the
-    database generates are fetched on first access.
+    database generates, db_default among them, are fetched on first access.
     """
     statement, plain_attributes, other_fields, is_key_generated = _statement(type(instance))
     values = [getattr(instance, name) for name in plain_attributes]
@@ -31,6 +31,9 @@ def insert(instance: models.Model) -> None:
         cursor.execute(statement, values)
         if is_key_generated:
             (instance.pk,) = cursor.fetchone()
+    for field in type(instance)._meta.concrete_fields:
+        if field.has_db_default():
+            instance.__dict__.pop(field.attname, None)
     instance._state.adding, instance._state.db = False, connection.alias
 
 
@@ -40,7 +43,9 @@ def _statement(model: type[models.Model]) -> tuple[str, list[str], list[models.F
     meta = model._meta
     is_key_generated = isinstance(meta.pk, models.AutoField)
     fields = [
-        field for field in meta.concrete_fields if not field.generated and not (is_key_generated and field.primary_key)
+        field
+        for field in meta.concrete_fields
+        if not field.generated and not field.has_db_default() and not (is_key_generated and field.primary_key)
     ]
     fields.sort(key=lambda field: type(field) not in PLAIN_FIELDS)
     plain_attributes = [field.attname for field in fields if type(field) in PLAIN_FIELDS]

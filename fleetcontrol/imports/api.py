@@ -10,8 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from io import BytesIO
+from typing import Any
 
+from django.core.exceptions import SuspiciousOperation
+from django.core.files.uploadedfile import UploadedFile
+from django.core.files.uploadhandler import MemoryFileUploadHandler
 from django.http import HttpResponse
+from django.http.multipartparser import MultiPartParser, MultiPartParserError
 from django.utils.translation import gettext as _
 from ninja import Query, Router
 
@@ -38,7 +43,7 @@ from fleetcontrol.api.problems import (
     ProblemError,
 )
 from fleetcontrol.imports.api_schema import IMPORT_EXAMPLE, READER, ImportOut, ImportPage, ImportQuery
-from fleetcontrol.imports.columns import UnknownColumn, match_columns, parse_pairs
+from fleetcontrol.imports.columns import REFUSED_COLUMNS, UnknownColumn, match_columns, parse_pairs, refuse_secrets
 from fleetcontrol.imports.importer import Importer, OnDuplicate, OnError, importers
 from fleetcontrol.imports.models import LARGEST_UPLOAD, ImportRun, NotNow, Stage
 from fleetcontrol.imports.work import check_or_write, resume
@@ -82,11 +87,15 @@ def router(kind: str, *, read: str, write: str, change: str = "", example: str) 
         arrives; a large one goes on in the background, so read the import until its `stage` is `done`, `checked` or
         `failed`. With `on_error=stop` a file with a wrong row stays `checked`: nothing is written, and `problems` says
         why.
+
+        A secret that holds for every row is refused in the address. Send it in the body: `multipart/form-data` with the
+        part `file` and one part `set` for each `FIELD=VALUE`.
         """
         request.caller.use_up("import", IMPORTS)
         must_be_allowed(request, query.on_duplicate, change)
         data = read_body(request, LARGEST_UPLOAD)
-        return idempotently(request, partial(upload, request, importers()[kind], query, data))
+        data, given = _parts(request, data)
+        return idempotently(request, partial(upload, request, importers()[kind], query, data, given))
 
     @router.get(
         "",
@@ -154,11 +163,13 @@ def router(kind: str, *, read: str, write: str, change: str = "", example: str) 
         ),
     )
     def read_refused_rows(request: ApiRequest, id: Id) -> HttpResponse:
-        """The answer is a file to correct and send again, without secrets. It is kept for a week. If no row was
-        refused, it has only the header.
+        """The answer is a file to correct and send again. Before the columns of the file stand `line` and `reason`,
+        which an import ignores. Secrets and columns that fill no field come back empty. It is kept for a week. If no
+        row was refused, it has only a header.
         """
         run = import_at(request, kind, id)
-        rows = b"".join(run.chunks("refused")) or next(tabular.csv_lines(run.header, ())).encode()
+        header = [*REFUSED_COLUMNS, *(key for key, digest in run.columns.items() if digest)]
+        rows = b"".join(run.chunks("refused")) or next(tabular.csv_lines(header, ())).encode()
         return HttpResponse(rows, content_type="text/csv; charset=utf-8")
 
     @router.post(
@@ -198,13 +209,22 @@ def import_at(request: ApiRequest, kind: str, id: str) -> ImportRun:
     return run
 
 
-def upload(request: ApiRequest, importer: type[Importer], query: ImportQuery, data: bytes) -> HttpResponse:
-    """Keep the file, and check or write it. Raises ProblemError for a file that is no table, and for columns that the
-    noun or the file does not have.
+def upload(
+    request: ApiRequest, importer: type[Importer], query: ImportQuery, data: bytes, given: list[str]
+) -> HttpResponse:
+    """Keep the file, and check or write it. `given` are the values for all rows from the body.
+
+    Raises ProblemError for a file that is no table, for columns that the noun or the file does not have, and for a
+    secret in the address.
     """
     try:
+        in_address = parse_pairs("set", query.set)
+        refuse_secrets(importer.fields, in_address, instead=_("Send it in the body, as a part “set” of a form."))
+    except UnknownColumn as error:
+        raise ProblemError(VALIDATION_ERROR, errors=[("set", str(error))]) from None
+    try:
         table = tabular.read(BytesIO(data), limits=tabular.IN_REQUEST)
-        columns, constants = parse_pairs("map", query.map), parse_pairs("set", query.set)
+        columns, constants = parse_pairs("map", query.map), in_address | parse_pairs("set", given)
         match_columns(importer.fields, table.header, columns, constants)
         next(iter(table))
     except tabular.TabularProblem as problem:
@@ -221,6 +241,28 @@ def upload(request: ApiRequest, importer: type[Importer], query: ImportQuery, da
     response = answer(READER.of(run), status=202)
     response.headers["Location"] = f"{request.path}/{run.pk}"
     return response
+
+
+class _InMemory(MemoryFileUploadHandler):
+    """Keeps a part in memory, whatever its size: it may hold secrets, which must not touch a disk in plain text."""
+
+    def handle_raw_input(self, *args: Any, **kwargs: Any) -> None:
+        self.activated = True
+
+
+def _parts(request: ApiRequest, data: bytes) -> tuple[bytes, list[str]]:
+    """The file of a body and the values for all rows beside it. Raises ProblemError for a form without a file."""
+    if request.content_type != "multipart/form-data":
+        return data, []
+    try:
+        values, files = MultiPartParser(request.META, BytesIO(data), [_InMemory(request)], "utf-8").parse()
+    except (MultiPartParserError, SuspiciousOperation):
+        raise ProblemError(VALIDATION_ERROR, errors=[("body", _("This form cannot be read."))]) from None
+    file = files.get("file")
+    if not isinstance(file, UploadedFile) or len(list(files.lists())) != 1 or values.keys() - {"set"}:
+        words = _("Send one file in the part “file”, and nothing else but parts “set”.")
+        raise ProblemError(VALIDATION_ERROR, errors=[("body", words)])
+    return file.read(), values.getlist("set")
 
 
 def begin(work: Callable[[], None]) -> None:

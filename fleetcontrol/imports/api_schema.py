@@ -58,7 +58,10 @@ class ImportQuery(Schema):
         [], max_length=200, description="FIELD=COLUMN: fill the field from a column of another name. May be repeated."
     )
     set: list[str] = Field(
-        [], max_length=200, description="FIELD=VALUE: the same value for every row. May be repeated."
+        [],
+        max_length=200,
+        description="FIELD=VALUE: the same value for every row. May be repeated. Secrets are refused here: send them "
+        "in the body.",
     )
 
 

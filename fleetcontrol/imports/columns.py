@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
@@ -16,17 +16,23 @@ if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
 
 
+REFUSED_COLUMNS = ("line", "reason")
+"""The columns that a file of refused rows has before those of the file."""
+
+
 @dataclass(frozen=True)
 class Field:
     """A value that a row may have.
 
-    `names` are other headers for it, folded, the likeliest first. Its label is a header in every language.
+    `names` are other headers for it, folded, the likeliest first. Its label is a header in every language. `is_shown`
+    lets pages and reports show a cell of it as the file has it, even one that is wrong.
     """
 
     key: str
     label: StrOrPromise
     names: str = ""
     is_secret: bool = False
+    is_shown: bool = False
 
     @property
     def headers(self) -> list[str]:
@@ -36,11 +42,16 @@ class Field:
 
 @dataclass(frozen=True)
 class Columns:
-    """Which column of the file fills which field, by position. `constants` give a field one value for all rows."""
+    """Which column of the file fills which field, by position. `constants` give a field one value for all rows.
+
+    `known` are the positions whose header is a name of a field. Any other header may be anything, also a secret of a
+    file without a header, and is shown to nobody but who sent the file.
+    """
 
     header: Sequence[str]
     positions: Mapping[str, int]
     constants: Mapping[str, str] = field(default_factory=dict)
+    known: frozenset[int] = frozenset()
 
     @property
     def given(self) -> frozenset[str]:
@@ -75,10 +86,20 @@ class Columns:
         return pick_unmarked
 
     def name_of(self, key: str) -> str:
-        """What a person calls the field: the header of its column, else the field's key; "=x" is the header x."""
-        if key.startswith("="):
-            return key[1:]
-        return self.header[self.positions[key]] if key in self.positions else key
+        """What a person calls the field: the header of its column if that is a known name, else the field's key."""
+        position = self.positions.get(key, -1)
+        return self.header[position] if position in self.known else key
+
+    def name_at(self, position: int) -> str:
+        """The header of a column if it is a known name, else the key of its field, else "column 3"."""
+        if position in self.known:
+            return self.header[position]
+        keys = {place: key for key, place in self.positions.items()}
+        return keys.get(position) or _("column %(number)d") % {"number": position + 1}
+
+    def name_of_header(self, name: str) -> str:
+        """`name_at` for a column that is known by its header; "" for none."""
+        return self.name_at(self.header.index(name)) if name and name in self.header else ""
 
 
 class UnknownColumn(ValueError):
@@ -100,13 +121,11 @@ def match_columns(
     for key in (*chosen, *constants):
         if key not in {one.key for one in fields}:
             known = ", ".join(one.key for one in fields)
-            raise UnknownColumn(
-                _("There is no field “%(key)s”. The fields are: %(known)s.") % {"key": key, "known": known}
-            )
+            raise UnknownColumn(_("This is no field. The fields are: %(known)s.") % {"known": known})
     positions: dict[str, int] = {}
     for key, column in chosen.items():
         if column:
-            positions[key] = _position_of(column, header)
+            positions[key] = _position_of(key, column, header)
     open_fields = [one for one in fields if one.key not in chosen]
     free = [(position, name) for position, name in enumerate(header) if position not in positions.values()]
     positions |= _by_header(open_fields, free)
@@ -118,30 +137,49 @@ def match_columns(
             )
     for key in constants:
         positions.pop(key, None)
-    return Columns(header, positions, constants)
+    names = {name for one in fields for name in (folded(one.key), *one.headers)}
+    own = [place for place, name in enumerate(header) if folded(name) in names or name in REFUSED_COLUMNS]
+    return Columns(header, positions, constants, frozenset(own))
 
 
-def proposed(fields: Sequence[Field], header: Sequence[str]) -> Mapping[str, int]:
-    """The position of each field that a header names, for a person to confirm; of two equal headers neither."""
+def proposed(fields: Sequence[Field], header: Sequence[str]) -> Columns:
+    """The columns that fill fields by their headers, for a person to confirm; of two equal headers neither."""
     names = [name.casefold() for name in header]
-    return match_columns(fields, [name if names.count(name.casefold()) == 1 else "" for name in header]).positions
+    clear = [name if names.count(name.casefold()) == 1 else "" for name in header]
+    return replace(match_columns(fields, clear), header=header)
 
 
 def parse_pairs(name: str, texts: Sequence[str]) -> dict[str, str]:
-    """Parse texts of the form FIELD=TEXT. `name` is what people call the option. Raises UnknownColumn."""
+    """Parse texts of the form FIELD=TEXT. `name` is what people call the option.
+
+    Raises UnknownColumn, which does not repeat the text: it may be a secret.
+    """
     found = {}
-    for text in texts:
+    for number, text in enumerate(texts, start=1):
         key, equals, value = text.partition("=")
         if not equals or not key.strip():
-            raise UnknownColumn(_("%(flag)s takes FIELD=TEXT, not “%(text)s”.") % {"flag": name, "text": text[:100]})
+            words = _("%(flag)s takes FIELD=TEXT. Number %(number)d of them has another form.")
+            raise UnknownColumn(words % {"flag": name, "number": number})
         found[key.strip()] = value.strip()
     return found
 
 
+def refuse_secrets(fields: Sequence[Field], keys: Iterable[str], *, instead: str) -> None:
+    """Raise UnknownColumn if one of the keys is a secret field: its value would stay in an address or a history.
+
+    `instead` is a sentence that says where a secret goes.
+    """
+    for one in fields:
+        if one.is_secret and one.key in keys:
+            words = _("“%(key)s” is a secret and is not taken here. %(instead)s")
+            raise UnknownColumn(words % {"key": one.key, "instead": instead})
+
+
 def unused_columns(columns: Columns) -> list[str]:
-    """The named columns of the file that fill no field."""
+    """The named columns of the file that fill no field, as `name_at` calls them."""
     used = set(columns.positions.values())
-    return [name for position, name in enumerate(columns.header) if name and position not in used]
+    unused = [position for position, name in enumerate(columns.header) if name and position not in used]
+    return [columns.name_at(position) for position in unused]
 
 
 def _by_header(fields: Sequence[Field], columns: Sequence[tuple[int, str]]) -> dict[str, int]:
@@ -160,12 +198,10 @@ def _by_header(fields: Sequence[Field], columns: Sequence[tuple[int, str]]) -> d
     return positions
 
 
-def _position_of(column: str, header: Sequence[str]) -> int:
+def _position_of(key: str, column: str, header: Sequence[str]) -> int:
     wanted = column.strip().casefold()
     for position, name in enumerate(header):
         if name.casefold() == wanted:
             return position
-    known = ", ".join(filter(None, header))
-    raise UnknownColumn(
-        _("The file has no column “%(column)s”. Its columns are: %(known)s.") % {"column": column, "known": known}
-    )
+    words = _("The file has no column of the name that was given for “%(key)s”. Compare it with the file's header.")
+    raise UnknownColumn(words % {"key": key})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import getpass
 import json
 import os
 import shutil
@@ -23,7 +24,7 @@ from tqdm import tqdm
 from fleetcontrol import tabular
 from fleetcontrol.audit.models import Actor
 from fleetcontrol.db.ids import new_id
-from fleetcontrol.imports.columns import UnknownColumn, match_columns, parse_pairs, unused_columns
+from fleetcontrol.imports.columns import UnknownColumn, match_columns, parse_pairs, refuse_secrets, unused_columns
 from fleetcontrol.imports.importer import Importer, OnDuplicate, OnError, Options
 from fleetcontrol.imports.load import Finding, Listener, Report, bulk_import
 from fleetcontrol.output import open_text
@@ -67,6 +68,16 @@ class ImportCommand(BaseCommand):
         parser.add_argument(
             "--set", action="append", default=[], metavar="FIELD=VALUE", help=_("the same value for every row")
         )
+        parser.add_argument(
+            "--ask",
+            action="append",
+            default=[],
+            metavar="FIELD",
+            help=_(
+                "ask for the same value for every row without showing it; without a terminal take it from the "
+                "environment, such as IMPORT_CLIENT_SECRET"
+            ),
+        )
         parser.add_argument("--format", choices=tabular.FORMATS, default="", help=_("found by itself if not given"))
         parser.add_argument(
             "--encoding",
@@ -84,7 +95,7 @@ class ImportCommand(BaseCommand):
             try:
                 summary = self._import(fleet, file, listener, options)
             except tabular.TabularProblem as problem:
-                listener.finding(Finding(problem.line, problem.column, problem.value, problem.reason))
+                listener.finding(Finding(problem.line, "", "", problem.reason))
                 summary = Report(errors=1)
             except KeyboardInterrupt:  # all is one transaction, which was rolled back
                 self.stderr.write(_("Stopped. Nothing was written."))
@@ -100,6 +111,8 @@ class ImportCommand(BaseCommand):
         table = tabular.read(file, format=options["format"], encoding=options["encoding"])
         try:
             chosen, constants = (parse_pairs(f"--{name}", options[name]) for name in ("map", "set"))
+            refuse_secrets(self.importer.fields, constants, instead=_("Give it with --ask."))
+            constants |= {key: self._asked(key) for key in options["ask"]}
             columns = match_columns(self.importer.fields, table.header, chosen, constants)
             how = Options(options["on_error"], options["on_duplicate"], options["dry_run"])
             importer = self.importer(fleet, Actor.command(self.importer.command), how, columns.given)
@@ -111,6 +124,17 @@ class ImportCommand(BaseCommand):
         if table.encoding != "UTF-8":
             listener.print_line(_("Read as %(encoding)s.") % {"encoding": table.encoding})
         return report
+
+    def _asked(self, key: str) -> str:
+        """The value of a field that nobody may see in a list of processes. Raises CommandError and UnknownColumn."""
+        match_columns(self.importer.fields, [], constants={key: ""})
+        variable = f"IMPORT_{key.upper()}"
+        value = os.environ.get(variable) or (getpass.getpass(f"{key}: ") if sys.stdin.isatty() else "")
+        if not value.strip():
+            raise CommandError(
+                _("%(variable)s is empty: there is nothing to take.") % {"variable": variable}, returncode=WRONG_USAGE
+            )
+        return value.strip()
 
     @contextmanager
     def _open_file(self, name: str) -> Iterator[BinaryIO]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.core.exceptions import ValidationError
@@ -18,6 +18,9 @@ from fleetcontrol.imports.importer import Importer, OnDuplicate, importers
 from fleetcontrol.imports.models import LARGEST_UPLOAD
 from fleetcontrol.pages.widgets import ChoiceCards
 from fleetcontrol.people.models import Fleet
+
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
 
 
 class UploadForm(forms.Form):
@@ -84,10 +87,13 @@ class ColumnsForm(forms.Form):
     ) -> None:
         super().__init__(*args, **kwargs)
         self.importer = importer
+        self.header = header
         self.named_columns = [(position, name) for position, name in enumerate(header) if name]
         fields = [("", _("Ignore")), *((one.key, str(one.label)) for one in importer.fields)]
-        for position, name in self.named_columns:
-            self.fields[f"column_{position}"] = forms.ChoiceField(label=name, choices=fields, required=False)
+        matched = proposed(importer.fields, header)
+        for position, _name in self.named_columns:
+            label = matched.name_at(position)
+            self.fields[f"column_{position}"] = forms.ChoiceField(label=label, choices=fields, required=False)
         labels = {one.key: one.label for one in importer.fields}
         for key in importer.same_for_all:
             choices = [("", _("As the file says")), *importer.choices(fleet, key)]
@@ -108,14 +114,15 @@ class ColumnsForm(forms.Form):
         return {key: value for key in self.importer.same_for_all if (value := self.cleaned_data.get(f"same_{key}"))}
 
     def clean(self) -> dict[str, Any]:
-        seen: dict[str, str] = {}
-        for position, name in self.named_columns:
-            key = self.cleaned_data.get(f"column_{position}")
+        seen: dict[str, StrOrPromise] = {}
+        for position, _name in self.named_columns:
+            name = f"column_{position}"
+            key = self.cleaned_data.get(name)
             if key and key in seen:
                 words = _("“%(column)s” fills this field already. Choose another, or ignore one of the two.")
-                self.add_error(f"column_{position}", words % {"column": seen[key]})
+                self.add_error(name, words % {"column": seen[key]})
             elif key:
-                seen[key] = name
+                seen[key] = self.fields[name].label or ""
         if not seen:
             raise ValidationError(_("Choose a field for at least one column."))
         return self.cleaned_data
@@ -123,7 +130,5 @@ class ColumnsForm(forms.Form):
 
 def initial_columns(importer: type[Importer], header: Sequence[str], columns: Mapping[str, str]) -> dict[str, Any]:
     """Initial values of a ColumnsForm: the earlier choice, else the fields that the headers name."""
-    positions = (
-        match_columns(importer.fields, header, columns).positions if columns else proposed(importer.fields, header)
-    )
-    return {f"column_{position}": key for key, position in positions.items()}
+    found = match_columns(importer.fields, header, columns) if columns else proposed(importer.fields, header)
+    return {f"column_{position}": key for key, position in found.positions.items()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
@@ -92,9 +92,13 @@ def importers() -> Mapping[str, type[Importer]]:
 
 
 class RowFindings:
-    """Collects the findings of one row. Pass `if_new=True` for a field that only a new row must have."""
+    """Collects the findings of one row. Pass `if_new=True` for a field that only a new row must have.
 
-    def __init__(self) -> None:
+    A finding holds the value of a field that is in `shown`, and of no other: a secret may stand in a wrong column.
+    """
+
+    def __init__(self, shown: Collection[str] = ()) -> None:
+        self._shown = frozenset(shown)
         self.collected: list[tuple[str, str, str, dict[str, str], bool, bool]] = []
 
     def add(
@@ -102,7 +106,8 @@ class RowFindings:
     ) -> None:
         """Add a finding about a field. `cause` is the sentence, with placeholders for `params`."""
         texts = {name: str(text) for name, text in params.items()}
-        self.collected.append((key, value[:100], str(cause), texts, note, if_new))
+        value = value[:100] if key in self._shown else ""
+        self.collected.append((key, value, str(cause), texts, note, if_new))
 
 
 class FieldCleaner:
@@ -117,7 +122,7 @@ class FieldCleaner:
         try:
             return self._cleaned(key, text)
         except ValidationError as error:
-            findings.add(key, text, error.messages[0])
+            findings.add(key, text, _sentence_of(error))
             return ""
 
     def _clean_anew(self, key: str, text: str) -> str:
@@ -137,6 +142,14 @@ def _choice_of(choices: Iterable[tuple[str, StrOrPromise]], text: str) -> str:
             return value
     known = ", ".join(f"{value} ({label})" for value, label in choices)
     raise ValidationError(_("This is none of the choices: %(known)s."), params={"known": known})
+
+
+def _sentence_of(error: ValidationError) -> str:
+    """The first sentence of an error, without the value that some of Django's sentences repeat."""
+    first = error.error_list[0]
+    if not first.params:
+        return str(first.message)
+    return str(first.message % {name: "…" if name == "value" else text for name, text in first.params.items()})
 
 
 class Importer(ABC):
@@ -200,6 +213,16 @@ class Importer(ABC):
     @abstractmethod
     def choices(cls, fleet: Fleet, key: str) -> list[tuple[str, str]]:
         """The values to offer for a field of `same_for_all`, each with its label; no more than a page can show."""
+
+    @classmethod
+    @abstractmethod
+    def known(cls, fleet: Fleet, key: str, text: str) -> str:
+        """The value of a field of `same_for_all` that the text means, such as a brand's id; "" if it means none."""
+
+    @classmethod
+    def shown_fields(cls) -> frozenset[str]:
+        """The fields whose cells may be shown as they are, even wrong ones."""
+        return frozenset(one.key for one in cls.fields if one.is_shown)
 
     @classmethod
     def label_of(cls, key: str) -> str:

@@ -182,23 +182,25 @@ class _Load:
             report.unchanged = self.rows - report.errors - report.skipped - report.new - report.updated
 
     def _pass_findings_on(self) -> None:
+        may_be_shown = self.importer.shown_fields()
         with connection.chunked_cursor() as findings:
             findings.execute(FINDINGS)
             for line, key, value, cause, params, is_note in findings:
-                name = self.columns.name_of(key)
-                self.listener.finding(Finding(line, name, value or "", cause, json.loads(params), is_note))
+                name = self.columns.name_at(int(key[1:])) if key.startswith("=") else self.columns.name_of(key)
+                shown = value or "" if key in may_be_shown else ""
+                self.listener.finding(Finding(line, name, shown, cause, json.loads(params), is_note))
 
     def _copy_lines(self, table: Table, width: int) -> Iterator[str]:
         """Each row as a line in COPY's text format: its line number, its findings, and the noun's columns."""
-        findings = RowFindings()
+        findings = RowFindings(self.importer.shown_fields())
         pick = self.columns.picker(self.importer.fields, unmark=table.format == "csv")
         clean_row = self.importer.clean_row
         tabs = width - 1
-        holds_secrets = any(one.is_secret and one.key in self.importer.given for one in self.importer.fields)
         for line, cells in table:
             self.listener.reading()
             if isinstance(cells, TabularProblem):
-                findings.add(f"={cells.column}", "" if holds_secrets else cells.value, cells.reason)
+                is_of_column = cells.column and cells.column in self.columns.header
+                findings.add(f"={self.columns.header.index(cells.column)}" if is_of_column else "", "", cells.reason)
                 text = "\t" * tabs
             else:
                 cleaned = clean_row(pick(cells), findings)

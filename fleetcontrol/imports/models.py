@@ -1,19 +1,22 @@
 """An import by page or API: its sealed file, its steps, and what became of its rows.
 
 The database keeps the file in sealed pieces, because web processes keep no state and a file may hold secrets. The file
-is erased when the import is done, cancelled, or left alone for a day. The report stays; the refused rows can be
-fetched for a week, without their secrets.
+is erased when the import is done, cancelled, or left alone for a day, and with it its header, the values for all rows
+and the rows of the check: all of these lie in sealed pieces too, because a secret may stand where nobody expects it.
+The refused rows can be fetched for a week, without their secrets. What stays are counts, findings without cells, and
+which field which column filled, as keyed digests of the headers.
 
 The database's clock sets and compares all times that decide something: the clocks of web servers and workers differ.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from io import BytesIO
-from typing import BinaryIO, ClassVar
+from typing import Any, BinaryIO, ClassVar
 
 from django.db import models, transaction
 from django.db.models.functions import Coalesce, Now
@@ -24,7 +27,7 @@ from django.utils.translation import gettext_lazy as _
 from fleetcontrol.audit.models import Actor
 from fleetcontrol.db.ids import new_id
 from fleetcontrol.people.models import Fleet
-from fleetcontrol.seal import SealedTextField, seal_bytes
+from fleetcontrol.seal import SealedTextField, fingerprint, seal_bytes
 
 LARGEST_UPLOAD = 32 * 2**20
 STALLED_AFTER = timedelta(seconds=60)
@@ -85,6 +88,8 @@ class ImportRun(models.Model):
 
     `kind` is the noun's. `created_by` sent the file; `actor` is who last had it checked or imported, with the fields of
     an Actor, and `language` that person's. `taken_up` counts how often FleetControl took stalled work up again since.
+    `columns` has a keyed digest of the header for each field that was chosen or filled, and "" for one that no column
+    fills. `constants` has, after a check, the known values that hold for all rows: ids of brands and credentials.
     """
 
     id = models.CharField(primary_key=True, max_length=26, default=new_id, editable=False, db_collation="C")
@@ -94,14 +99,12 @@ class ImportRun(models.Model):
     size = models.PositiveBigIntegerField()
     stage = models.CharField(_("state"), max_length=10, choices=Stage, default=Stage.UPLOADED)
     attempt = models.PositiveIntegerField(default=0)
-    header = models.JSONField(default=list)
     columns = models.JSONField(default=dict)
     constants = models.JSONField(default=dict)
     on_duplicate = models.CharField(max_length=6, default="fail")
     on_error = models.CharField(max_length=4, default="skip")
     report = models.JSONField(default=dict)
     findings = models.JSONField(default=list)
-    samples = models.JSONField(default=dict)
     failure = models.CharField(max_length=1000, blank=True)
     step = models.CharField(max_length=10, blank=True)
     done = models.PositiveBigIntegerField(default=0)
@@ -111,6 +114,7 @@ class ImportRun(models.Model):
     taken_up = models.PositiveSmallIntegerField(default=0)
     created_at = models.DateTimeField(default=timezone.now)
     created_by = models.CharField(max_length=254)
+    created_by_id = models.CharField(max_length=100, blank=True)
     started_at = models.DateTimeField(null=True)
     beat_at = models.DateTimeField(null=True)
     ended_at = models.DateTimeField(null=True)
@@ -134,11 +138,13 @@ class ImportRun(models.Model):
         cls, *, fleet: Fleet, actor: Actor, kind: str, name: str, chunks: Iterable[bytes], header: list[str]
     ) -> ImportRun:
         """Store an uploaded file, sealed."""
-        run = cls(fleet_id=fleet.pk, kind=kind, file_name=name[:200], size=0, header=header, created_by=actor.label)
+        run = cls(fleet_id=fleet.pk, kind=kind, file_name=name[:200], size=0, created_by=actor.label)
+        run.created_by_id = _id_of(actor)
         run.created_at = Now()
         with transaction.atomic():
             run.save(force_insert=True)
             run.size = run.store("file", chunks)
+            run._store_json("header", header)
             run.save(update_fields=["size"])
         return run
 
@@ -171,15 +177,47 @@ class ImportRun(models.Model):
         return self.pieces.filter(part="file").exists()
 
     @property
+    def header(self) -> list[str]:
+        """The names of the file's columns; empty when the file is erased. Raises SealError."""
+        return list(self._json("header") or ())
+
+    @property
+    def given(self) -> dict[str, str]:
+        """The values that hold for all rows, as they were given; empty when the file is erased. Raises SealError."""
+        return dict(self._json("set") or {})
+
+    @property
+    def samples(self) -> dict[str, Any]:
+        """The first rows of each verdict of a check; empty without one. Raises SealError."""
+        return dict(self._json("samples") or {})
+
+    def is_by(self, actor: Actor) -> bool:
+        """Whether this is who sent the file."""
+        return self.created_by_id == _id_of(actor)
+
+    def chosen(self, header: Sequence[str]) -> dict[str, str]:
+        """The column of each field that was chosen, by its name in the header; "" for a field that none fills."""
+        names = {self._digest(name): name for name in reversed(header) if name}
+        return {key: names.get(digest, "") for key, digest in self.columns.items()}
+
+    def remember(self, columns: Mapping[str, str], constants: Mapping[str, str]) -> None:
+        """Set what stays of a choice when the file is erased: digests of the headers, and known values for all rows."""
+        self.columns = {key: name and self._digest(name) for key, name in columns.items()}
+        self.constants = dict(constants)
+
+    @property
     def has_refused_rows(self) -> bool:
         return self.pieces.filter(part="refused").exists()
 
     def choose(self, *, columns: Mapping[str, str], constants: Mapping[str, str], on_duplicate: str) -> None:
         """Set which column fills which field, and discard an earlier check. Raises NotNow."""
         with self.locked(Stage.UPLOADED, Stage.CHECKED, Stage.FAILED) as run:
-            run.columns, run.constants, run.on_duplicate = dict(columns), dict(constants), on_duplicate
-            run.stage, run.report, run.findings, run.samples, run.failure = Stage.UPLOADED, {}, [], {}, ""
+            run.remember(columns, {})
+            run.on_duplicate = on_duplicate
+            run.stage, run.report, run.findings, run.failure = Stage.UPLOADED, {}, [], ""
             run.save()
+            run._store_json("set", dict(constants))
+            run.pieces.filter(part="samples").delete()
 
     def start(
         self, stage: Stage, *, actor: Actor, on_error: str = "skip", language: str = "en", step: str = QUEUE
@@ -242,6 +280,14 @@ class ImportRun(models.Model):
             ImportPiece.objects.create(run=self, part=part, number=number, content=sealed)
         return size
 
+    def store_samples(self, samples: Mapping[str, Any]) -> None:
+        """Keep the first rows of each verdict, sealed."""
+        self._store_json("samples", samples)
+
+    def erase_file(self) -> None:
+        """Erase all but the refused rows."""
+        self.pieces.exclude(part="refused").delete()
+
     def open(self, part: str = "file") -> BinaryIO:
         """The bytes of a part, in memory: while COPY uses the connection, it cannot fetch pieces. Raises SealError."""
         return BytesIO(b"".join(self.chunks(part)))
@@ -256,7 +302,8 @@ class ImportRun(models.Model):
     @classmethod
     def erase_left_files(cls) -> int:
         """Erase files and refused rows that were kept long enough; return of how many imports."""
-        old = models.Q(part="file", run__created_at__lt=Now() - FILE_KEPT) & ~models.Q(run__stage__in=RUNNING)
+        old = models.Q(run__created_at__lt=Now() - FILE_KEPT) & ~models.Q(part="refused")
+        old &= ~models.Q(run__stage__in=RUNNING)
         left = ImportPiece.objects.filter(old | models.Q(run__created_at__lt=Now() - REFUSED_ROWS_KEPT))
         runs = left.values("run").distinct().count()
         left.delete()
@@ -272,6 +319,18 @@ class ImportRun(models.Model):
         self.step, self.done, self.total = step, 0, 0
         self.started_at, self.beat_at, self.ended_at = Now(), None, None
         self.save()
+
+    def _store_json(self, part: str, value: Any) -> None:
+        self.store(part, [json.dumps(value).encode()])
+
+    def _json(self, part: str) -> Any:
+        """The value of a part that holds JSON; None if it is erased."""
+        text = b"".join(self.chunks(part))
+        return json.loads(text) if text else None
+
+    def _digest(self, name: str) -> str:
+        """A keyed digest of a header, comparable within the fleet."""
+        return fingerprint(name.casefold(), f"header:{self.fleet_id}")
 
     def _seal_owner(self, part: str, number: int) -> str:
         """What a sealed piece is bound to."""
@@ -293,6 +352,10 @@ class ImportPiece(models.Model):
 
     def __str__(self) -> str:
         return f"{self.part} {self.number}"
+
+
+def _id_of(actor: Actor) -> str:
+    return f"{actor.kind}:{actor.id}"[:100]
 
 
 def _even_pieces(chunks: Iterable[bytes]) -> Iterator[bytes]:

@@ -21,8 +21,9 @@ from django.views.decorators.http import require_POST, require_safe
 from django_htmx.http import HttpResponseClientRedirect
 
 from fleetcontrol import tabular
+from fleetcontrol.audit.models import Actor
 from fleetcontrol.db.copying import snapshot
-from fleetcontrol.imports.columns import proposed
+from fleetcontrol.imports.columns import match_columns, proposed
 from fleetcontrol.imports.forms import ColumnsForm, UploadForm, initial_columns
 from fleetcontrol.imports.importer import importers
 from fleetcontrol.imports.models import LARGEST_UPLOAD, ImportRun, NotNow, Stage
@@ -54,13 +55,14 @@ class InMemory(MemoryFileUploadHandler):
 @require_safe
 @fleet_view(Role.MANAGER)
 def index(request: FleetRequest) -> HttpResponse:
-    runs = ImportRun.objects.filter(fleet=request.fleet).defer("findings", "samples")
+    runs = ImportRun.objects.filter(fleet=request.fleet).defer("findings")
     return render(request, "imports/index.html", {"page": page_of(runs, request.GET, order=("-id",))})
 
 
 @csrf_exempt  # `_add` checks it: the check reads the body, and before that the upload needs its handler
 def add(request: HttpRequest, fleet: str) -> HttpResponseBase:
-    request.upload_handlers = [InMemory(request)]
+    if request.content_type == "multipart/form-data":  # any other body holds no upload, and may have been read already
+        request.upload_handlers = [InMemory(request)]
     return _add(request, fleet=fleet)
 
 
@@ -93,9 +95,10 @@ def columns(request: FleetRequest, id: str) -> HttpResponse:
     importer = importers()[run.kind]
     if not run.has_file or run.is_running:
         return redirect("imports:report", request.fleet.slug, run.pk)
-    initial = {"on_duplicate": run.on_duplicate, **initial_columns(importer, run.header, run.columns)}
-    initial |= {f"same_{key}": value for key, value in run.constants.items()}
-    form = ColumnsForm(importer, request.fleet, run.header, request.POST or None, initial=initial)
+    header = run.header
+    initial = {"on_duplicate": run.on_duplicate, **initial_columns(importer, header, run.chosen(header))}
+    initial |= {f"same_{key}": value for key, value in run.given.items()}
+    form = ColumnsForm(importer, request.fleet, header, request.POST or None, initial=initial)
     if form.is_valid():
         try:
             run.choose(columns=form.columns, constants=form.constants, on_duplicate=form.cleaned_data["on_duplicate"])
@@ -104,7 +107,7 @@ def columns(request: FleetRequest, id: str) -> HttpResponse:
             pass
         return redirect("imports:report", request.fleet.slug, run.pk)
     same = [form[f"same_{key}"] for key in importer.same_for_all]
-    context = {"run": run, "form": form, "same": same, "columns": list(_sampled(run, form))}
+    context = {"run": run, "form": form, "same": same, "columns": list(_sampled(run, form, request.actor))}
     return render(request, "imports/columns.html", context, status=422 if form.errors else 200)
 
 
@@ -117,7 +120,7 @@ def show(request: FleetRequest, id: str) -> HttpResponse:
     address = reverse(f"imports:{step}", args=[request.fleet.slug, run.pk])
     if request.path != address:
         return HttpResponseClientRedirect(address) if request.htmx else redirect(address)
-    context = {"run": run, **_speed(run)}
+    context: dict[str, Any] = {"run": run, **_speed(run)}
     if request.htmx:
         return render(request, "imports/progress.html#progress", context)
     importer = importers()[run.kind]
@@ -126,7 +129,7 @@ def show(request: FleetRequest, id: str) -> HttpResponse:
         tabs = _tabs(run)
         wanted = [key for key, _words, _count in tabs if key == request.GET.get("show")]
         shown = next(iter(wanted or [key for key, _words, _count in tabs]), "")
-        context |= {"takes": importer.counted(run.written), "tabs": tabs, "shown": shown}
+        context |= {"takes": importer.counted(run.written), "tabs": tabs, "shown": shown, "samples": run.samples}
     return render(request, f"imports/{step}.html", context)
 
 
@@ -158,7 +161,7 @@ def cancel(request: FleetRequest, id: str) -> HttpResponse:
     except NotNow:
         messages.info(request, _("It was too late to cancel: the import had ended."))
     else:
-        messages.success(request, _("%(file)s cancelled. Nothing of it was imported.") % {"file": run})
+        messages.success(request, _("The import is cancelled. Nothing of it was written."))
     return redirect("imports:index", request.fleet.slug)
 
 
@@ -210,11 +213,19 @@ def _step_of(run: ImportRun) -> str:
     return steps.get(Stage(run.stage), "report")
 
 
-def _sampled(run: ImportRun, form: ColumnsForm) -> Iterator[tuple[str, Any, list[str]]]:
-    """Each column's name, its select, and its values in the first rows; secrets are hidden."""
-    importer = importers()[run.kind]
-    secret = {one.key for one in importer.fields if one.is_secret}
-    hidden = {position for key, position in proposed(importer.fields, run.header).items() if key in secret}
+def _sampled(run: ImportRun, form: ColumnsForm, actor: Actor) -> Iterator[tuple[str, Any, list[str]]]:
+    """Each column's name, its select, and its values in the first rows.
+
+    Who sent the file sees all but secrets, to say what the columns are. Others see the columns that are known by their
+    name and may be shown: any other may hold a secret, its name included.
+    """
+    fields = {one.key: one for one in importers()[run.kind].fields}
+    chosen = run.chosen(form.header)
+    by_name = proposed(form.importer.fields, form.header)
+    matched = match_columns(form.importer.fields, form.header, chosen) if chosen else by_name
+    secret = {place for both in (matched, by_name) for key, place in both.positions.items() if fields[key].is_secret}
+    shown = {place for key, place in by_name.positions.items() if fields[key].is_shown}
+    is_mine = run.is_by(actor)
     rows: list[list[str]] = []
     for _line, cells in tabular.read(run.open(), limits=tabular.IN_REQUEST):
         if not isinstance(cells, tabular.TabularProblem):
@@ -222,8 +233,9 @@ def _sampled(run: ImportRun, form: ColumnsForm) -> Iterator[tuple[str, Any, list
         if len(rows) == SAMPLE_ROWS:
             break
     for position, name in form.named_columns:
-        values = ["••••••" if position in hidden and row[position] else row[position][:60] for row in rows]
-        yield name, form[f"column_{position}"], values
+        is_hidden = position in secret or not (is_mine or position in shown)
+        values = ["••••••" if is_hidden and row[position] else row[position][:60] for row in rows]
+        yield name if is_mine else by_name.name_at(position), form[f"column_{position}"], values
 
 
 def _tabs(run: ImportRun) -> list[tuple[str, str, int]]:

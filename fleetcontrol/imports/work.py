@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, replace
 from typing import Any
 
+import psycopg
 from django.db import Error, OperationalError, connection, transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Now
@@ -31,7 +32,8 @@ from psycopg.errors import QueryCanceled
 
 from fleetcontrol import tabular
 from fleetcontrol.audit.models import Actor
-from fleetcontrol.imports.columns import Columns, UnknownColumn, match_columns
+from fleetcontrol.duties import guarded
+from fleetcontrol.imports.columns import REFUSED_COLUMNS, Columns, UnknownColumn, match_columns
 from fleetcontrol.imports.importer import Importer, OnDuplicate, OnError, Options, importers
 from fleetcontrol.imports.load import Finding, Listener, Report, bulk_import
 from fleetcontrol.imports.models import ENDED, QUEUE, RUNNING, ImportRun, NotNow, Stage
@@ -43,6 +45,7 @@ SECONDS_AT_ONCE = 5
 LONGEST_ATTEMPT = 3600  # seconds
 TAKEN_UP = 3  # times: an import whose process died once more than this has failed
 GROUPS_KEPT = 200
+REASONS_KEPT = 10_000
 LINES_KEPT = 20
 SAMPLES = 20
 COLUMNS_SHOWN = 6
@@ -116,8 +119,9 @@ def take_up_stalled() -> tuple[int, int]:
     """
     _note_claimed()
     taken_up = failed = 0
-    for pk in list(ImportRun.objects.stalled().values_list("pk", flat=True)[:_TAKEN_UP_IN_A_ROUND]):
-        with transaction.atomic():
+    # In no order, so that none that fails keeps the others from their turn.
+    for pk in list(ImportRun.objects.stalled().order_by("?").values_list("pk", flat=True)[:_TAKEN_UP_IN_A_ROUND]):
+        with guarded(f"import {pk}"), transaction.atomic():
             run = ImportRun.objects.stalled().select_for_update(skip_locked=True).filter(pk=pk).first()
             if run is None:
                 continue
@@ -170,7 +174,16 @@ def attempt_now(run_id: str, attempt: int, language: str, progress: Progress | N
             if isinstance(error, OperationalError) and isinstance(error.__cause__, QueryCanceled):
                 raise _TooLong from None
             _fail(run_id, attempt, _("Something failed on our side. Nothing was saved. Try again."))
+            _take_values_out(error)
             raise
+
+
+def _take_values_out(error: BaseException | None) -> None:
+    """Leave of the database's messages only their codes: they quote rows, and tasks and logs keep tracebacks."""
+    while error is not None:
+        if isinstance(error, Error | psycopg.Error):
+            error.args = (getattr(error, "sqlstate", None) or "see the database's own log",)
+        error = error.__cause__ or error.__context__
 
 
 def _begin(run: ImportRun, begin: Callable[[str, str], int]) -> None:
@@ -251,10 +264,12 @@ def _tasks() -> QuerySet[DBTaskResult[Any, Any]]:
     return DBTaskResult.objects.filter(task_path=attempt_in_background.module_path)
 
 
-def _attempt_of(args_kwargs: dict[str, Any]) -> tuple[str, int]:
-    """The import and the attempt that a task is for."""
-    run_id, attempt, *_language = args_kwargs["args"]
-    return run_id, attempt
+def _attempt_of(args_kwargs: Any) -> tuple[str, int]:
+    """The import and the attempt that a task is for; ("", 0) if it names none."""
+    match args_kwargs:
+        case {"args": [str(run_id), int(attempt), *_language]}:
+            return run_id, attempt
+    return "", 0
 
 
 def _import_and_end(run: ImportRun, attempt: int, progress: Progress) -> None:
@@ -273,15 +288,20 @@ def _import_and_end(run: ImportRun, attempt: int, progress: Progress) -> None:
             columns, listener, report = _import(run, progress, importer_class, Options(OnError.SKIP, dry_run=True))
         # Read the file again before locking the row, because the lock would keep the progress from being saved.
         samples = _samples(run, columns, importer_class, listener)
-        run.store("refused", _refused(run, columns, importer_class, listener.refused))
+        run.store("refused", _refused(run, columns, importer_class, listener))
+        filled = {key: columns.header[position] for key, position in columns.positions.items()}
+        known = {key: importer_class.known(run.fleet, key, text) for key, text in columns.constants.items()}
         with run.locked(Stage(run.stage)) as current:
             if current.attempt != attempt:
                 raise _Cancelled
-            current.report, current.findings, current.samples = asdict(report), listener.findings(), samples
+            current.report, current.findings = asdict(report), listener.findings()
+            current.remember(run.chosen(columns.header) | filled, {key: text for key, text in known.items() if text})
             current.stage, current.ended_at = (Stage.DONE if written else Stage.CHECKED), Now()
             current.step, current.done, current.total = "", 0, 0
             if current.stage in ENDED:
-                current.pieces.filter(part="file").delete()
+                current.erase_file()
+            else:
+                current.store_samples(samples)
             current.save()
 
 
@@ -289,7 +309,7 @@ def _import(
     run: ImportRun, progress: Progress, importer_class: type[Importer], options: Options
 ) -> tuple[Columns, GroupingListener, Report]:
     table = tabular.read(run.open())
-    columns = match_columns(importer_class.fields, table.header, run.columns, run.constants)
+    columns = match_columns(importer_class.fields, table.header, run.chosen(table.header), run.given)
     options = replace(options, on_duplicate=OnDuplicate(run.on_duplicate))
     listener = GroupingListener(progress)
     importer = importer_class(run.fleet, run.import_actor, options, columns.given)
@@ -309,10 +329,11 @@ class GroupingListener(Listener):
         self._progress = progress
         self._groups: dict[tuple[str, str, bool], dict[str, Any]] = {}
         self.refused = array("Q")
-        self.reasons: dict[int, str] = {}
+        self._reasons = array("L")  # of each refused row the number of its reason in `_texts`
+        self._texts: list[tuple[str, frozenset[str]]] = []
+        self._numbers: dict[tuple[str, frozenset[str]], int] = {}
         self.lines: dict[str, list[int]] = {}
         self.changes: list[list[Any]] = []
-        self._shown: set[int] = set()
 
     def progress(self, step: str, done: int, total: int) -> None:
         self._progress.go_on()
@@ -335,7 +356,6 @@ class GroupingListener(Listener):
                 )
                 self.lines[verdict] = [line for (line,) in cursor.fetchall()]
             self.changes = importer.changes(cursor, SAMPLES)
-        self._shown = set(self.lines["error"])
 
     def finding(self, finding: Finding) -> None:
         # Each duplicate names another first line, and yet all of them are one group.
@@ -356,11 +376,27 @@ class GroupingListener(Listener):
             if len(group["lines"]) < LINES_KEPT:
                 group["lines"].append(finding.line)
         if not finding.is_note:
+            # Files have few reasons, but for those that name another line.
+            exact = finding.reason if len(self._texts) < REASONS_KEPT else reason
+            words = f"{finding.column}: {exact}" if finding.column else exact
             if not self.refused or self.refused[-1] != finding.line:
                 self.refused.append(finding.line)
-            if finding.line in self._shown:
-                before = self.reasons.get(finding.line)
-                self.reasons[finding.line] = f"{before} {finding.reason}" if before else finding.reason
+                self._reasons.append(self._number_of(words, frozenset([finding.column])))
+            else:
+                before, wrong = self._texts[self._reasons[-1]]
+                words = f"{before} {words}" if len(self._texts) < REASONS_KEPT else before
+                self._reasons[-1] = self._number_of(words, wrong | {finding.column})
+
+    def refusals(self) -> Iterator[tuple[int, str, frozenset[str]]]:
+        """The line of each refused row, all that is wrong with it, and the columns in which it is."""
+        for line, number in zip(self.refused, self._reasons, strict=True):
+            yield line, *self._texts[number]
+
+    def _number_of(self, text: str, columns: frozenset[str]) -> int:
+        number = self._numbers.setdefault((text, columns), len(self._texts))
+        if number == len(self._texts):
+            self._texts.append((text, columns))
+        return number
 
     def findings(self) -> list[dict[str, Any]]:
         """The groups, errors before notes, the most frequent first. A group of one finding has all its details."""
@@ -373,41 +409,63 @@ class GroupingListener(Listener):
 def _samples(
     run: ImportRun, columns: Columns, importer_class: type[Importer], found: GroupingListener
 ) -> dict[str, Any]:
-    """The first rows of each verdict as the file has them, without secrets."""
-    shown = [one for one in importer_class.fields if one.key in columns.positions and not one.is_secret][:COLUMNS_SHOWN]
+    """The first rows of each verdict: cells of fields that may be shown, and of others that are a known value."""
+    fields = {one.key: one for one in importer_class.fields if one.key in columns.positions}
+    shown = [key for key, one in fields.items() if one.is_shown or key in importer_class.same_for_all][:COLUMNS_SHOWN]
     wanted = {line: verdict for verdict, lines in found.lines.items() for line in lines}
-    samples: dict[str, Any] = {"header": [columns.name_of(one.key) for one in shown], "update": found.changes}
+    samples: dict[str, Any] = {"header": [columns.name_of(key) for key in shown], "update": found.changes}
     if wanted:
+        reasons = {line: text for line, text, _wrong in found.refusals() if line in wanted}
         last = max(wanted)
         for line, cells in tabular.read(run.open()):
             if line in wanted:
                 row = [""] * len(shown)
                 if not isinstance(cells, tabular.TabularProblem):
-                    row = [cells[columns.positions[one.key]][:100] for one in shown]
-                samples.setdefault(wanted[line], []).append([line, row, found.reasons.get(line, "")])
+                    texts = {key: cells[columns.positions[key]] for key in shown}
+                    row = [
+                        text[:100] if fields[key].is_shown else importer_class.known(run.fleet, key, text)
+                        for key, text in texts.items()
+                    ]
+                samples.setdefault(wanted[line], []).append([line, row, reasons.get(line, "")])
             if line >= last:
                 break
     return samples
 
 
-def _refused(run: ImportRun, columns: Columns, importer_class: type[Importer], refused: array[int]) -> Iterator[bytes]:
-    """The refused rows as a CSV to correct and upload again. It leaves secrets out: they never come out again."""
-    if not refused:
+def _refused(
+    run: ImportRun, columns: Columns, importer_class: type[Importer], found: GroupingListener
+) -> Iterator[bytes]:
+    """The refused rows as a CSV to correct and upload again, each behind its line and what is wrong with it.
+
+    Secrets never come out again. A column that fills no field may hold one, and so may a cell that its field refused,
+    unless it is one that may be shown: all of these come back empty, to be filled again. Of a row that could not be
+    split only line and reason come back.
+    """
+    if not found.refused:
         return
-    secret = {
-        columns.positions[one.key] for one in importer_class.fields if one.is_secret and one.key in columns.positions
-    }
+    fields = {one.key: one for one in importer_class.fields}
+    kept = {position for key, position in columns.positions.items() if not fields[key].is_secret}
+    shown = {position for key, position in columns.positions.items() if fields[key].is_shown}
+    names = {position: columns.name_at(position) for position in range(len(columns.header))}
+    own = {position for position, name in enumerate(columns.header) if name in REFUSED_COLUMNS}
+    places = [position for position in range(len(columns.header)) if position not in own]
 
     def rows() -> Iterator[list[str]]:
-        lines = iter(refused)
-        wanted = next(lines)
+        lines = found.refusals()
+        wanted, reason, wrong = next(lines)
         for line, cells in tabular.read(run.open()):
             if line == wanted:
+                row = [""] * len(places)
                 if not isinstance(cells, tabular.TabularProblem):
-                    yield ["" if position in secret else cell for position, cell in enumerate(cells)]
-                wanted = next(lines, 0)
+                    row = [
+                        cells[place] if place in shown or (place in kept and names[place] not in wrong) else ""
+                        for place in places
+                    ]
+                yield [str(line), reason, *row]
+                wanted, reason, wrong = next(lines, (0, "", wrong))
                 if not wanted:
                     return
 
-    for text in tabular.csv_lines(run.header, rows()):
+    header = [*REFUSED_COLUMNS, *(names[position] for position in places)]
+    for text in tabular.csv_lines(header, rows()):
         yield text.encode()

@@ -6,12 +6,13 @@ them would write an audit event.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar
 
 from allauth.account.decorators import secure_admin_login
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.admin.widgets import AutocompleteSelect
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.core.paginator import Paginator
 from django.db import models
@@ -45,6 +46,20 @@ class Site(admin.AdminSite):
         models: list[Any] = [model_or_iterable] if isinstance(model_or_iterable, type) else list(model_or_iterable)
         if ours := [model for model in models if model._meta.app_label in OUR_APPS]:
             super().register(ours, *args, **options)
+
+
+class RowSelect(AutocompleteSelect):
+    """A choice of one row, which shows none where the address or a form names what cannot be one."""
+
+    def optgroups(self, name: str, value: Sequence[str], attr: Any = None) -> Any:
+        return super().optgroups(name, [one for one in value if self._may_be_key(one)], attr)
+
+    def _may_be_key(self, text: str) -> bool:
+        try:
+            self.field.remote_field.model._meta.pk.to_python(text)
+        except ValidationError:
+            return False
+        return "\x00" not in str(text)
 
 
 class CappedPaginator(Paginator[Any]):
@@ -99,14 +114,41 @@ class VerbModelForm(EditForm, forms.ModelForm[Any]):
         """Do nothing: the verb has saved everything."""
 
 
-class VerbAdmin(admin.ModelAdmin[Any]):
+class ListedLookups(admin.ModelAdmin[Any]):
+    """Shows people no more than their permissions say, in whatever way they ask."""
+
+    sortable_by: ClassVar[tuple[str, ...]] = ()
+
+    def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest) -> bool:
+        """Only the lookups of the list's filters: any other would let people guess at columns that no page shows."""
+        allowed = set()
+        for one in self.get_list_filter(request):
+            if isinstance(one, type) and issubclass(one, admin.SimpleListFilter):
+                allowed.add(one.parameter_name)
+            else:
+                allowed |= {f"{one}__exact", f"{one}__isnull"}
+        return lookup in allowed
+
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        """Nothing from the address: a form would show the name of whatever row it names."""
+        return {}
+
+    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """Offer the rows that the person may see in the admin."""
+        related = db_field.remote_field.model
+        site = self.admin_site._registry.get(related)
+        may_see = site is not None and site.has_view_permission(request)
+        kwargs["queryset"] = site.get_queryset(request) if site and may_see else related._default_manager.none()
+        return super().formfield_for_foreignkey(db_field, request, **kwargs)
+
+
+class VerbAdmin(ListedLookups):
     """Lists that stay fast with a million rows, and changes that go through verbs."""
 
     paginator = CappedPaginator
     show_full_result_count = False
     list_per_page = 50
     list_max_show_all = 50
-    sortable_by: ClassVar[tuple[str, ...]] = ()
     show_facets = admin.ShowFacets.NEVER
     refusals: ClassVar[tuple[type[Exception], ...]] = (ValidationError,)
     blocked: ClassVar[Callable[..., Any] | None] = None
@@ -114,6 +156,11 @@ class VerbAdmin(admin.ModelAdmin[Any]):
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:  # noqa: FBT001, FBT002 - Django's signature
         form = super().get_form(request, obj, change, **kwargs)
         return type(form.__name__, (form,), {"actor": actor_of(request)})
+
+    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        if db_field.name in self.get_autocomplete_fields(request):
+            kwargs.setdefault("widget", RowSelect(db_field, self.admin_site))
+        return super().formfield_for_foreignkey(db_field, request, **kwargs)
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: Any) -> None:
         """Do nothing: the form's verb has saved it."""

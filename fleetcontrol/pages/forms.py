@@ -8,8 +8,6 @@ from django import forms
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.utils.translation import gettext as _
 
-from fleetcontrol.pages.widgets import SecretInput, SecretText
-
 
 class Text(forms.CharField):
     """A text as typed. `required` only marks the field: the verb reports what is missing, with all other errors."""
@@ -40,7 +38,7 @@ class VerbForm(forms.Form):
     def ask_again(self) -> None:
         """Say at the field of every secret that it must be typed again, because secrets are never sent back."""
         for name, field in self.fields.items():
-            if isinstance(field.widget, SecretInput | SecretText) and self.data.get(self.add_prefix(name)):
+            if getattr(field.widget, "holds_secret", False) and self.data.get(self.add_prefix(name)):
                 words = _("Enter “%(label)s” again. Secrets are cleared when a form has errors.")
                 if name not in self.errors:
                     self.add_error(name, words % {"label": field.label})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from django.forms import PasswordInput, RadioSelect, Textarea
+from django.forms import PasswordInput, RadioSelect, Textarea, URLInput
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
@@ -47,6 +47,18 @@ class SecretText(Textarea):
 
     def __init__(self, attrs: Mapping[str, Any] | None = None) -> None:
         super().__init__(attrs={"autocomplete": "off", "spellcheck": "false", "class": "mono", **(attrs or {})})
+
+    def format_value(self, value: Any) -> None:
+        """Render nothing, whatever was typed."""
+
+
+class SecretAddress(URLInput):
+    """An address that may hold a token. It can be read while it is typed and is never sent back to the browser."""
+
+    holds_secret = True
+
+    def __init__(self, attrs: Mapping[str, Any] | None = None) -> None:
+        super().__init__({"autocomplete": "off", "spellcheck": "false", "autocapitalize": "off", **(attrs or {})})
 
     def format_value(self, value: Any) -> None:
         """Render nothing, whatever was typed."""

@@ -16,15 +16,17 @@ from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.socialaccount.adapter import DefaultSocialAccountAdapter
 from allauth.socialaccount.models import SocialLogin
 from django.contrib import messages
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.http import HttpRequest, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from fleetcontrol.audit.models import actor_for
+from fleetcontrol.people import mails
 from fleetcontrol.people.access import has_second_factor, made_with_factor
+from fleetcontrol.people.addresses import known_as
 from fleetcontrol.people.confirmation import PARAMETER, set_aside, signed_in_recently, take_along
-from fleetcontrol.people.models import Invitation, User
+from fleetcontrol.people.models import Invitation, MailKind, User
 from fleetcontrol.seal import Sealed, seal
 
 MFA_OWNER = "authenticator"
@@ -73,9 +75,32 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth ha
             )
             messages.error(request, words)
 
+    def _get_login_attempts_cache_key(self, request: HttpRequest, **credentials: Any) -> str:
+        """Count wrong passwords by account. allauth's own key has the Host header in it, which a visitor chooses."""
+        return known_as(credentials.get("email"))
+
     def get_client_ip(self, request: HttpRequest) -> str:
         """The address that throttles count by. AddressMiddleware has already replaced the proxy's."""
         return request.META.get("REMOTE_ADDR") or "0.0.0.0"  # noqa: S104 - a Unix socket has no address
+
+    def login(self, request: HttpRequest, user: Any) -> None:
+        """Remember whether it is the first sign-in of all, which is from no other browser than an earlier one."""
+        request.is_first_sign_in = user.last_login is None  # type: ignore[attr-defined]  # for sign_in_events
+        super().login(request, user)
+
+    def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
+        """Queue the mail. What allauth made for it, a link for example, is made anew when it is sent.
+
+        An address without an account gets no mail, and yet one is queued: nothing tells it from an account.
+        """
+        if template_prefix == "account/email/unknown_account":
+            mails.queue(MailKind.PASSWORD_RESET, None)
+        else:
+            mails.queue(MailKind(template_prefix), context["user"])
+
+    def send_notification_mail(self, template_prefix: str, user: Any, *_args: Any, **_options: Any) -> None:
+        """Queue the notice, with where the change came from."""
+        mails.queue(MailKind(template_prefix), user, request=self.request)
 
 
 class SocialAccountAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]  # allauth has no types
@@ -88,26 +113,20 @@ class SocialAccountAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]  
             raise ImmediateHttpResponse(HttpResponseRedirect(reverse("account_login")))
         if sociallogin.is_existing:
             return
-        emails = [address.email for address in sociallogin.email_addresses if address.verified is True]
-        for email in emails:
-            user = User.objects.filter(email__iexact=email).first() or self._invited(request, sociallogin, email)
-            if user is not None:
-                sociallogin.connect(request, user)
-                return
+        # Not `sociallogin.email_addresses`: lower() has made another's address of some look-alikes there.
+        claims = sociallogin.account.get_provider_account().get_user_data() or {}
+        email = known_as(str(claims.get("email") or "")) if claims.get("email_verified") is True else ""
+        user = User.objects.filter(email=email).first() or self._invited(request, email, str(claims.get("name") or ""))
+        if user is not None:
+            sociallogin.connect(request, user)
 
     def is_open_for_signup(self, request: HttpRequest, sociallogin: SocialLogin) -> bool:
         return False
 
-    def _invited(self, request: HttpRequest, sociallogin: SocialLogin, email: str) -> User | None:
-        with transaction.atomic():
-            invitations = list(Invitation.open_for(email).select_for_update(of=("self",)).select_related("fleet"))
-            if not invitations:
-                return None
-            claims = sociallogin.account.get_provider_account().get_user_data() or {}
-            user = new_person(email=email, name=str(claims.get("name") or ""))
-            for invitation in invitations:
-                invitation.accept(user, actor=actor_for(request, user))
-        return user
+    def _invited(self, request: HttpRequest, email: str, name: str) -> User | None:
+        invitations = list(Invitation.open_for(email).order_by("fleet_id"))
+        joined = join(invitations, request, email=email, name=name) if invitations else None
+        return joined or User.objects.filter(email=email).first()
 
 
 class MfaAdapter(DefaultMFAAdapter):  # type: ignore[misc]  # allauth has no types
@@ -127,4 +146,20 @@ def new_person(*, email: str, name: str, password: str | None = None) -> User:
     """Create an account for the proven owner of an address. Without a password they sign in through the provider."""
     user = User.objects.create_user(email, password, name=name.strip()[:100])
     EmailAddress.objects.create(user=user, email=user.email, primary=True, verified=True)
+    return user
+
+
+def join(invitations: list[Invitation], request: HttpRequest, **person: Any) -> User | None:
+    """Create an account with `new_person` and accept the invitations of its address, in the order of their fleets.
+
+    None if somebody did so at the same moment, or if none of the invitations is left.
+    """
+    try:
+        with transaction.atomic():
+            user = new_person(**person)
+            accepted = [one for one in invitations if one.accept_if_left(user, actor=actor_for(request, user))]
+            if not accepted:
+                raise Invitation.DoesNotExist
+    except (IntegrityError, Invitation.DoesNotExist):
+        return None
     return user

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
+from allauth.account.models import EmailAddress
 from django import forms
 from django.contrib import admin
-from django.contrib.admin.widgets import AutocompleteSelect
 from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.forms import AdminUserCreationForm, UserChangeForm
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import models
 from django.http import HttpRequest, HttpResponseRedirect
 from django.template.response import TemplateResponse
@@ -20,7 +21,14 @@ from django.utils.translation import gettext_lazy as _
 
 from fleetcontrol.audit.models import AuditEvent, actor_of
 from fleetcontrol.audit.versions import ChangedMeanwhile, require_version
-from fleetcontrol.pages.admin_site import CappedPaginator, VerbAdmin, VerbModelForm, with_conflict_status
+from fleetcontrol.pages.admin_site import (
+    CappedPaginator,
+    ListedLookups,
+    RowSelect,
+    VerbAdmin,
+    VerbModelForm,
+    with_conflict_status,
+)
 from fleetcontrol.pages.editing import EditForm
 from fleetcontrol.people.models import Fleet, LastAdministrator, Membership, Role, User
 
@@ -34,14 +42,16 @@ class FleetFilter(admin.SimpleListFilter):
     parameter_name = "fleet"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        fleets = Fleet.objects.order_by("name").values_list("pk", "name")
+        fleets = visible_fleets(request).order_by("name").values_list("pk", "name")
         return [(str(pk), name) for pk, name in fleets[:FLEETS_IN_FILTER]]
 
-    def has_output(self) -> bool:
-        return True
-
     def queryset(self, request: HttpRequest, queryset: models.QuerySet[Any]) -> models.QuerySet[Any]:
-        return queryset.filter(fleet=self.value()) if (self.value() or "").isdigit() else queryset
+        return queryset.filter(fleet=self.value()) if (self.value() or "").isdecimal() else queryset
+
+
+def visible_fleets(request: HttpRequest) -> models.QuerySet[Fleet]:
+    """All fleets for people who may see fleets in the admin, else none."""
+    return Fleet.objects.all() if admin.site._registry[Fleet].has_view_permission(request) else Fleet.objects.none()
 
 
 class FirstStepForm(forms.Form):
@@ -54,14 +64,24 @@ class FirstStepForm(forms.Form):
 def first_step(
     site: admin.ModelAdmin[Any], request: HttpRequest, choices: list[tuple[str, str]]
 ) -> tuple[Fleet, str] | TemplateResponse:
-    """The fleet and brand from the query parameters, or the page that asks for them."""
+    """The fleet and brand from the query parameters, or the page that asks for them.
+
+    Raises PermissionDenied for people who may not add one.
+    """
+    if not site.has_add_permission(request):
+        raise PermissionDenied
     asked = "fleet" in request.GET or "brand" in request.GET
-    form = FirstStepForm(request.GET if asked else None)
+    chosen = {"fleet": request.GET.get("fleet", ""), "brand": request.GET.get("brand", "")}
+    if not chosen["fleet"].isdecimal():
+        chosen["fleet"] = ""  # the search that shows the choice takes numbers only
+    form = FirstStepForm(chosen if asked else None)
     brand, fleet = form.fields["brand"], form.fields["fleet"]
     assert isinstance(brand, forms.ChoiceField)  # noqa: S101 - declared above
+    assert isinstance(fleet, forms.ModelChoiceField)  # noqa: S101 - declared above
     brand.choices = choices
-    fleet.widget = AutocompleteSelect(site.opts.get_field("fleet"), site.admin_site)
-    fleet.widget.choices = fleet.choices  # type: ignore[attr-defined]  # a ModelChoiceField
+    fleet.queryset = visible_fleets(request)
+    fleet.widget = RowSelect(site.opts.get_field("fleet"), site.admin_site)
+    fleet.widget.choices = fleet.choices
     if asked and form.is_valid():
         return form.cleaned_data["fleet"], form.cleaned_data["brand"]
     context = site.admin_site.each_context(request) | {
@@ -125,6 +145,7 @@ class FleetAdmin(VerbAdmin):
 
 class MembershipForm(VerbModelForm):
     refusals = (LastAdministrator,)
+    granter: ClassVar[User]
 
     class Meta:
         model = Membership
@@ -132,6 +153,9 @@ class MembershipForm(VerbModelForm):
 
     def perform(self) -> Membership:
         values = self.cleaned_data
+        fleet = values["fleet"] if self.instance.pk is None else self.instance.fleet
+        if not self.granter.may_grant(Role(values["role"]), fleet):
+            raise ValidationError({"role": gettext("You can give roles up to your own in this fleet.")})
         if self.instance.pk is None:
             return Membership.add(
                 fleet=values["fleet"], user=values["user"], role=Role(values["role"]), actor=self.actor
@@ -154,6 +178,10 @@ class MembershipAdmin(VerbAdmin):
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         return ("fleet", "user") if obj else ()
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:  # noqa: FBT001, FBT002 - Django's signature
+        form = super().get_form(request, obj, change, **kwargs)
+        return type(form.__name__, (form,), {"granter": request.user})
 
 
 class PersonAddForm(AdminUserCreationForm[User]):
@@ -180,21 +208,27 @@ class PersonChangeForm(EditForm, UserChangeForm[User]):
         person = User.objects.select_for_update(no_key=True).get(pk=self.instance.pk)
         try:
             require_version(person, self.expected_version)
+            if not self.cleaned_data.get("is_active", True):
+                person.require_dispensable()
         except ChangedMeanwhile as conflict:
             self.changed_meanwhile(conflict)
+        except LastAdministrator as refusal:
+            self.add_error("is_active", str(refusal))
         return cleaned
 
 
 @admin.register(User)
-class PersonAdmin(UserAdmin[User]):
-    """People and their rights in the admin. A membership says what they may do in a fleet."""
+class PersonAdmin(ListedLookups, UserAdmin[User]):
+    """People and their rights in the admin. A membership says what they may do in a fleet.
+
+    Who is not a superuser sees no superuser, and changes nobody who may do anything that they may not.
+    """
 
     form, add_form = PersonChangeForm, PersonAddForm
     paginator = CappedPaginator
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
     list_per_page = 50
-    sortable_by = ()
     list_display = ("email", "name", "is_active", "is_staff", "last_login")
     list_filter = ("is_active", "is_staff")
     search_fields = ("email", "name")
@@ -209,13 +243,20 @@ class PersonAdmin(UserAdmin[User]):
     add_fieldsets = ((None, {"fields": ("email", "name", "usable_password", "password1", "password2")}),)
 
     def get_queryset(self, request: HttpRequest) -> models.QuerySet[User]:
-        """Only superusers see superusers, so nobody can gain their rights by setting their password."""
         people = super().get_queryset(request)
         return people if request.user.is_superuser else people.filter(is_superuser=False)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
-        rights = () if request.user.is_superuser else ("is_staff", "is_superuser", "user_permissions")
-        return (*self.readonly_fields, *rights)
+        """Only superusers give rights, and they cannot take their own: so there is always one."""
+        if not request.user.is_superuser:
+            return (*self.readonly_fields, "is_staff", "is_superuser", "user_permissions")
+        own = ("is_active", "is_staff", "is_superuser") if obj == request.user else ()
+        return (*self.readonly_fields, *own)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Whether the signed-in person may change the account, its password and email included."""
+        may = super().has_change_permission(request, obj)
+        return may and (obj is None or (isinstance(request.user, User) and request.user.covers(obj)))
 
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         return with_conflict_status(super().changeform_view(request, *args, **kwargs))
@@ -223,6 +264,7 @@ class PersonAdmin(UserAdmin[User]):
     def save_model(self, request: HttpRequest, obj: User, form: Any, change: Any) -> None:
         before = User.objects.filter(pk=obj.pk).values(*AUDITED).first() or dict.fromkeys(AUDITED)
         super().save_model(request, obj, form, change)
+        EmailAddress.objects.filter(user=obj).exclude(email=obj.email).delete()  # allauth would still let them sign in
         changes = {field: [before[field], now] for field in AUDITED if before[field] != (now := getattr(obj, field))}
         # Labels are the only place for names: there a pseudonym can replace them when the person is removed.
         changes |= {field: ["replaced", "replaced"] for field in ("email", "name") if field in changes}

@@ -15,7 +15,7 @@ class PeopleConfig(AppConfig):
 
         sign_in_events.connect()
         owned.register("memberships")
-        register(duties.forget_sessions, duties.forget_used_codes, duties.beat_for_replica)
+        register(duties.forget_sessions, duties.forget_used_codes, duties.send_mails, duties.beat_for_replica)
         words.register(
             phrases={
                 "fleet.add": _("created the fleet %(target)s"),

@@ -1,4 +1,4 @@
-"""What `manage.py tend` does for people's sessions, and for the replica."""
+"""What `manage.py tend` does for people's sessions and mail, and for the replica."""
 
 import time
 from datetime import timedelta
@@ -9,6 +9,7 @@ from django.contrib.sessions.models import Session
 from django.db.models.functions import Now
 
 from fleetcontrol.db.replica import beat
+from fleetcontrol.people import mails
 from fleetcontrol.people.models import UsedCode
 from fleetcontrol.web.throttle import forget_expired
 
@@ -27,6 +28,12 @@ def forget_used_codes() -> str:
     now = int(time.time()) // app_settings.TOTP_PERIOD
     UsedCode.objects.filter(step__lt=now - KEEP_CODES_FOR.total_seconds() // app_settings.TOTP_PERIOD).delete()
     return ""
+
+
+def send_mails() -> str:
+    """Send mail that no worker has sent, and forget what could not be sent for a week."""
+    forgotten, sent = mails.forget_old(), mails.send_due()
+    return f"{sent} sent, {forgotten} given up" if sent or forgotten else ""
 
 
 def beat_for_replica() -> str:

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from allauth.account import forms as account_forms
+from allauth.account.fields import EmailField
 from django import forms
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
-from django.core.validators import validate_email
 from django.forms.models import model_to_dict
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from fleetcontrol.pages.editing import EditForm
 from fleetcontrol.pages.widgets import ChoiceCards
+from fleetcontrol.people.addresses import normal
 from fleetcontrol.people.models import Fleet, Membership, Role, User
 
 MOST_INVITATIONS = 50
@@ -54,15 +56,20 @@ class InviteForm(forms.Form):
         words: list[str] = self.cleaned_data["emails"].replace(",", " ").replace(";", " ").split()
         if len(words) > MOST_INVITATIONS:
             raise ValidationError(_("Invite up to %(most)s people at a time.") % {"most": MOST_INVITATIONS})
-        wrong = []
+        found, wrong, errors = [], [], []
         for word in words:
             try:
-                validate_email(word)
-            except ValidationError:
-                wrong.append(word[:80])
+                found.append(normal(word))
+            except ValidationError as error:
+                if error.code == "look_alike":
+                    errors.append(f"{word[:80]}: {error.messages[0]}")
+                else:
+                    wrong.append(word[:80])
         if wrong:
-            raise ValidationError(_("Not an email address: %(words)s.") % {"words": ", ".join(wrong)})
-        return words
+            errors.append(_("Not an email address: %(words)s.") % {"words": ", ".join(wrong)})
+        if errors:
+            raise ValidationError(errors)
+        return found
 
 
 class RoleForm(EditForm, forms.Form):
@@ -75,6 +82,24 @@ class RoleForm(EditForm, forms.Form):
 
     def initial_of(self, row: Membership) -> dict[str, Any]:
         return {"role": row.role}
+
+
+class AddressField(EmailField):  # type: ignore[misc]  # allauth has no types
+    """An email address in its normal form. allauth's own field calls lower(), which makes k of the Kelvin sign."""
+
+    def to_python(self, value: Any) -> str:
+        text = super().to_python(value)
+        return normal(text) if text else ""
+
+
+class LoginForm(account_forms.LoginForm):  # type: ignore[misc]  # allauth has no types
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["login"] = AddressField()
+
+
+class ResetPasswordForm(account_forms.ResetPasswordForm):  # type: ignore[misc]  # allauth has no types
+    email = AddressField(required=True)
 
 
 class JoinForm(forms.Form):

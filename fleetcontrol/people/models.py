@@ -12,18 +12,15 @@ from typing import Any, ClassVar
 
 from allauth.mfa.models import Authenticator
 from django.conf import settings
-from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
+from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, Permission, PermissionsMixin
 from django.core import signing
 from django.core.exceptions import ValidationError
-from django.core.mail import send_mail
-from django.db import IntegrityError, models, transaction
+from django.db import DatabaseError, IntegrityError, models, transaction
 from django.db.models import F
-from django.db.models.functions import Lower, Now
-from django.template.loader import render_to_string
+from django.db.models.functions import Now
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
-from django.utils.formats import date_format
 from django.utils.text import slugify
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -33,9 +30,12 @@ from fleetcontrol.audit.versions import require_version
 from fleetcontrol.db import rules
 from fleetcontrol.db.clock import database_now
 from fleetcontrol.db.ids import new_id
+from fleetcontrol.db.rules import DEADLOCK, FOREIGN_KEY, sqlstate_of
+from fleetcontrol.people.addresses import AddressField, known_as, must_be_normal, normal
 from fleetcontrol.people.owned import in_order_of_deletion
 from fleetcontrol.seal import fingerprint
 
+MOST_TRIES = 5
 VALID_FOR = timedelta(days=7)
 _INVITATION_SALT = "fleetcontrol.invitation"
 
@@ -55,7 +55,8 @@ class Role(models.TextChoices):
 
 class UserManager(BaseUserManager["User"]):
     def create_user(self, email: str, password: str | None = None, **fields: Any) -> User:
-        user = self.model(email=self.normalize_email(email), **fields)
+        """Create a person. Raises ValidationError if the address has no normal form."""
+        user = self.model(email=normal(email), **fields)
         user.set_password(password)
         user.save(using=self._db)
         return user
@@ -64,13 +65,13 @@ class UserManager(BaseUserManager["User"]):
         return self.create_user(email, password, **{"is_staff": True, "is_superuser": True, **fields})
 
     def get_by_natural_key(self, username: str | None) -> User:
-        return self.get(email__iexact=username)
+        return self.get(email=known_as(username))
 
 
 class User(AbstractBaseUser, PermissionsMixin):
     """A person, who signs in by email. Memberships say what they may do in which fleet."""
 
-    email = models.EmailField(_("email"))
+    email = AddressField(_("email"))
     name = models.CharField(_("name"), max_length=100, blank=True)
     language = models.CharField(
         _("language"), max_length=5, blank=True, choices=[("en", _("English")), ("de", _("German"))]
@@ -102,10 +103,11 @@ class User(AbstractBaseUser, PermissionsMixin):
         verbose_name_plural = _("people")
         constraints = [
             models.UniqueConstraint(
-                Lower("email"),
+                fields=["email"],
                 name="user_email_unique",
                 violation_error_message=_("There is a person with this email already."),
-            )
+            ),
+            must_be_normal("user_email_normal"),
         ]
 
     def __str__(self) -> str:
@@ -141,6 +143,36 @@ class User(AbstractBaseUser, PermissionsMixin):
                 [AuditEvent.about(fleet, actor, "user.remove_factors", self, changes) for fleet in fleets or [None]]
             )
         return kinds
+
+    def may_grant(self, role: Role, fleet: Fleet) -> bool:
+        """Whether the person may give others this role in the fleet: superusers any, all others up to their own."""
+        own = self.memberships.filter(fleet=fleet).first()
+        return self.is_superuser or (own is not None and own.may(role))
+
+    def covers(self, other: User) -> bool:
+        """Whether the person may do all that the other may: in the Django admin, and in the other's fleets."""
+        if self.is_superuser or self == other:
+            return True
+        if other.is_superuser or (other.is_staff and not self.is_staff):
+            return False
+        # The permissions of people who are not active count: they may become active again.
+        ours = Permission.objects.filter(models.Q(user=self) | models.Q(group__user=self)).values("pk")
+        theirs = Permission.objects.filter(models.Q(user=other) | models.Q(group__user=other))
+        if theirs.exclude(pk__in=ours).exists():
+            return False
+        return all(self.may_grant(Role(one.role), one.fleet) for one in other.memberships.select_related("fleet"))
+
+    def require_dispensable(self) -> None:
+        """Raise LastAdministrator if a fleet would keep no administrator who can sign in without this person.
+
+        Locks the person's fleets: call it in the transaction that sets them inactive.
+        """
+        administered = Fleet.objects.filter(memberships__user=self, memberships__role=Role.ADMINISTRATOR)
+        fleets = Fleet.objects.filter(pk__in=administered.values("pk")).order_by("pk")
+        for fleet in fleets.select_for_update(no_key=True):
+            others = fleet.memberships.filter(role=Role.ADMINISTRATOR, user__is_active=True).exclude(user=self)
+            if self.is_active and not others.exists():
+                raise LastAdministrator
 
 
 class UsedCode(models.Model):
@@ -243,7 +275,20 @@ class Fleet(models.Model):
         return Membership.add(fleet=self, user=user, role=role, actor=actor)
 
     def remove(self, *, actor: Actor) -> None:
-        """Delete the fleet with all that it owns, see `fleetcontrol.people.owned`. Its audit trail stays."""
+        """Delete the fleet with all that it owns, see `fleetcontrol.people.owned`. Its audit trail stays.
+
+        Who works in the fleet meanwhile can stand in the way: then it begins again. Raises Fleet.DoesNotExist.
+        """
+        for tries_left in reversed(range(MOST_TRIES)):
+            try:
+                self._remove(actor)
+            except DatabaseError as error:
+                if not tries_left or sqlstate_of(error) not in (DEADLOCK, FOREIGN_KEY):
+                    raise
+            else:
+                return
+
+    def _remove(self, actor: Actor) -> None:
         with transaction.atomic():
             fleet = Fleet.objects.select_for_update().get(pk=self.pk)
             counts = {}
@@ -253,6 +298,19 @@ class Fleet(models.Model):
                 rows.delete()
             AuditEvent.record(fleet, actor, "fleet.remove", fleet, counts)
             fleet.delete()
+
+
+def is_gone(fleet: Fleet | None, error: DatabaseError) -> bool:
+    """Whether the database refused something because what it belongs to, or this fleet, is deleted.
+
+    Of two transactions that wait for each other the database ends one: so this waits for who deletes the fleet.
+    """
+    if sqlstate_of(error) == FOREIGN_KEY:
+        return True
+    if fleet is None or sqlstate_of(error) != DEADLOCK:
+        return False
+    with transaction.atomic():
+        return Fleet.objects.select_for_update(no_key=True).filter(pk=fleet.pk).first() is None
 
 
 class LastAdministrator(Exception):
@@ -298,9 +356,11 @@ class Membership(models.Model):
 
     @classmethod
     def add(cls, *, fleet: Fleet, user: User, role: Role, actor: Actor) -> Membership:
+        """Make a person a member. Raises ValidationError if they are one already."""
         membership = cls(fleet=fleet, user=user, role=role)
-        membership.full_clean()
         with transaction.atomic():
+            Fleet.objects.select_for_update(no_key=True).get(pk=fleet.pk)
+            membership.full_clean()
             membership.save(force_insert=True)
             AuditEvent.record(fleet, actor, "member.add", user, {"role": [None, str(role)]})
         return membership
@@ -346,7 +406,7 @@ class Invitation(models.Model):
 
     id = models.CharField(primary_key=True, max_length=26, default=new_id, editable=False)
     fleet = models.ForeignKey(Fleet, models.CASCADE, related_name="invitations")
-    email = models.EmailField(_("email"))
+    email = AddressField(_("email"))
     role = models.CharField(_("role"), max_length=13, choices=Role)
     invited_by = models.CharField(max_length=254, editable=False)
     sent_at = models.DateTimeField(default=timezone.now, editable=False)
@@ -357,16 +417,16 @@ class Invitation(models.Model):
         ordering = ["email"]
         constraints = [
             models.UniqueConstraint(
-                "fleet",
-                Lower("email"),
+                fields=["fleet", "email"],
                 name="invitation_unique_in_fleet",
                 violation_error_message=_("This address is invited to the fleet already."),
             ),
+            must_be_normal("invitation_email_normal"),
             models.CheckConstraint(condition=models.Q(role__in=Role.values), name="invitation_role_known"),
         ]
 
     def __str__(self) -> str:
-        return self.email
+        return str(self.email)
 
     @property
     def expires_at(self) -> datetime:
@@ -379,10 +439,9 @@ class Invitation(models.Model):
     @classmethod
     def add(cls, *, fleet: Fleet, emails: Iterable[str], role: Role, actor: Actor) -> list[Invitation]:
         """Invite all of these addresses or none. Raises ValidationError that names members and invited addresses."""
-        wanted = list({email.lower(): email for email in emails}.values())
+        wanted = list(dict.fromkeys(normal(email) for email in emails))
         with transaction.atomic():
-            members = fleet.people.annotate(lower=Lower("email")).filter(lower__in=[email.lower() for email in wanted])
-            if names := sorted(str(member) for member in members):
+            if names := sorted(str(member) for member in fleet.people.filter(email__in=wanted)):
                 raise ValidationError(
                     gettext("Members of this fleet already: %(names)s.") % {"names": ", ".join(names)}
                 )
@@ -412,37 +471,38 @@ class Invitation(models.Model):
     @classmethod
     def open_for(cls, email: str) -> models.QuerySet[Invitation]:
         """All open invitations of an address. The caller has proved whose it is."""
-        return cls.objects.filter(email__iexact=email, sent_at__gt=Now() - VALID_FOR)
+        return cls.objects.filter(email=known_as(email), sent_at__gt=Now() - VALID_FOR)
 
     @property
     def link(self) -> str:
         token = signing.dumps([self.pk, self.sent_at.isoformat()], salt=_INVITATION_SALT)
         return f"{settings.PUBLIC_URL}{reverse('invitations:accept', args=[token])}"
 
-    def send(self) -> None:
-        """Email the link in the active language. Raises OSError if the mail server refuses it or cannot be reached."""
-        context = {
-            "person": self.invited_by,
-            "fleet": self.fleet.name,
-            "role": self.get_role_display(),
-            "link": self.link,
-            "date": date_format(timezone.localtime(self.expires_at), "DATETIME_FORMAT"),
-        }
-        subject = gettext("Invitation to %(fleet)s on FleetControl") % {"fleet": " ".join(self.fleet.name.split())}
-        send_mail(subject, render_to_string("people/invitations/email.txt", context), None, [self.email])
-
     def resend(self, *, actor: Actor) -> None:
-        """Make a new link that is valid from now on and replaces earlier ones. The caller sends it."""
+        """Make a new link that is valid from now on and replaces earlier ones. The caller queues the mail.
+
+        Raises Invitation.DoesNotExist if it has been revoked or accepted in the meantime.
+        """
         with transaction.atomic():
-            invitation = Invitation.objects.select_for_update().get(pk=self.pk)
+            invitation = self._locked()
             invitation.sent_at = self.sent_at = database_now()
             invitation.save(update_fields=["sent_at"])
             AuditEvent.record(invitation.fleet, actor, "invitation.resend", invitation)
 
     def revoke(self, *, actor: Actor) -> None:
+        """Delete it. Raises Invitation.DoesNotExist if it has been revoked or accepted in the meantime."""
         with transaction.atomic():
-            AuditEvent.record(self.fleet, actor, "invitation.revoke", self)
-            self.delete()
+            invitation = self._locked()
+            AuditEvent.record(invitation.fleet, actor, "invitation.revoke", invitation)
+            invitation.delete()
+
+    def accept_if_left(self, user: User, *, actor: Actor) -> bool:
+        """`accept`, or False if it has been revoked or accepted in the meantime."""
+        try:
+            self.accept(user, actor=actor)
+        except Invitation.DoesNotExist:
+            return False
+        return True
 
     def accept(self, user: User, *, actor: Actor) -> None:
         """Make the person a member. The caller has proved that the address is theirs.
@@ -450,11 +510,19 @@ class Invitation(models.Model):
         Raises Invitation.DoesNotExist if it has been revoked or accepted in the meantime.
         """
         with transaction.atomic():
-            invitation = Invitation.objects.select_for_update().select_related("fleet").get(pk=self.pk)
+            invitation = self._locked()
             if not invitation.fleet.memberships.filter(user=user).exists():
                 invitation.fleet.admit(user, role=Role(invitation.role), actor=actor)
             AuditEvent.record(invitation.fleet, actor, "invitation.accept", invitation)
             invitation.delete()
+
+    def _locked(self) -> Invitation:
+        """Lock the fleet, as whoever makes a member or deletes the fleet does first, and then this row; return it."""
+        fleet = Fleet.objects.select_for_update(no_key=True).filter(pk=self.fleet_id).first()
+        invitation = Invitation.objects.select_for_update().get(pk=self.pk, fleet=fleet)
+        if fleet is not None:  # else there was no such invitation
+            invitation.fleet = fleet
+        return invitation
 
     def full_clean(self, *args: Any, **kwargs: Any) -> None:
         """Prefix each error with the address, because several are invited at once."""
@@ -462,3 +530,51 @@ class Invitation(models.Model):
             super().full_clean(*args, **kwargs)
         except ValidationError as error:
             raise ValidationError([f"{self.email}: {message}" for message in error.messages]) from None
+
+
+class MailKind(models.TextChoices):
+    """Every kind of mail to one person. The value is where its templates are; those not of ours are allauth's."""
+
+    INVITATION = "people/invitations/email", _("Invitation")
+    NEW_BROWSER = "people/email/new_browser", _("Sign-in from a new browser")
+    FACTORS_REMOVED = "people/email/factors_removed", _("Second factor removed")
+    PASSWORD_RESET = "account/email/password_reset_key", _("Link to choose a password")
+    PASSWORD_CHANGED = "account/email/password_changed", _("Password changed")
+    PASSWORD_SET = "account/email/password_set", _("Password set")
+    PASSWORD_WAS_RESET = "account/email/password_reset", _("Password chosen anew")
+    TOTP_ACTIVATED = "mfa/email/totp_activated", _("Authenticator app added")
+    TOTP_DEACTIVATED = "mfa/email/totp_deactivated", _("Authenticator app removed")
+    PASSKEY_ADDED = "mfa/email/webauthn_added", _("Passkey added")
+    PASSKEY_REMOVED = "mfa/email/webauthn_removed", _("Passkey removed")
+    RECOVERY_CODES = "mfa/email/recovery_codes_generated", _("New recovery codes")
+    PROVIDER_CONNECTED = "socialaccount/email/account_connected", _("Connected to single sign-on")
+
+
+class Mail(models.Model):
+    """A mail on its way: what happened to whom, when and from where. Its text and link are made when it is sent.
+
+    Without a person or an invitation it is for nobody: somebody asked for a link for an address without an account.
+    """
+
+    id = models.CharField(primary_key=True, max_length=26, default=new_id, editable=False)
+    kind = models.CharField(max_length=50, choices=MailKind)
+    user = models.ForeignKey(User, models.CASCADE, null=True, related_name="mails")
+    invitation = models.ForeignKey(Invitation, models.CASCADE, null=True, related_name="mails")
+    language = models.CharField(max_length=5)  # of who caused it, for a person who chose none
+    address = models.GenericIPAddressField(null=True)
+    browser = models.CharField(max_length=50, blank=True)
+    created_at = models.DateTimeField(db_default=Now())
+    try_after = models.DateTimeField(db_default=Now(), null=True)  # null: given up
+    refusals = models.PositiveSmallIntegerField(default=0)
+
+    class Meta:
+        verbose_name = _("mail")
+        verbose_name_plural = _("mails")
+        constraints = [
+            models.CheckConstraint(condition=models.Q(kind__in=MailKind.values), name="mail_kind_known"),
+            models.CheckConstraint(condition=models.Q(user=None) | models.Q(invitation=None), name="mail_to_one"),
+        ]
+        indexes = [models.Index(fields=["try_after"], name="mail_to_send")]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()} {self.pk}"

@@ -21,8 +21,10 @@ from django.db.models.signals import post_save
 from django.http import HttpRequest
 
 from fleetcontrol.audit.models import Actor, AuditEvent, Target, actor_for, visitor_of
+from fleetcontrol.people import browser, mails
 from fleetcontrol.people.access import SECOND_FACTORS
-from fleetcontrol.people.models import Fleet, User
+from fleetcontrol.people.addresses import known_as
+from fleetcontrol.people.models import Fleet, MailKind, User
 
 REPLACED = "replaced"
 
@@ -49,6 +51,9 @@ def record(user: User, actor: Actor, action: str, changes: dict[str, Any] | None
 
 
 def signed_in(request: HttpRequest, user: User, **_kwargs: Any) -> None:
+    if not browser.is_known(request, user) and not getattr(request, "is_first_sign_in", False):
+        mails.queue(MailKind.NEW_BROWSER, user, request=request)
+    browser.remember(request, user)
     methods = [entry.get("type") or entry["method"] for entry in get_authentication_records(request, user)]
     record(user, actor_for(request, user), "user.sign_in", {"method": [None, methods]})
 
@@ -60,7 +65,7 @@ def signed_out(request: HttpRequest, user: User | None, **_kwargs: Any) -> None:
 
 def failed(credentials: dict[str, Any], request: HttpRequest | None = None, **_kwargs: Any) -> None:
     """A wrong password. An unknown address is not recorded, because it may be a password typed in the wrong field."""
-    user = User.objects.filter(email__iexact=credentials.get("email") or "").first()
+    user = User.objects.filter(email=known_as(credentials.get("email"))).first()
     if user is not None:
         record(user, visitor_of(request), "user.sign_in_failed", {"method": [None, ["password"]]})
     else:

@@ -22,8 +22,8 @@ of_members = [
 ]
 of_invitations = [
     path("invitations/<str:token>/", join.accept, name="accept"),
-    path("f/<slug:fleet>/invitations/<str:pk>/resend/", members.resend, name="resend"),
-    path("f/<slug:fleet>/invitations/<str:pk>/revoke/", members.revoke, name="revoke"),
+    path("f/<slug:fleet>/invitations/<ulid:pk>/resend/", members.resend, name="resend"),
+    path("f/<slug:fleet>/invitations/<ulid:pk>/revoke/", members.revoke, name="revoke"),
 ]
 urlpatterns = [
     path("", include((own, "people"))),

@@ -43,8 +43,9 @@ def _rows(records: Iterator[_Record], keys: list[str], source: Source) -> Iterat
             yield line, record
             continue
         if unknown := next((key for key in record if key not in known), None):
-            reason = _("The first objects of the file have no key “%(key)s”.")
-            yield line, TabularProblem(line, "", reason % {"key": unknown[:100]}, unknown)
+            # A key may be a secret in a wrong place: it is named by its position.
+            reason = _("The first objects of the file do not have key number %(number)d of this one.")
+            yield line, TabularProblem(line, "", reason % {"number": list(record).index(unknown) + 1})
             continue
         cells: Cells = [record.get(key, "") for key in keys]
         if any(cells):
@@ -74,8 +75,7 @@ def _records(source: Source) -> Iterator[_Record]:
         try:
             value = json.loads(text, parse_int=str, parse_float=str, object_pairs_hook=_without_duplicates)
         except _DuplicateKey as error:
-            reason = _("This object has the key “%(key)s” twice.") % {"key": str(error)}
-            yield line, TabularProblem(line, str(error), reason)
+            yield line, TabularProblem(line, str(error), _("This object has a key twice."))
         except json.JSONDecodeError as error:
             reason = _("This line is not JSON: see its character %(position)d.")
             yield line, TabularProblem(line, "", reason % {"position": error.colno}, text)

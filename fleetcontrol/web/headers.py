@@ -13,6 +13,7 @@ UNUSED_FEATURES = (
     "payment", "usb", "browsing-topics",
 )  # fmt: skip
 USED_FEATURES = ("publickey-credentials-create", "publickey-credentials-get", "clipboard-write", "fullscreen")
+FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 PERMISSIONS_POLICY = ", ".join(
     [*(f"{name}=()" for name in UNUSED_FEATURES), *(f"{name}=(self)" for name in USED_FEATURES)]
 )
@@ -26,8 +27,9 @@ class HeadersMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         if too_large(request):
-            words = _("The request is too large.")
-            response = HttpResponse(words, status=413, content_type="text/plain; charset=utf-8")
+            response = _refusal(_("The request is too large."), 413)
+        elif any("\x00" in value for name, value in request.META.items() if name.startswith("HTTP_")):
+            response = _refusal(_("A header holds a NUL character."), 400)  # no database takes it
         else:
             response = self.get_response(request)
         response.headers.setdefault("Permissions-Policy", PERMISSIONS_POLICY)
@@ -42,3 +44,25 @@ def too_large(request: HttpRequest) -> bool:
     """Whether the declared length of the body exceeds MAX_UPLOAD_MB. A body without a length is never read."""
     length = request.META.get("CONTENT_LENGTH") or "0"
     return not length.isdecimal() or int(length) > settings.MAX_UPLOAD_MB * 1024 * 1024
+
+
+class ReadableMiddleware:
+    """Read every request as UTF-8.
+
+    Django takes the charset that a Content-Type names and decodes even the query with it, and some of Python's codecs
+    decode no text. A form in another charset is refused, so that no text is stored wrongly.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        charset = (request.content_params or {}).get("charset", "utf-8").lower()
+        request.encoding = "utf-8"
+        if charset not in ("utf-8", "utf8") and request.content_type in FORMS:
+            return _refusal(_("Send forms in UTF-8."), 415)
+        return self.get_response(request)
+
+
+def _refusal(words: str, status: int) -> HttpResponse:
+    return HttpResponse(words, status=status, content_type="text/plain; charset=utf-8")

@@ -19,7 +19,7 @@ from vehicles.models import Vehicle
 pytestmark = pytest.mark.django_db
 GOOD = "name,telematics_brand,qnr\nVan 1,CLOUDBOXX,000000000000000A\nVan 2,CLOUDBOXX,000000000000000B\n"
 BAD = GOOD + "Van 3,CLOUDBOX,3\nVan 2,CLOUDBOXX,000000000000000C\n"
-WORDS = "There is no brand “CLOUDBOX”"
+WORDS = "There is no brand of this name."
 
 
 @pytest.fixture
@@ -45,7 +45,9 @@ def test_a_good_file_is_imported_when_the_answer_comes(api: Api, fleet: Fleet) -
     assert {(one.actor_id, one.flow_id) for one in events} == {(api.client.client_id, body["id"])}
     assert api.get(response["Location"]).json() == body
     assert api.get("/vehicles/imports").json()["items"] == [body]
-    assert api.get(f"{response['Location']}/refused-rows").content == b"name,telematics_brand,qnr\r\n"
+    assert api.get(f"{response['Location']}/refused-rows").content == (
+        b"line,reason,name,telematics_brand,telematics_unit_id\r\n"
+    )
     assert not ImportPiece.objects.exists()
 
 
@@ -59,7 +61,10 @@ def test_a_wrong_row_stops_the_file_and_the_good_rows_can_follow(api: Api) -> No
     address = f"/vehicles/imports/{body['id']}"
     refused = api.get(f"{address}/refused-rows")
     assert refused["Content-Type"] == "text/csv; charset=utf-8"
-    assert refused.content.decode().splitlines()[1:] == ["Van 3,CLOUDBOX,3", "Van 2,CLOUDBOXX,000000000000000C"]
+    rows = refused.content.decode().splitlines()[1:]
+    ends = [",Van 3,,3", ",Van 2,CLOUDBOXX,000000000000000C"]
+    assert [row.endswith(end) for row, end in zip(rows, ends, strict=True)]
+    assert [row.split(",")[0] for row in rows] == ["4", "5"] and WORDS in rows[0]
     written = api.post(f"{address}/write")
     assert (written.status_code, written.json()["stage"]) == (202, "done")
     assert Vehicle.objects.count() == 2
@@ -151,8 +156,9 @@ def test_the_same_key_imports_once(api: Api) -> None:
         ("name\n", "", "body", "no rows"),
         ("%PDF-1.7 something", "", "body", "This is a PDF file."),
         (GOOD, "?map=name", "map", "takes FIELD=TEXT"),
-        (GOOD, "?map=nome=name", "map", "There is no field “nome”."),
-        (GOOD, "?map=name=Nome", "map", "no column “Nome”"),
+        (GOOD, "?map=nome=name", "map", "This is no field. The fields are: name"),
+        (GOOD, "?map=name=Nome", "map", "no column of the name that was given for “name”"),
+        (GOOD, "?set=password=geheim-4711", "set", "“password” is a secret and is not taken here."),
         (GOOD, "?dry-run=true", "dry-run", "There is no such parameter."),
         (GOOD, "?on_error=ignore", "on_error", "stop"),
     ],

@@ -6,12 +6,14 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.forms.models import model_to_dict
 from django.test import Client, RequestFactory
 from django.utils import timezone
+from joserfc import jwt
 
 from fleetcontrol.api.models import ApiClient, Tally
-from fleetcontrol.api.oauth import authenticate
+from fleetcontrol.api.oauth import _keys, authenticate
 from fleetcontrol.audit.models import AuditEvent
 from fleetcontrol.db.clock import database_now
 from fleetcontrol.people.models import Fleet
@@ -162,6 +164,40 @@ def test_damaged_foreign_and_old_tokens_are_refused(api: Api, monkeypatch: pytes
     ended = database_now() + timedelta(seconds=901)
     monkeypatch.setattr("fleetcontrol.api.oauth.database_now", lambda: ended)
     assert kind(api.get("/vehicles")) == "invalid-credentials"
+
+
+def forged(api: Api, **changes: Any) -> str:
+    """Return a token signed with the right key and with some claims changed; None takes a claim out."""
+    keys = _keys(tuple(settings.TOKEN_KEYS))
+    claims = jwt.decode(api.sign_in(), keys).claims | changes
+    claims = {name: value for name, value in claims.items() if value is not None}
+    return jwt.encode({"alg": "HS256", "typ": "at+jwt"}, claims, keys)
+
+
+def test_a_token_is_made_here_and_for_here(api: Api) -> None:
+    claims = jwt.decode(api.sign_in(), _keys(tuple(settings.TOKEN_KEYS))).claims
+    assert claims["iss"] == claims["aud"] == settings.PUBLIC_URL
+    assert claims["nbf"] == claims["iat"] == claims["exp"] - 900
+    assert api.get("/vehicles", Authorization=f"Bearer {forged(api)}").status_code == 200
+    both = forged(api, aud=["https://another.example", settings.PUBLIC_URL])
+    assert api.get("/vehicles", Authorization=f"Bearer {both}").status_code == 200
+
+
+@pytest.mark.parametrize("claim", ["iss", "aud", "nbf", "exp"])
+@pytest.mark.parametrize("value", [None, "", "https://another.example", ["https://another.example"], {}, True, 2**40])
+def test_a_token_of_elsewhere_or_another_time_is_refused(api: Api, claim: str, value: Any) -> None:
+    if (claim, value) == ("exp", 2**40):
+        value = 0
+    answer = api.get("/vehicles", Authorization=f"Bearer {forged(api, **{claim: value})}")
+    assert (answer.status_code, kind(answer)) == (401, "invalid-credentials")
+
+
+def test_another_public_url_ends_all_tokens(api: Api, settings: Any) -> None:
+    api.sign_in()
+    settings.PUBLIC_URL = "https://new.example"
+    assert api.get("/vehicles").status_code == 401
+    api.sign_in()
+    assert api.get("/vehicles").status_code == 200
 
 
 def test_using_the_api_is_noted_with_the_address(api: Api) -> None:

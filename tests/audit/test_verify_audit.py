@@ -1,5 +1,6 @@
 """verify_audit finds every change to the audit trail, even by the database owner with the triggers switched off."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import StringIO
@@ -70,6 +71,10 @@ def test_an_untouched_trail_is_whole(trail: list[AuditEvent]) -> None:
         "address = '192.0.2.1'",
         "flow_id = 'another'",
         "action = 'vehicle.move'",
+        "actor_id = 'somebody-else'",
+        "actor_kind = 'user'",
+        "target_id = 'another'",
+        "target_kind = 'credential'",
     ],
 )
 def test_a_changed_event_is_named(trail: list[AuditEvent], change: str) -> None:
@@ -145,16 +150,102 @@ def test_a_trail_sealed_with_another_key_is_found(trail: list[AuditEvent], setti
     assert "not made with this AUDIT_KEY" in findings()
 
 
-def test_a_cut_end_is_found_with_a_head_kept_elsewhere(trail: list[AuditEvent]) -> None:
-    head = proof("--head").strip()
-    assert proof("--expect", head)
-    last = AuditSeal.objects.order_by("number").last()
-    assert last is not None
+@pytest.mark.parametrize("sealed", [True, False], ids=["sealed", "nothing sealed"])
+@pytest.mark.parametrize("whose", ["nordlicht-logistik", "never-sealed", None])
+@pytest.mark.parametrize("forged", [0, -1, -5, -(2**63)])
+def test_an_event_with_an_id_below_one_is_named(fleet: Fleet, *, forged: int, whose: str | None, sealed: bool) -> None:
+    if sealed:
+        extend_chain()
+    target = (fleet.pk if whose == fleet.slug else 999) if whose else None
+    forge(AuditEvent.objects.latest("id").pk, id=forged, fleet_id=target)
+    if not sealed:
+        extend_chain()
+    assert f"Event {forged} was put in later" in findings()
+
+
+@pytest.mark.parametrize("whose", ["nordlicht-logistik", None])
+def test_an_event_with_an_id_that_was_not_given_yet_is_named(trail: list[AuditEvent], whose: str | None) -> None:
+    forge(trail[-1].pk, id=900_000, time="2040-01-01", fleet_id=trail[-1].fleet_id if whose else None)
+    assert extend_chain() == 0
+    assert "Event 900000 has an id that was not given yet." in findings()
+
+
+def forge(model: int, **values: Any) -> None:
+    """Insert a copy of an event with some values changed, as the owner of the database can."""
     with no_triggers() as cursor:
-        cursor.execute("DELETE FROM audit_auditevent WHERE id >= %s", [trail[-3].pk])
-        cursor.execute("DELETE FROM audit_auditseal WHERE number = %s", [last.number])
+        cursor.execute(
+            "INSERT INTO audit_auditevent OVERRIDING SYSTEM VALUE "
+            "SELECT (jsonb_populate_record(e, %s::jsonb)).* FROM audit_auditevent e WHERE id = %s",
+            [json.dumps(values), model],
+        )
+
+
+@pytest.mark.parametrize("key", ["", "AUDIT_KEY"], ids=["without the key", "with the key"])
+def test_a_pseudonym_that_got_another_name_is_found(trail: list[AuditEvent], settings: Any, key: str) -> None:
+    """Whoever the pseudonym stands for, the events would be another person's."""
+    pseudonym = Pseudonym.of(["test"])["test"]
+    AuditEvent.objects.filter(actor_label="test").update(actor_label=pseudonym)
+    factory.a_fleet("Another")
+    extend_chain()
     assert "whole" in proof()
-    assert "no longer in the chain" in findings("--expect", head)
+    with no_triggers() as cursor:
+        cursor.execute("UPDATE audit_auditevent SET actor_label = 'Mira Krüger' WHERE actor_label = %s", [pseudonym])
+    renamed = Pseudonym.objects.get()
+    renamed.text = "Mira Krüger"
+    renamed.proof = renamed.expected_proof() if key else renamed.proof
+    renamed.save()
+    found = findings()
+    assert ("The pseudonym “Mira Krüger” was changed" in found) is not bool(key)
+    assert "The pseudonyms of removed people are not those that seal" in found
+
+
+def test_a_pseudonym_that_was_put_in_is_found_before_and_after_the_next_seal(trail: list[AuditEvent]) -> None:
+    pseudonym = Pseudonym.of(["test"])["test"]
+    AuditEvent.objects.filter(actor_label="test").update(actor_label=pseudonym)
+    factory.a_fleet("Another")
+    extend_chain()
+    with no_triggers() as cursor:
+        cursor.execute("UPDATE audit_auditevent SET actor_label = 'Mira Krüger' WHERE actor_label = %s", [pseudonym])
+    known = Pseudonym.objects.get()
+    Pseudonym.objects.create(text="Mira Krüger", digest=known.digest, proof=known.proof)
+    for _time in range(2):
+        assert "The pseudonym “Mira Krüger” was changed" in findings()
+        factory.a_fleet(f"Fleet {_time}")
+        extend_chain()
+
+
+def test_a_pseudonym_that_is_gone_is_found(trail: list[AuditEvent]) -> None:
+    Pseudonym.of(["Somebody who did nothing"])
+    factory.a_fleet("Another")
+    extend_chain()
+    Pseudonym.objects.all().delete()
+    assert "The pseudonyms of removed people are not those that seal" in findings()
+
+
+@pytest.mark.parametrize("of", ["fleet_id", "until_id", "previous"])
+def test_the_chain_of_a_fleet_cannot_be_bent(trail: list[AuditEvent], fleet: Fleet, of: str) -> None:
+    """Two fleets' seals change places or fleets, and everything that needs no key is made to fit."""
+    other = Fleet.objects.get(slug="other")
+    first, last = AuditSeal.objects.filter(fleet_id=fleet.pk).order_by("number")
+    match of:
+        case "fleet_id":
+            AuditSeal.objects.filter(pk=last.pk).update(fleet_id=other.pk)
+            with no_triggers() as cursor:
+                cursor.execute(
+                    "UPDATE audit_auditevent SET fleet_id = %s WHERE fleet_id = %s AND id > %s",
+                    [other.pk, fleet.pk, first.until_id],
+                )
+        case "until_id":
+            AuditSeal.objects.filter(pk=first.pk).update(until_id=first.until_id - 1)
+        case "previous":
+            AuditSeal.objects.filter(pk=last.pk).update(leaves=first.leaves, leaves_digest=first.leaves_digest)
+    assert "was changed, or not made with this AUDIT_KEY" in findings()
+
+
+def test_nothing_sealed_is_not_called_whole(fleet: Fleet) -> None:
+    with pytest.raises(CommandError, match=r"^Nothing is sealed yet") as caught:
+        proof()
+    assert caught.value.returncode == 1
 
 
 def test_one_fleet_can_be_verified_by_itself(trail: list[AuditEvent]) -> None:

@@ -44,7 +44,7 @@ def test_a_brand_is_found_with_hyphens_and_spaces(text: str) -> None:
 def test_an_unknown_brand_names_close_ones() -> None:
     with pytest.raises(UnknownBrand) as caught:
         find("MERCEDES")
-    assert str(caught.value) == "There is no brand “MERCEDES”. Did you mean MERCEDES_BENZ?"
+    assert str(caught.value) == "There is no brand of this name. Did you mean MERCEDES_BENZ?"
 
 
 def test_labels_follow_the_language_of_the_reader() -> None:
@@ -88,7 +88,7 @@ def test_the_documented_example_is_clean_without_any_setting() -> None:
         (
             {"client_id": "a", "client_secret": "x", "region": "mars"},
             "region",
-            "“mars” is not a choice of “Region”. Choose one of: EU (Europe), NA (North America), CN (China).",
+            "This is not a choice of “Region”. Choose one of: EU (Europe), NA (North America), CN (China).",
         ),
         (
             {"client_id": "a", "client_secret": "x", "api_key": "y"},

@@ -88,7 +88,7 @@ def test_find_secret_reads_standard_input_and_says_what_depends_on_it(
     credential.rotate(values={"client_secret": "new"}, actor=TEST, why="leaked")
     monkeypatch.setattr(sys, "stdin", io.StringIO("leaked-1"))
     assert "version 1, erased here" in run("find_secret", "--fleet", fleet.slug)
-    monkeypatch.setattr(sys, "stdin", io.StringIO("unknown"))
+    monkeypatch.setattr(sys, "stdin", io.StringIO("unknown-value"))
     with pytest.raises(SystemExit):
         run("find_secret")
 

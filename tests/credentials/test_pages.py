@@ -207,21 +207,38 @@ def test_vehicles_do_not_move_to_another_brand_or_fleet(fleet: Fleet, as_bob: Cl
 def test_a_leaked_value_is_found_with_what_depends_on_it_and_not_sent_back(
     fleet: Fleet, as_bob: Client, credential: Credential
 ) -> None:
+    credential.rotate(values={"client_secret": "right-17"}, actor=factory.TEST)
     factory.a_vehicle(fleet, credential)
     unit: dict[str, Any] = {
         "telematics_brand": "OKAI",
         "telematics_unit_id": "490154203237518",
-        "password": "right-1",
+        "password": "right-17",
         "name": "Scooter",
     }
     factory.a_vehicle(fleet, **unit)
-    answer = as_bob.post(at("find_secret", fleet), {"value": " right-1\n"})
+    answer = as_bob.post(at("find_secret", fleet), {"value": " right-17\n"})
     text = words(answer)
-    assert "Tesla Europe Version 1 In use 1 vehicle depends on it." in text
+    assert "Tesla Europe Version 2 In use 1 vehicle depends on it." in text
     assert "Scooter The password of its unit." in text
-    assert "right-1" not in answer.content.decode()
-    assert "No credential and no unit" in words(as_bob.post(at("find_secret", fleet), {"value": "other"}))
-    assert not AuditEvent.objects.filter(changes__icontains="right-1").exists()
+    assert "right-17" not in answer.content.decode()
+    assert "No credential and no unit" in words(as_bob.post(at("find_secret", fleet), {"value": "another-value"}))
+    events = AuditEvent.objects.filter(action="credential.find_secret", actor_label="Bob")
+    assert events.count() == 2
+    assert not any("right-17" in str(vars(event)) for event in AuditEvent.objects.all())
+
+
+def test_guesses_are_counted_and_a_short_secret_is_never_confirmed(fleet: Fleet, as_bob: Client) -> None:
+    unit: dict[str, Any] = {"telematics_brand": "OKAI", "telematics_unit_id": "490154203237518", "name": "Scooter"}
+    vehicle = factory.a_vehicle(fleet, **unit, password="1234567")
+    short = as_bob.post(at("find_secret", fleet), {"value": "1234567"})
+    assert short.status_code == 422 and "Enter at least 8 characters" in words(short)
+    assert not AuditEvent.objects.filter(action="credential.find_secret").exists()
+    answers = [as_bob.post(at("find_secret", fleet), {"value": f"guess-{number:04}"}) for number in range(12)]
+    assert [answer.status_code for answer in answers] == [200] * 10 + [429] * 2
+    assert AuditEvent.objects.filter(action="credential.find_secret").count() == 10
+    assert not Vehicle.objects.holding("1234567", fleet.pk)  # nor by any other way that compares fingerprints
+    vehicle.change(actor=factory.TEST, password="1234567")
+    assert AuditEvent.objects.filter(action="vehicle.change").count() == 1
 
 
 def test_a_secret_of_another_fleet_is_not_found(fleet: Fleet, as_charlie: Client, charlie: object) -> None:

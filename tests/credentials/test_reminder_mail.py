@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -210,6 +211,35 @@ def test_killed_in_mid_mail_nothing_is_lost_and_one_mail_comes_twice_at_most(
     assert sorted(set(server.got)) == ADDRESSES
     assert server.got.count("bob@example.com") == expected
     assert len(server.got) == 2 + expected
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_deletes_a_fleet_does_not_wait_for_the_mail_server(server: MailServer) -> None:
+    """The test would hang with the mail server, which it lets go only afterwards."""
+    fleet, other = factory.a_fleet(), factory.a_fleet(name="Other")
+    for one in (fleet, other):
+        factory.a_member(one, Role.ADMINISTRATOR, name=f"Alice of {one.slug}")
+        a_reminder(one)
+    taken, deleted = threading.Event(), threading.Event()
+
+    def hang(_address: str) -> None:
+        if not taken.is_set():
+            taken.set()
+            deleted.wait()
+
+    def work() -> None:
+        tend()
+        connection.close()
+
+    server.before_taking = hang
+    worker = threading.Thread(target=work)
+    worker.start()
+    taken.wait()
+    tend()  # another process sends the others, and this one not twice
+    fleet.remove(actor=TEST)
+    deleted.set()
+    worker.join()
+    assert len(server.got) == len(set(server.got)) == 2
 
 
 @pytest.mark.django_db(transaction=True)

@@ -94,6 +94,7 @@ OWN_PAGES = {
 # The status that anybody gets without signing in.
 OPEN_PAGES = {
     "fleetcontrol:health": (200, 200),
+    "fleetcontrol:security_txt": (404, 404),
     "docs:openapi": (200, 405),
     "docs:oauth_metadata": (200, 405),
     "docs:openid_metadata": (200, 405),

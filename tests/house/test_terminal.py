@@ -33,6 +33,7 @@ def folder() -> Iterator[Path]:
             ("migrate", "--verbosity=0"),
             ("create_fleet", NAME, "--slug", "demo", "--administrator", "alice@example.com"),
             ("import_credentials", "good.csv", "--fleet", "demo"),
+            ("tend", "--only", "seal_audit"),
         ):
             manage(folder, *command).check_returncode()
         yield folder

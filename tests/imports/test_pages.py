@@ -50,7 +50,10 @@ def test_refused_rows_come_back_to_be_mended(as_bob: Client, fleet: Fleet) -> No
     address = check(as_bob, upload(as_bob, fleet, TEXT), same_telematics_brand="CLOUDBOXX")
     refused = address.replace("check/", "refused.csv")
     text = b"".join(as_bob.get(refused).streaming_content).decode()  # type: ignore[attr-defined]  # a stream
-    assert text == "Name,Kennzeichen,Marke,QNR,note\r\nVan 2,HH-3,BMW,3,z\r\n"
+    assert text == (
+        "line,reason,Name,Kennzeichen,Marke,QNR,column 5\r\n"
+        "4,Name: This name stands on line 3 already.,Van 2,HH-3,BMW,3,\r\n"
+    )
     mended = text.replace("Van 2", "Van 3")
     again = check(as_bob, upload(as_bob, fleet, mended), same_telematics_brand="CLOUDBOXX")
     assert "1 new, 0 need fixing." in as_bob.get(again).content.decode()
@@ -79,9 +82,9 @@ def test_secrets_of_a_file_are_sealed_shown_nowhere_and_erased(as_bob: Client, f
     done = as_bob.post(address.replace("check/", "import/"), follow=True)
     assert SECRET not in done.content.decode()
     refused = as_bob.get(address.replace("check/", "refused.csv"))
-    assert b"".join(refused.streaming_content).decode().endswith("Bad,NIX,client1,\r\n")  # type: ignore[attr-defined]
+    assert b"".join(refused.streaming_content).decode().endswith(",Bad,,client1,\r\n")  # type: ignore[attr-defined]
     run = ImportRun.objects.get()
-    assert SECRET not in str(run.samples) + str(run.findings)
+    assert SECRET not in str(run.findings)
     assert Credential.objects.get().secret.open() == {"client_secret": SECRET}
     assert not ImportPiece.objects.filter(part="file").exists()
 

@@ -38,7 +38,7 @@ def test_the_real_register_is_refused_with_its_two_wrong_lines(fleet: Fleet, reg
     code, summary, problems = run(fleet, register, *FLAGS, tmp_path=tmp_path)
     assert (code, summary["errors"], summary["new"], summary["notes"]) == (1, 2, 0, 9)
     assert problems == [
-        {"line": "295", "column": "medallion", "value": "1D33", "reason": "This name stands on line 294 already."},
+        {"line": "295", "column": "name", "value": "1D33", "reason": "This name stands on line 294 already."},
         {
             "line": "2358",
             "column": "vin",
@@ -85,10 +85,10 @@ def test_a_dry_run_finds_the_same_and_writes_nothing(fleet: Fleet, tmp_path: Pat
 @pytest.mark.parametrize(
     ("row", "column", "reason"),
     [
-        ({"telematics_brand": "NIX"}, "telematics_brand", "There is no brand “NIX”"),
+        ({"telematics_brand": "NIX"}, "telematics_brand", "There is no brand of this name."),
         ({"telematics_brand": ""}, "telematics_brand", "Enter the telematics brand."),
         ({"credential": ""}, "credential", "Mercedes-Benz vehicles need a credential of their brand."),
-        ({"credential": "Nord"}, "credential", "There is no credential “Nord” in this fleet."),
+        ({"credential": "Nord"}, "credential", "There is no credential of this name in this fleet."),
         ({"credential": "Niu"}, "credential", "This credential is not one of the vehicle's fleet and brand."),
         ({"password": "x"}, "password", "Mercedes-Benz vehicles take no password. Leave it empty."),
         ({"vin": ""}, "telematics_unit_id", "Enter the ID of the telematics unit."),
@@ -96,7 +96,7 @@ def test_a_dry_run_finds_the_same_and_writes_nothing(fleet: Fleet, tmp_path: Pat
         ({"vin": "WBA71EF0X0E12345O"}, "vin", "A VIN has 17 characters: digits and capital letters without I, O"),
         ({"license_plate": "x" * 31}, "license_plate", "Ensure this value has at most 30 characters (it has 31)."),
         ({"year": "1850"}, "year", "Ensure this value is greater than or equal to 1900."),
-        ({"year": "new"}, "year", "“new” value must be an integer."),
+        ({"year": "new"}, "year", "“…” value must be an integer."),
         ({"operation_status": "SOLD"}, "operation_status", "This is none of the choices: OPERATING"),
         ({"custom_fields": "[1]"}, "custom_fields", "Custom fields are written as a JSON object"),
         ({"tags": '["a", '}, "tags", "Tags stand between commas or in a JSON list."),

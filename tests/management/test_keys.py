@@ -15,12 +15,12 @@ from pytest_django import Settings
 
 from credentials.models import CredentialSecret
 from fleetcontrol.audit.chain import extend_chain, retire_events
-from fleetcontrol.audit.keys import WrongKey, require_audit_key, require_keys
-from fleetcontrol.audit.models import AuditEvent, AuditSeal, KeyCheck, Pseudonym
+from fleetcontrol.audit.keys import WrongKey, require_audit_key, require_keys, warn_of_weak_keys
+from fleetcontrol.audit.models import AuditChain, AuditEvent, AuditSeal, KeyCheck, Pseudonym
 from fleetcontrol.environment import ring
 from fleetcontrol.people.models import Fleet, User
 from tests.support import factory
-from tests.support.project import PROJECT, UNSET, a_folder
+from tests.support.project import PROJECT, UNSET, a_folder, a_key
 
 NOT_COPIED = shutil.ignore_patterns(".*", "var", "tests", "__pycache__", "benchmarks")
 OLD, NEW, LOST = "old-key", "new-key", "lost-key"
@@ -70,8 +70,8 @@ def test_the_other_keys_change_freely(used: None, settings: Settings) -> None:
 
 def test_no_check_value_contains_its_key(used: None, settings: Settings) -> None:
     require_audit_key()
-    stored = " ".join(KeyCheck.objects.values_list("digest", flat=True))
-    assert KeyCheck.objects.count() == 3
+    stored = " ".join([*KeyCheck.objects.values_list("digest", flat=True), AuditChain.objects.get().key_check])
+    assert stored.count(" ") == 2
     assert not any(key in stored for key in (OLD, "prints", "audit"))
 
 
@@ -139,7 +139,7 @@ def test_another_audit_key_makes_no_pseudonym(used: None, settings: Settings, bo
 
 def test_a_trail_from_before_check_values_is_asked_itself(used: None, settings: Settings, fleet: Fleet) -> None:
     extend_chain()
-    KeyCheck.objects.all().delete()
+    AuditChain.objects.update(key_check="")
     settings.AUDIT_KEY = "another"
     with pytest.raises(WrongKey):
         require_audit_key()
@@ -149,7 +149,7 @@ def test_a_trail_from_before_check_values_is_asked_itself(used: None, settings: 
 
 def test_a_bent_check_value_stops_nobody(used: None, fleet: Fleet) -> None:
     extend_chain()
-    KeyCheck.objects.filter(name="AUDIT_KEY").update(digest="0" * 64)
+    AuditChain.objects.update(key_check="0" * 64)
     assert "The audit trail is whole" in verify_audit()
 
 
@@ -183,6 +183,44 @@ def test_health_warns_when_some_secrets_do_not_open(
     assert (answer.status_code, answer.json()["status"]) == (200, "warn")
     assert answer.json()["problems"] == ["FERNET_KEYS does not open some of the secrets: add the key that sealed them."]
     assert CredentialSecret.objects.count() == 2
+
+
+@pytest.mark.parametrize("taken", [0, 1, 2])
+def test_health_tells_a_key_that_is_missing_anywhere_in_the_ring(
+    used: None, settings: Settings, client: Client, fleet: Fleet, taken: int
+) -> None:
+    """Many secrets are sealed with each key, so that those at both ends of each column tell nothing of the middle."""
+    ring: list[str] = []
+    for key in (OLD, "middle-key", NEW):
+        settings.FERNET_KEYS = ring = [key, *ring]
+        require_keys()
+        for number in range(12):
+            factory.a_credential(fleet, name=f"{key} {number}")
+    assert client.get("/health/").json()["status"] == "pass"
+    settings.FERNET_KEYS = [key for number, key in enumerate(ring) if number != taken]
+    answer = client.get("/health/")
+    assert (answer.status_code, answer.json()["status"]) == (200, "warn")
+    assert answer.json()["problems"][0].startswith("FERNET_KEYS ")
+    settings.FERNET_KEYS = ring
+    call_command("reseal", stdout=StringIO())
+    settings.FERNET_KEYS = [NEW]
+    assert client.get("/health/").json()["problems"][0].startswith("FERNET_KEYS lacks 2 of the keys that sealed")
+    call_command("reseal", stdout=StringIO())
+    assert client.get("/health/").json()["status"] == "pass"
+
+
+def test_an_older_key_that_is_weak_is_logged(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
+    settings.FERNET_KEYS = [a_key("new"), "weak", a_key("old")]
+    settings.TOKEN_KEYS = [a_key("token"), "feeble"]
+    warn_of_weak_keys()
+    assert caplog.messages == [
+        f"Key 2 of {name} is weak. Take it away when the newer keys have replaced it."
+        for name in ("FERNET_KEYS", "TOKEN_KEYS")
+    ]
+    caplog.clear()
+    settings.TOKEN_KEYS = settings.FERNET_KEYS
+    warn_of_weak_keys()
+    assert len(caplog.messages) == 1
 
 
 # Writing them
@@ -240,7 +278,7 @@ def run(folder: Path, *arguments: str, **variables: str) -> subprocess.Completed
     ids=lambda start: start[1],
 )
 def test_nothing_starts_with_a_wrong_key(trial: Path, start: tuple[str, ...], key: str) -> None:
-    answer = run(trial, *start, **{key: "wrong"})
+    answer = run(trial, *start, **{key: a_key("wrong")})
     assert answer.returncode in (1, 3)
     assert answer.stderr.startswith(f"{key} ")
     assert answer.stderr.count("\n") == 1
@@ -248,7 +286,7 @@ def test_nothing_starts_with_a_wrong_key(trial: Path, start: tuple[str, ...], ke
 
 @pytest.mark.parametrize("command", ["tend", "verify_audit"])
 def test_the_trail_is_not_touched_with_a_wrong_key(trial: Path, command: str) -> None:
-    answer = run(trial, "manage.py", command, AUDIT_KEY="wrong")
+    answer = run(trial, "manage.py", command, AUDIT_KEY=a_key("wrong"))
     assert answer.returncode != 0
     assert "AUDIT_KEY is not the key that sealed this audit trail." in answer.stderr
     assert answer.stderr.count("\n") == 1
@@ -256,11 +294,11 @@ def test_the_trail_is_not_touched_with_a_wrong_key(trial: Path, command: str) ->
 
 def test_what_needs_no_key_starts_with_a_wrong_one(trial: Path) -> None:
     for command in ("check", "migrate", "help"):
-        assert run(trial, "manage.py", command, FERNET_KEYS="wrong").returncode == 0
+        assert run(trial, "manage.py", command, FERNET_KEYS=a_key("wrong")).returncode == 0
 
 
 def test_the_right_keys_start(trial: Path) -> None:
-    (key,) = [(trial / "var" / "keys" / "FERNET_KEYS").read_text()]
-    for keys in (key, f"new,{key}", f"new\n{key}\n"):
+    key, new = (trial / "var" / "keys" / "FERNET_KEYS").read_text(), a_key("new")
+    for keys in (key, f"{new},{key}", f"{new}\n{key}\n"):
         answer = run(trial, "-c", "import fleetcontrol.wsgi", FERNET_KEYS=keys)
         assert (answer.returncode, answer.stderr) == (0, "")

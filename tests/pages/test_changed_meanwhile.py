@@ -100,9 +100,9 @@ def edits(fleet: Fleet, vera: User, bob: User, alice: User) -> dict[str, Edit]:
         ),
         "credentials:change": change_credential,
         "credentials:webhook": Edit(
-            "", {"url": webhook.url, "what": "set_up"}, {"url": "https://mine.example/"},
+            "", {"url": "https://one.example/", "what": "set_up"}, {"url": "https://mine.example/"},
             lambda: Webhook.set_up(fleet=fleet, url="https://theirs.example/", actor=OTHER),
-            stored(Webhook, webhook.pk, "url"), "https://mine.example/", "https://theirs.example/",
+            stored(Webhook, webhook.pk, "host"), "mine.example", "theirs.example",
         ),
         "members:change": change_member,
         "fleets:change": change_fleet,

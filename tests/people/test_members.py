@@ -4,7 +4,6 @@ import re
 from collections.abc import Callable
 
 import pytest
-from django.core import mail
 from django.db import IntegrityError, connection
 from django.test import Client
 from django.urls import reverse
@@ -18,6 +17,7 @@ from tests.support.browsers import signed_in
 from tests.support.connections import at_once
 from tests.support.factory import TEST
 from tests.support.forms import version_shown
+from tests.support.sent_mail import sent_mail
 
 pytestmark = pytest.mark.django_db
 NEW = {"name": "Nina", "password": "quite-long-and-odd-7"}
@@ -31,13 +31,13 @@ def invited(as_alice: Client, fleet: Fleet, emails: str = "nina@example.com", ro
     """Invite through the page and return the links in the emails."""
     answer = as_alice.post(url("members:invite", fleet), {"emails": emails, "role": role})
     assert answer.status_code == 302, answer.content.decode()
-    return [re.findall(r"http://localhost:8000(\S+)", str(message.body))[0] for message in mail.outbox]
+    return [re.findall(r"http://localhost:8000(\S+)", str(message.body))[0] for message in sent_mail()]
 
 
 def test_several_people_are_invited_at_once(as_alice: Client, fleet: Fleet) -> None:
     links = invited(as_alice, fleet, "nina@example.com, olaf@example.com\npia@example.com")
     assert len(set(links)) == 3
-    assert "invites you to the fleet Nordlicht Logistik" in str(mail.outbox[0].body)
+    assert "invites you to the fleet Nordlicht Logistik" in str(sent_mail()[0].body)
     page = as_alice.get(url("members:index", fleet)).content.decode()
     assert "olaf@example.com" in page
 
@@ -90,7 +90,7 @@ def test_a_resent_invitation_makes_the_earlier_link_useless(as_alice: Client, fl
     invited(as_alice, fleet)
     invitation = Invitation.objects.get()
     as_alice.post(url("invitations:resend", fleet, invitation.pk))
-    first, second = (re.findall(r"http://localhost:8000(\S+)", str(message.body))[0] for message in mail.outbox)
+    first, second = (re.findall(r"http://localhost:8000(\S+)", str(message.body))[0] for message in sent_mail())
     assert client.get(first).status_code == 404
     assert client.get(second).status_code == 200
 

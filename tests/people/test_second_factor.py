@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from allauth.mfa.models import Authenticator
 from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
-from django.core import mail
 from django.core.management import CommandError, call_command
 from django.test import Client
 from django.urls import reverse
@@ -20,6 +19,7 @@ from tests.support import factory
 from tests.support.authenticator_app import code, seed_of, set_up
 from tests.support.browsers import is_signed_in, signed_in
 from tests.support.passkey import FLAG, Passkey
+from tests.support.sent_mail import sent_mail
 
 pytestmark = pytest.mark.django_db
 SET_UP = reverse("mfa_activate_totp")
@@ -234,7 +234,7 @@ def test_remove_factors_lets_somebody_in_again(fleet: Fleet, bob: User) -> None:
     assert browser.get("/profile/").status_code == 302
     event = AuditEvent.objects.get(action="user.remove_factors")
     assert (event.fleet_id, event.actor_label, event.target_id) == (fleet.pk, "remove_factors", str(bob.pk))
-    (message,) = mail.outbox
+    (message,) = sent_mail()
     assert message.to == [bob.email] and "Wiederherstellungscodes" in str(message.body)
     assert is_signed_in(by_password(bob))
 
@@ -248,7 +248,7 @@ def test_remove_factors_says_when_there_was_none(bob: User) -> None:
     out = StringIO()
     call_command("remove_factors", bob.email, stdout=out)
     assert "There was no second factor." in out.getvalue()
-    assert not mail.outbox
+    assert not sent_mail()
 
 
 def test_an_old_record_of_another_person_is_no_factor(fleet: Fleet, bob: User, vera: User) -> None:

@@ -16,6 +16,14 @@ TESTS_OWN = {"DJANGO_SETTINGS_MODULE"}  # set by pytest-django
 UNSET = {name: value for name, value in os.environ.items() if name.removesuffix("_FILE") not in SETTINGS | TESTS_OWN}
 
 
+def a_key(word: str) -> str:
+    """Return a key that is strong enough to start with, the same for the same word."""
+    return f"{word}-0123456789-abcdefghijklmnopqrstuvwxyz-ABCDEFGH"
+
+
+KEYS = {name: a_key(name) for name in ("SECRET_KEY", "FERNET_KEYS", "FINGERPRINT_KEY", "AUDIT_KEY")}
+
+
 @contextmanager
 def a_folder() -> Iterator[Path]:
     """Make an empty folder with a short path. Removes it with the databases that root keeps elsewhere for it."""

@@ -17,6 +17,7 @@ from fleetcontrol import outbound
 
 class Receiver(BaseHTTPRequestHandler):
     status: ClassVar[int] = 204
+    answered_headers: ClassVar[dict[str, str]] = {}
     got: ClassVar[list[tuple[dict[str, str], bytes]]] = []
 
     def do_POST(self) -> None:
@@ -24,6 +25,8 @@ class Receiver(BaseHTTPRequestHandler):
         self.got.append((headers, self.rfile.read(int(headers["content-length"]))))
         self.send_response(self.status)
         self.send_header("Content-Length", "0")
+        for name, value in self.answered_headers.items():
+            self.send_header(name, value)
         self.end_headers()
 
     def log_message(self, *_args: Any) -> None:
@@ -45,6 +48,7 @@ def receive(settings: Settings, folder: Path, monkeypatch: pytest.MonkeyPatch) -
     trust = ssl.create_default_context(cafile=folder / "hook" / "ca.pem")
     monkeypatch.setattr(outbound, "system_trust", lambda: trust)
     settings.FLEETCONTROL_WEBHOOK_HOSTS = ["localhost"]
+    settings.FLEETCONTROL_WEBHOOK_PORTS = [server.server_address[1]]
     try:
         yield f"https://localhost:{server.server_address[1]}/hook", handler
     finally:

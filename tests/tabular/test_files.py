@@ -130,7 +130,7 @@ def test_json_lines_become_the_text_a_cell_would_hold() -> None:
     rows = list(table)
     assert rows[:2] == [(1, ["Van", "2009", "true", ""]), (3, ["", "", "", '["a","ö"]'])]
     assert [p.reason for _line, p in rows[2:] if isinstance(p, TabularProblem)] == [
-        "This object has the key “name” twice.",
+        "This object has a key twice.",
         "This line is not JSON: see its character 9.",
         'Each line must be one JSON object, such as {"name": "Van 7"}.',
         "This cell holds half of a character.",

@@ -14,6 +14,7 @@ from credentials import brands
 from credentials.models import TROUBLED, Credential
 from credentials.oem.verdict import Outcome
 from fleetcontrol.audit.models import Actor
+from fleetcontrol.duties import guarded
 from fleetcontrol.people.command import fleet_or_error
 
 _MARKS = {Outcome.WORKS: gettext_lazy("works"), Outcome.CANNOT_CHECK: gettext_lazy("cannot be checked")}
@@ -36,12 +37,14 @@ class Command(BaseCommand):
             credential = chosen.filter(pk=pk).first()
             if credential is None:  # deleted meanwhile, or mended by somebody
                 continue
-            verdict = credential.verify(actor=actor)
             checked += 1
-            mark = _MARKS.get(verdict.outcome)
-            refused += mark is None
             place = f"{credential.fleet.slug}: {credential.name} ({credential.oem.name})"
-            self.stdout.write(f"{place}: {mark or verdict.reason}")
+            mark, reason = None, _("could not be checked, see the log")
+            with guarded(f"credential {pk}"):
+                verdict = credential.verify(actor=actor)
+                mark, reason = _MARKS.get(verdict.outcome), verdict.reason
+            refused += mark is None
+            self.stdout.write(f"{place}: {mark or reason}")
         if not checked:
             self.stdout.write(_("There is no credential to check."))
         if refused:

@@ -3,19 +3,17 @@
 import argparse
 from typing import Any
 
-from allauth.account.forms import default_token_generator
-from allauth.account.utils import user_pk_to_url_str
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
-from django.core.validators import validate_email
 from django.db import transaction
-from django.urls import reverse
 from django.utils.text import slugify
 from django.utils.translation import gettext as _
 
 from fleetcontrol.audit.models import Actor
 from fleetcontrol.people.accounts import new_person
+from fleetcontrol.people.addresses import normal
+from fleetcontrol.people.mails import link_to_choose_a_password
 from fleetcontrol.people.models import Fleet, User
 
 
@@ -31,11 +29,11 @@ class Command(BaseCommand):
         if not slug and not slugify(name):
             raise CommandError(_("Give the fleet a short name of letters, digits and hyphens with --slug."))
         try:
-            validate_email(administrator)
+            email = normal(administrator)
             with transaction.atomic():
-                person = User.objects.filter(email__iexact=administrator).first()
+                person = User.objects.filter(email=email).first()
                 is_new = person is None
-                person = person or new_person(email=administrator, name="")
+                person = person or new_person(email=email, name="")
                 fleet = Fleet.add(name=name, slug=slug, administrator=person, actor=Actor.command("create_fleet"))
         except ValidationError as error:
             raise CommandError(" ".join(error.messages)) from None
@@ -48,11 +46,6 @@ class Command(BaseCommand):
         if is_new:
             words = _("Send them this link to choose a password; it works once, for %(days)s days:\n%(link)s")
             days = settings.PASSWORD_RESET_TIMEOUT // 86_400
-            self.stdout.write(words % {"days": days, "link": _link_to_choose_a_password(person)})
+            self.stdout.write(words % {"days": days, "link": link_to_choose_a_password(person)})
         else:
             self.stdout.write(_("They sign in as before."))
-
-
-def _link_to_choose_a_password(person: User) -> str:
-    parts = {"uidb36": user_pk_to_url_str(person), "key": default_token_generator.make_token(person)}
-    return f"{settings.PUBLIC_URL}{reverse('account_reset_password_from_key', kwargs=parts)}"

@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from allauth.mfa.models import Authenticator
-from django.core.mail import send_mail
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.template.loader import render_to_string
-from django.utils import translation
 from django.utils.translation import gettext as _
 
 from fleetcontrol.audit.models import Actor
-from fleetcontrol.people.models import User
+from fleetcontrol.people import mails
+from fleetcontrol.people.addresses import known_as
+from fleetcontrol.people.models import MailKind, User
 
 
 class Command(BaseCommand):
@@ -26,7 +25,7 @@ class Command(BaseCommand):
         parser.add_argument("email")
 
     def handle(self, *args: Any, email: str, **options: Any) -> None:
-        user = User.objects.filter(email__iexact=email).first()
+        user = User.objects.filter(email=known_as(email)).first()
         if user is None:
             raise CommandError(_("There is no person with the email %(email)s.") % {"email": email})
         kinds = user.remove_factors(actor=Actor.command("remove_factors"))
@@ -35,14 +34,4 @@ class Command(BaseCommand):
             return
         labels = ", ".join(str(Authenticator.Type(kind).label) for kind in kinds)
         self.stdout.write(_("Removed: %(kinds)s. The person is signed out everywhere.") % {"kinds": labels})
-        try:
-            tell(user)
-        except OSError as error:
-            self.stderr.write(_("The mail server did not take the message to the person: %(error)s") % {"error": error})
-
-
-def tell(user: User) -> None:
-    """Email the person, in their language. Raises OSError if the mail server refuses it or cannot be reached."""
-    with translation.override(user.language or translation.get_language()):
-        text = render_to_string("people/factors_removed.txt", {"person": user})
-        send_mail(_("FleetControl: your second factor was removed"), text, None, [user.email])
+        mails.queue(MailKind.FACTORS_REMOVED, user)

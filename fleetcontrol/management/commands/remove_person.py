@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 from fleetcontrol.audit.chain import lock_chain
 from fleetcontrol.audit.keys import require_audit_key
 from fleetcontrol.audit.models import Actor, AuditEvent, Pseudonym
+from fleetcontrol.people.addresses import known_as
 from fleetcontrol.people.models import LastAdministrator, Membership, User
 
 # Columns outside the audit trail that hold the label of whoever did something.
@@ -29,7 +30,7 @@ class Command(BaseCommand):
         parser.add_argument("email")
 
     def handle(self, *args: Any, email: str, **options: Any) -> None:
-        user = User.objects.filter(email__iexact=email).first()
+        user = User.objects.filter(email=known_as(email)).first()
         if user is None:
             raise CommandError(_("There is no person with the email %(email)s.") % {"email": email})
         try:
@@ -50,11 +51,13 @@ def remove(user: User, actor: Actor) -> str:
     for membership in Membership.objects.filter(user=user):
         membership.remove(actor=actor)
     AuditEvent.record(None, actor, "user.remove", user)
-    as_actor = Q(actor_kind="user", actor_id=str(user.pk))
-    as_target = Q(target_kind="user", target_id=str(user.pk)) | Q(
-        target_kind="invitation", target_label__iexact=user.email
-    )
     events = AuditEvent.objects.order_by()
+    invited = events.filter(target_kind="invitation").values_list("target_label", flat=True).distinct()
+    own = [
+        label for label in invited if known_as(label) == user.email
+    ]  # older events hold addresses as they were typed
+    as_actor = Q(actor_kind="user", actor_id=str(user.pk))
+    as_target = Q(target_kind="user", target_id=str(user.pk)) | Q(target_kind="invitation", target_label__in=own)
     labels = {str(user), *events.filter(as_actor).values_list("actor_label", flat=True).distinct()}
     labels |= set(events.filter(as_target).values_list("target_label", flat=True).distinct())
     texts = Pseudonym.of([str(user), *sorted(labels - {str(user)})])

@@ -22,6 +22,7 @@ from tqdm import tqdm
 from fleetcontrol import seal
 from fleetcontrol.audit.keys import forget_old_fernet_keys
 from fleetcontrol.audit.models import Actor, AuditEvent, Target
+from fleetcontrol.duties import each, failed_items
 
 BATCH = 1000
 MOST_NAMED = 10  # rows in the message that no key opens
@@ -48,7 +49,7 @@ class Command(BaseCommand):
         columns = [Column(model, name) for model, name in seal.sealed_columns()]
         # The seeds of second factors are encrypted too, in a table of allauth's.
         columns.append(Column(Authenticator, "data"))
-        older, lost = 0, []
+        older, lost, failed = 0, [], []
         for column in columns:
             rows, resealed = 0, 0
             for batch in tqdm(column.batches(), desc=str(column), unit=" thousand", disable=None, leave=False):
@@ -57,9 +58,15 @@ class Command(BaseCommand):
                 lost += [f"{column} {pk}" for pk, key_age in ages.items() if key_age is Age.LOST]
                 old = [pk for pk, key_age in ages.items() if key_age is Age.OLDER]
                 older += len(old)
-                resealed += 0 if dry_run else column.reseal(old)
+                if not dry_run:
+                    with failed_items() as items:
+                        resealed += each(str(column), old, column.reseal)
+                    failed += items
             words = _("%(column)s: %(rows)s rows, %(resealed)s sealed again")
             self.stdout.write(words % {"column": column, "rows": rows, "resealed": resealed})
+        if failed:
+            words = _("These rows could not be sealed again, see the log; all others were: %(rows)s.")
+            raise CommandError(words % {"rows": _named(failed)})
         if not dry_run and not lost:
             forget_old_fernet_keys()
         self._conclude(older if dry_run else 0, lost)
@@ -73,8 +80,7 @@ class Command(BaseCommand):
                 "Add the keys that sealed them, or replace the secrets, before you take a key away.",
                 len(lost),
             )
-            rows = ", ".join(lost[:MOST_NAMED]) + (", …" if len(lost) > MOST_NAMED else "")
-            raise CommandError(words % {"count": len(lost), "rows": rows})
+            raise CommandError(words % {"count": len(lost), "rows": _named(lost)})
         if older:
             words = ngettext(
                 "%(count)s secret is sealed with an older key: keep it in FERNET_KEYS, and run this without --dry-run.",
@@ -90,6 +96,10 @@ class Command(BaseCommand):
                 "place before this ran, the older keys can go from FERNET_KEYS. Keep them with the older backups."
             )
         )
+
+
+def _named(rows: list[str]) -> str:
+    return ", ".join(rows[:MOST_NAMED]) + (", …" if len(rows) > MOST_NAMED else "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,6 @@
 """`manage.py verify_audit`: prove that the audit trail is complete, or name what differs."""
 
 import argparse
-import re
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -9,6 +8,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from fleetcontrol.audit import head
 from fleetcontrol.audit.chain import lock_chain
 from fleetcontrol.audit.keys import WrongKey, require_audit_key
 from fleetcontrol.audit.models import AuditSeal
@@ -17,12 +17,15 @@ from fleetcontrol.people.command import fleet_or_error
 
 
 class Command(BaseCommand):
-    help = "Compares every audit event with its seal. Exits with 1 and names what was changed, taken out or put in."
+    help = (
+        "Compares every audit event with its seal, and the seals with the head that `tend` keeps outside of the "
+        "database. Exits with 1 and names what was changed, taken out or put in."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--fleet", help="short name of one fleet; without it all are verified")
         parser.add_argument("--head", action="store_true", help="only print the newest seal's head, to keep elsewhere")
-        parser.add_argument("--expect", type=_head, metavar="HEAD", help="a head printed earlier must be in the chain")
+        parser.add_argument("--expect", type=_head, metavar="HEAD", help="a head kept elsewhere must be in the chain")
 
     def handle(self, *args: Any, **options: Any) -> None:
         fleet = fleet_or_error(options["fleet"]) if options["fleet"] is not None else None
@@ -38,14 +41,30 @@ class Command(BaseCommand):
             require_audit_key()
         except WrongKey as error:  # wrong usage, and no evidence against the audit trail
             raise CommandError(str(error), returncode=2) from None
+        kept = self._kept_head()
         with transaction.atomic():
-            lock_chain()
-            for finding in findings(report, fleet_id=fleet.pk if fleet else None, expect=options["expect"] or ""):
+            chain = lock_chain()
+            expect = {kept, options["expect"]} - {"", None, head.BEFORE_ALL}
+            for finding in findings(report, fleet_id=fleet.pk if fleet else None, expect=expect):
                 wrong += 1
                 self.stderr.write(str(finding))
+            if not expect and (problem := head.head_problem(chain, kept)):
+                wrong += 1
+                self.stderr.write(problem)
+        if not wrong and not AuditSeal.objects.exists():
+            raise CommandError(_("Nothing is sealed yet. `manage.py tend` seals the audit trail."), returncode=1)
         if wrong:
             raise CommandError(ngettext("%(n)s finding.", "%(n)s findings.", wrong) % {"n": wrong}, returncode=1)
         self._write_success(report)
+
+    def _kept_head(self) -> str:
+        try:
+            return head.kept_head()
+        except head.HeadRefused as error:
+            raise CommandError(str(error), returncode=1) from None
+        except OSError as error:
+            words = _("%(file)s cannot be read: %(reason)s.")
+            raise CommandError(words % {"file": error.filename, "reason": error.strerror}, returncode=2) from None
 
     def _write_success(self, report: Report) -> None:
         self.stdout.write(
@@ -59,6 +78,6 @@ class Command(BaseCommand):
 
 def _head(text: str) -> str:
     """The head as it was printed. What cannot be one is wrong usage, and no evidence against the audit trail."""
-    if re.fullmatch(r"[1-9][0-9]*:[0-9a-f]{64}", text):
+    if head.is_head(text):
         return text
     raise argparse.ArgumentTypeError(_("a head is a number, a colon and 64 hex digits, as --head prints it"))

@@ -6,7 +6,6 @@ from allauth.account.internal.flows.login import record_authentication
 from allauth.account.utils import perform_login
 from django.contrib import messages
 from django.contrib.auth.decorators import login_not_required
-from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -15,7 +14,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 
 from fleetcontrol.audit.models import actor_for
-from fleetcontrol.people.accounts import new_person
+from fleetcontrol.people.accounts import join
 from fleetcontrol.people.forms import JoinForm
 from fleetcontrol.people.models import Invitation, User
 
@@ -28,7 +27,7 @@ def accept(request: HttpRequest, token: str) -> HttpResponse:
     invitation = Invitation.of_token(token)
     if invitation is None:
         return render(request, "people/invitations/gone.html", status=404)
-    user = User.objects.filter(email__iexact=invitation.email).first()
+    user = User.objects.filter(email=invitation.email).first()
     if user is None:
         return join_as_new(request, invitation)
     if request.user != user:
@@ -36,8 +35,10 @@ def accept(request: HttpRequest, token: str) -> HttpResponse:
         context = {"invitation": invitation, "sign_in": sign_in}
         return render(request, "people/invitations/accept_sign_in.html", context)
     if request.method == "POST":
-        invitation.accept(user, actor=actor_for(request, user))
-        return welcome(request, invitation)
+        accepted = invitation.accept_if_left(user, actor=actor_for(request, user))
+        if accepted or user.memberships.filter(fleet=invitation.fleet).exists():
+            return welcome(request, invitation)
+        return render(request, "people/invitations/gone.html", status=404)
     return render(request, "people/invitations/accept.html", {"invitation": invitation})
 
 
@@ -48,9 +49,9 @@ def join_as_new(request: HttpRequest, invitation: Invitation) -> HttpResponse:
     if request.method != "POST" or not form.is_valid():
         status = 422 if form.is_bound else 200
         return render(request, "people/invitations/join.html", {"form": form, "invitation": invitation}, status=status)
-    with transaction.atomic():
-        user = new_person(email=invitation.email, **form.cleaned_data)
-        invitation.accept(user, actor=actor_for(request, user))
+    user = join([invitation], request, email=invitation.email, **form.cleaned_data)
+    if user is None:
+        return redirect(request.path)
     record_authentication(request, user, method="password", email=user.email)
     target = reverse("vehicles:index", args=[invitation.fleet.slug])
     answer: HttpResponse = perform_login(request, user, redirect_url=target)

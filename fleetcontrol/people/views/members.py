@@ -17,16 +17,17 @@ from django.views.decorators.http import require_POST
 
 from fleetcontrol.audit.versions import ChangedMeanwhile
 from fleetcontrol.pages.kept_input import kept_input
+from fleetcontrol.people import mails
 from fleetcontrol.people.access import FleetRequest, fleet_view
 from fleetcontrol.people.confirmation import confirm, confirmed, fresh_sign_in
 from fleetcontrol.people.forms import InviteForm, RoleForm
-from fleetcontrol.people.models import Fleet, Invitation, LastAdministrator, Membership, Role
+from fleetcontrol.people.models import Fleet, Invitation, LastAdministrator, Mail, MailKind, Membership, Role
 
 
 @fleet_view(Role.ADMINISTRATOR)
 def index(request: FleetRequest) -> HttpResponse:
     """All members and open invitations."""
-    context = {"members": members_of(request.fleet), "invitations": request.fleet.invitations.order_by("email")}
+    context = {"members": members_of(request.fleet), "invitations": invitations_of(request.fleet)}
     return render(request, "people/members/index.html", context)
 
 
@@ -42,10 +43,11 @@ def invite(request: FleetRequest) -> HttpResponse:
                 invitations = Invitation.add(
                     fleet=request.fleet, emails=chosen["emails"], role=chosen["role"], actor=request.actor
                 )
+                queue_mail(invitations)
         except ValidationError as error:
             form.add_error("emails", error.messages)
         else:
-            send(request, invitations)
+            say_queued(request, len(invitations))
             return redirect("members:index", request.fleet.slug)
     status = 422 if form.is_bound else 200
     return render(request, "people/members/invite.html", {"form": form}, status=status)
@@ -99,9 +101,10 @@ def remove(request: FleetRequest, pk: int) -> HttpResponse:
 @require_POST
 def resend(request: FleetRequest, pk: str) -> HttpResponse:
     invitation = get_object_or_404(request.fleet.invitations, pk=pk)
-    confirm(request)
-    invitation.resend(actor=request.actor)
-    send(request, [invitation])
+    with confirmed(request):
+        invitation.resend(actor=request.actor)
+        queue_mail([invitation])
+    say_queued(request, 1)
     return redirect("members:index", request.fleet.slug)
 
 
@@ -115,6 +118,13 @@ def revoke(request: FleetRequest, pk: str) -> HttpResponse:
         messages.success(request, _("The invitation of %(email)s is revoked.") % {"email": invitation.email})
         return redirect("members:index", request.fleet.slug)
     return render(request, "people/invitations/revoke.html", {"invitation": invitation})
+
+
+def invitations_of(fleet: Fleet) -> QuerySet[Invitation]:
+    """The open invitations, each with `mail_waits` and `mail_refused`: whether its mail has not been taken yet."""
+    waiting = Mail.objects.filter(invitation=OuterRef("pk"))
+    refused = Exists(waiting.filter(refusals__gt=0))
+    return fleet.invitations.annotate(mail_waits=Exists(waiting), mail_refused=refused).order_by("email")
 
 
 def members_of(fleet: Fleet) -> QuerySet[Membership]:
@@ -133,20 +143,15 @@ def members_of(fleet: Fleet) -> QuerySet[Membership]:
     )
 
 
-def send(request: FleetRequest, invitations: Iterable[Invitation]) -> None:
-    """Email the invitations and report the outcome. Those that failed can be sent again from the list."""
-    sent, failed = 0, []
+def queue_mail(invitations: Iterable[Invitation]) -> None:
     for invitation in invitations:
-        try:
-            invitation.send()
-            sent += 1
-        except OSError:
-            failed.append(invitation.email)
-    if sent:
-        messages.success(request, ngettext("%(n)s invitation sent.", "%(n)s invitations sent.", sent) % {"n": sent})
-    if failed:
-        words = _("The mail server did not take the invitation of %(emails)s. Resend it later.")
-        messages.error(request, words % {"emails": ", ".join(failed)})
+        mails.queue(MailKind.INVITATION, None, invitation=invitation)
+
+
+def say_queued(request: FleetRequest, number: int) -> None:
+    """Say that the mail is on its way. The list says when the mail server refuses it."""
+    words = ngettext("%(n)s invitation is on its way.", "%(n)s invitations are on their way.", number)
+    messages.success(request, words % {"n": number})
 
 
 def last_administrator() -> str:

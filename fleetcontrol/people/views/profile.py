@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.contrib import messages
 from django.db import transaction
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
@@ -32,7 +32,8 @@ def preferences(request: HttpRequest) -> HttpResponse:
     person.save(update_fields=["theme", "language", "shortcuts"])
     back = chosen.get("next", "")
     safe = url_has_allowed_host_and_scheme(back, allowed_hosts={request.get_host()}, require_https=request.is_secure())
-    return redirect(back if safe else "fleetcontrol:home")
+    # Not `redirect(back)`, which takes a word for the name of a page and fails if there is none.
+    return HttpResponseRedirect(back) if safe else redirect("fleetcontrol:home")
 
 
 def profile(request: HttpRequest) -> HttpResponse:

@@ -8,12 +8,14 @@ import sys
 from collections.abc import Iterable
 from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from credentials.brands.field import tidy
-from credentials.models import CredentialSecret
+from credentials.models import CredentialSecret, may_look_for
+from fleetcontrol.audit.models import Actor
 from fleetcontrol.people.command import fleet_or_error
 from fleetcontrol.people.models import Fleet
 from vehicles.models import Vehicle
@@ -35,7 +37,13 @@ class Command(BaseCommand):
         value = tidy(getpass.getpass("Secret: ") if sys.stdin.isatty() else sys.stdin.read(_MOST))
         if not value:
             raise CommandError(_("Nothing to look for: give the secret on standard input."), returncode=2)
-        lines = [line for one in fleets for line in found(value, one)]
+        lines: list[str] = []
+        for one in fleets:
+            try:
+                may_look_for(value, one, actor=Actor.command("find_secret"))
+            except ValidationError as error:
+                raise CommandError(error.messages[0], returncode=2) from None
+            lines += found(value, one)
         self.stdout.write("\n".join(lines) if lines else _("No credential and no unit has this secret."))
         if not lines:
             sys.exit(1)

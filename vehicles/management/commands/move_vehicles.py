@@ -7,6 +7,8 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
+from django.db.models import Value
+from django.db.models.functions import Lower
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -55,7 +57,8 @@ class Command(BaseCommand):
 def credential_of(fleet: Fleet, text: str) -> Credential:
     """The fleet's credential of this name, without regard to case, or this id. Raises CommandError with exit code 2."""
     credentials = fleet.credentials
-    found = credentials.filter(name__iexact=text).first() or credentials.filter(pk=text[:26]).first()
+    named = credentials.annotate(lower=Lower("name")).filter(lower=Lower(Value(text)))  # as the database compares names
+    found = named.first() or credentials.filter(pk=text[:26]).first()
     if found is None:
         raise CommandError(_("The fleet has no credential “%(name)s”.") % {"name": text}, returncode=2)
     return found

@@ -28,7 +28,7 @@ DROP FUNCTION recovery_code_stays_used();
 
 
 class Migration(migrations.Migration):
-    dependencies = [("people", "0003_replica_beat"), ("mfa", "0003_authenticator_type_uniq")]
+    dependencies = [("people", "0005_active_administrator"), ("mfa", "0003_authenticator_type_uniq")]
 
     operations = [
         migrations.AddField(
