@@ -69,6 +69,15 @@ def beat() -> datetime:
     return now
 
 
+def lag() -> timedelta:
+    """How old the beat is that the replica shows, beside one that was just written. Raises DatabaseError."""
+    now = beat()
+    with connections[settings.EXPORT_DATABASE].cursor() as cursor:
+        cursor.execute("SELECT at FROM fleetcontrol_beat WHERE id = 1")
+        found = cursor.fetchone()
+    return abs(now - found[0]) if found else timedelta.max
+
+
 def _arrives(replica: str, now: datetime) -> bool:
     """Whether the replica shows a beat that is young enough, now or in a moment. Raises DatabaseError."""
     until = time.monotonic() + ARRIVAL_SECONDS

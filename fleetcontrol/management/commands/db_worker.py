@@ -14,6 +14,7 @@ from django_tasks_db.models import DBTaskResult
 
 from fleetcontrol.duties import guarded, log_failure
 from fleetcontrol.imports.work import take_up_stalled
+from fleetcontrol.operations.models import WORKER, Report
 from fleetcontrol.people.mails import send_due
 
 LOOK_EVERY = 30  # seconds
@@ -48,8 +49,12 @@ def _look_until(ended: threading.Event) -> None:
 
 
 def _look() -> None:
-    for look in (take_up_stalled, send_due):
+    for look in (_report, take_up_stalled, send_due):
         try:
             look()
         except Exception as error:  # noqa: BLE001 - the worker has its tasks to do all the same
             log_failure(f"The worker's look ({look.__name__})", error)
+
+
+def _report() -> None:
+    Report.leave(WORKER)
