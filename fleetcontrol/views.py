@@ -1,5 +1,6 @@
 """Pages that belong to no app: the start page, the error page."""
 
+import sys
 from datetime import UTC, timedelta
 
 from django.conf import settings
@@ -7,7 +8,9 @@ from django.contrib.auth.decorators import login_not_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.template import loader
+from django.utils import translation
 
+from fleetcontrol.db.away import RETRY_AFTER, is_away
 from fleetcontrol.db.clock import database_now
 from fleetcontrol.people.access import first_fleet
 from fleetcontrol.people.models import User
@@ -46,7 +49,14 @@ def shut(request: HttpRequest, key: str = "") -> HttpResponse:
 
 
 def failed(request: HttpRequest) -> HttpResponse:
-    """The page of an internal error (handler500). It uses neither session nor database: they may be what failed."""
-    flow_id = getattr(request, "flow_id", "")
-    page = loader.render_to_string("500.html", {"flow_id": flow_id})
-    return HttpResponse(page, status=500, headers={"Cache-Control": "no-store"})
+    """The page of an internal error (handler500). It uses neither session nor database: they may be what failed.
+
+    503 if the database is away, 500 for everything else.
+    """
+    away = is_away(sys.exception())
+    with translation.override(translation.get_language_from_request(request)):
+        page = loader.render_to_string("503.html" if away else "500.html", {"flow_id": getattr(request, "flow_id", "")})
+    response = HttpResponse(page, status=503 if away else 500, headers={"Cache-Control": "no-store"})
+    if away:
+        response["Retry-After"] = RETRY_AFTER
+    return response

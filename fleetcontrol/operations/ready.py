@@ -1,16 +1,13 @@
 """Whether work can be done, answered in time whatever the database does.
 
 A thread asks, over a connection of its own: one from the pool may be taken or dead, and a server that is frozen lets
-everybody wait who talks to it. Whoever wants to know waits for the thread no longer than DEADLINE. While it is stuck,
-no second thread is started.
+everybody wait who talks to it.
 """
 
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Iterator
-from concurrent.futures import Future
 from contextlib import contextmanager
 from functools import lru_cache
 
@@ -20,6 +17,8 @@ from django.db.utils import load_backend
 
 from fleetcontrol import health
 from fleetcontrol.db.replica import beat
+from fleetcontrol.db.rules import sqlstate_of
+from fleetcontrol.postgres.in_time import InTime
 
 DEADLINE = 1.5  # seconds
 NO_ANSWER = "The database does not answer."
@@ -36,35 +35,26 @@ _REASONS = {  # by PostgreSQL's code
 _FILL_A_FILE = "SELECT count(*) FROM generate_series(1, 20000)"
 
 log = logging.getLogger(__name__)
-_lock = threading.Lock()
-_under_way: Future[list[str]] | None = None
 
 
 def problems() -> list[str]:
     """Why no work can be done, in sentences for the operator; [] if it can. Takes at most DEADLINE seconds."""
-    global _under_way
-    with _lock:
-        if _under_way is None or _under_way.done():
-            _under_way = Future()
-            threading.Thread(target=_answer, args=(_under_way,), name="ready", daemon=True).start()
-        under_way = _under_way
     try:
-        return under_way.result(DEADLINE)
+        return _asked_in_time()
     except TimeoutError:
         return [NO_ANSWER]
 
 
-def _answer(future: Future[list[str]]) -> None:
+def _ask() -> list[str]:
     try:
         with _own_connection():
-            future.set_result(_problems())
+            return _problems()
     except DatabaseError as error:
-        log.warning("Not ready: %s", error)
-        code = getattr(error.__cause__, "sqlstate", None) or ""
-        future.set_result([_REASONS.get(code, NO_ANSWER)])
+        log.warning("Not ready: %s", str(error).strip())
+        return [_REASONS.get(sqlstate_of(error), NO_ANSWER)]
     except Exception:
         log.exception("The health check failed.")
-        future.set_result(["The health check itself failed: see the log."])
+        return ["The health check itself failed: see the log."]
 
 
 @contextmanager
@@ -99,3 +89,6 @@ def _migrations() -> set[tuple[str, str]]:
     """Every migration of this version. One that replaces others is recorded beside them, once all of them have run."""
     migrations = MigrationLoader(None).disk_migrations
     return {key for key, migration in migrations.items() if not migration.replaces}
+
+
+_asked_in_time = InTime(_ask, DEADLINE)

@@ -1,7 +1,6 @@
 """Health that is true, asked of a real web server whose database is stopped, frozen, restricted or older."""
 
 import os
-import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -81,10 +81,10 @@ class Web:
         command += ["--workers=1", "--threads=4", "--no-control-socket"]
         self.process = subprocess.Popen(command, cwd=PROJECT, env={**UNSET, **environment})
 
-    def get(self, path: str, **headers: str) -> Answer:
-        """The answer to a GET. Header names are given with underscores."""
+    def get(self, path: str, data: bytes | None = None, **headers: str) -> Answer:
+        """The answer to a GET, or to a POST of `data`. Header names are given with underscores."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        request = Request(f"http://127.0.0.1:{self.port}{path}", headers=named)  # noqa: S310 - our own server
+        request = Request(f"http://127.0.0.1:{self.port}{path}", data=data, headers=named)
         try:
             with urlopen(request, timeout=30) as answer:
                 return Answer(answer.status, answer.headers, answer.read().decode())
@@ -106,18 +106,21 @@ class Web:
 
 
 def environment_of(database: DatabaseServer, **more: str) -> dict[str, str]:
-    return {"DATABASE_URL": database.url, "PUBLIC_URL": "https://fleet.example.com", **KEYS, **more}
+    own = {"DJANGO_SETTINGS_MODULE": "tests.settings", "PUBLIC_URL": "https://fleet.example.com"}
+    return {"DATABASE_URL": database.url, **own, **KEYS, **more}
 
 
 def manage(environment: Mapping[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run a command of manage.py."""
     command = [sys.executable, "manage.py", *arguments]
-    return subprocess.run(command, cwd=PROJECT, env={**UNSET, **environment}, capture_output=True, text=True, timeout=120)
+    return subprocess.run(
+        command, cwd=PROJECT, env={**UNSET, **environment}, capture_output=True, text=True, timeout=120
+    )
 
 
 @contextmanager
 def a_database_server(folder: Path | None = None) -> Iterator[DatabaseServer]:
-    """Start a server with FleetControl's tables, here or in a folder of its own. It is thawed and stopped at the end."""
+    """Start a server with FleetControl's tables, here or in its own folder. It is thawed and stopped at the end."""
     with nullcontext(folder) if folder else a_folder() as place:
         database = DatabaseServer(place)
         try:
