@@ -13,6 +13,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from django.utils.formats import date_format
+from django.utils.timezone import localtime
+
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
 
@@ -31,6 +34,20 @@ class Row:
     label: StrOrPromise
     value: StrOrPromise | int | datetime
     warning: StrOrPromise = ""
+
+    @property
+    def text(self) -> str:
+        """The value for people."""
+        if isinstance(self.value, datetime):
+            return date_format(localtime(self.value), "DATETIME_FORMAT")
+        return str(self.value)
+
+    @property
+    def plain_value(self) -> str | int:
+        """The value for programs; a time in ISO 8601."""
+        if isinstance(self.value, datetime):
+            return self.value.isoformat(timespec="seconds")
+        return self.value if isinstance(self.value, int) else str(self.value)
 
 
 _requirements: list[Requirement] = []

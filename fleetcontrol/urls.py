@@ -29,6 +29,7 @@ shut: list[URLPattern | URLResolver] = [
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", include((own, "fleetcontrol"))),
     path("", include("fleetcontrol.people.urls")),
+    path("", include("fleetcontrol.operations.urls")),
     path("", include("fleetcontrol.api.urls")),
     path("f/<slug:fleet>/audit/", include("fleetcontrol.history.urls")),
     path("f/<slug:fleet>/credentials/", include("credentials.urls")),

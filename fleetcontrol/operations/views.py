@@ -1,13 +1,14 @@
-"""The health check for people and monitoring."""
+"""The health check for monitoring, and the page *System* for superusers."""
 
 from __future__ import annotations
 
 from django.contrib.auth.decorators import login_not_required
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
 
-from fleetcontrol import health as register
-from fleetcontrol.operations import ready
 from fleetcontrol.operations.middleware import answer
+from fleetcontrol.operations.status import status
 
 
 @login_not_required
@@ -16,7 +17,14 @@ def health(request: HttpRequest) -> HttpResponse:
 
     The sentences are shown to superusers and to whom /health/ready shows them.
     """
-    problems = ready.problems()
-    warnings = [] if problems else [str(row.warning) for row in register.rows() if row.warning]
-    in_detail = request.is_operators or (not problems and request.user.is_superuser)  # type: ignore[attr-defined]
-    return answer(problems, warnings, in_detail=in_detail)
+    now = status()
+    in_detail = request.is_operators or (not now.problems and request.user.is_superuser)  # type: ignore[attr-defined]
+    return answer(now.problems, now.warnings, in_detail=in_detail)
+
+
+@require_safe
+def system(request: HttpRequest) -> HttpResponse:
+    """What this FleetControl needs and does, for superusers."""
+    if not request.user.is_superuser:  # type: ignore[union-attr]  # LoginRequiredMiddleware
+        raise Http404
+    return render(request, "operations/system.html", {"status": status()})

@@ -1,5 +1,6 @@
 """Health that is true, asked of a real web server whose database is stopped, frozen, restricted or older."""
 
+import json
 import os
 import subprocess
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from django.test import Client
 from pytest_django.fixtures import Settings
 
 from fleetcontrol.postgres.home import locate
-from tests.support.database_server import DatabaseServer, Web, a_database_server, a_web, environment_of
+from tests.support.database_server import DatabaseServer, Web, a_database_server, a_web, environment_of, manage
 from tests.support.project import a_folder
 
 TOKEN = "a token of the monitoring"
@@ -41,6 +42,8 @@ def test_not_ready_while_the_database_is_stopped(web: Web, database: DatabaseSer
         answer = web.get("/health/ready")
         assert (answer.status, answer.json()["problems"]) == (503, ["The database does not answer."])
         assert web.get("/health/live").status == 200
+        said = manage(environment_of(database), "status", "--json")
+        assert (said.returncode, json.loads(said.stdout)["status"]) == (1, "fail"), said.stderr
     finally:
         database.start()
     web.wait_until("/health/ready", 200)
