@@ -68,6 +68,7 @@ class ApiMiddleware:
 
     def enter(self, request: HttpRequest) -> HttpResponse:
         try:
+            request.encoding = "utf-8"  # whatever charset the body's type names: the query is read with it too
             request.get_host()  # raises DisallowedHost; CommonMiddleware calls it for pages
             if too_large(request):
                 raise ProblemError(PAYLOAD_TOO_LARGE)

@@ -175,7 +175,7 @@ JSON_HEAD = '{"a": 1}\n'
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("{" + "".join(f'"k{n}": 1, ' for n in range(300_000)) + '"k299999": 2}', "has the key “k299999” twice"),
+        ("{" + "".join(f'"k{n}": 1, ' for n in range(300_000)) + '"k299999": 2}', "has a key twice"),
         ("{" + ", ".join(f'"k{n}": 1' for n in range(150_000)) + "}", "more than 200 keys"),
         ('{"a": ' + "[" * 100 + "]" * 100 + "}", "nested too deeply"),
         ('{"a": ' + '{"a": ' * 500_000, "nested too deeply"),
