@@ -112,11 +112,11 @@ def embedded_database(env: Environment, folder: Path, *, durable: bool = True) -
 def _with_pool(env: Environment, config: dict[str, Any]) -> dict[str, Any]:
     """Add the pool of connections that a process keeps open. wsgi.py asks for one, commands do not.
 
-    Requests wait 1.5 seconds for a connection. The pool itself gives up after a second and tries again when one is
-    asked for: by itself it would wait longer and longer, up to minutes, for a server that is back.
+    Whoever waits for a connection asks every half second whether the server answers at all. The pool gives up after a
+    second and tries again when it is asked: by itself it would wait longer and longer for a server that is back.
     """
     if size := env.int("DATABASE_POOL", default=0):
-        pool = {"min_size": 1, "max_size": size, "timeout": 1.5, "reconnect_timeout": 1, "connection_class": Connection}
+        pool = {"min_size": 1, "max_size": size, "timeout": 0.5, "reconnect_timeout": 1, "connection_class": Connection}
         config["OPTIONS"] = {"connect_timeout": 2, **config.get("OPTIONS", {}), "pool": pool}
     return {**config, "CONN_HEALTH_CHECKS": True}
 

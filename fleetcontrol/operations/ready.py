@@ -19,6 +19,7 @@ from fleetcontrol import health
 from fleetcontrol.db.replica import beat
 from fleetcontrol.db.rules import sqlstate_of
 from fleetcontrol.postgres.in_time import InTime
+from fleetcontrol.postgres.served.base import server
 
 DEADLINE = 1.5  # seconds
 NO_ANSWER = "The database does not answer."
@@ -39,6 +40,8 @@ log = logging.getLogger(__name__)
 
 def problems() -> list[str]:
     """Why no work can be done, in sentences for the operator; [] if it can. Takes at most DEADLINE seconds."""
+    if server.was_silent():
+        return [NO_ANSWER]
     try:
         return _asked_in_time()
     except TimeoutError:

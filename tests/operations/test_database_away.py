@@ -3,43 +3,17 @@
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
-from urllib.parse import urlencode
+from contextlib import AbstractContextManager
 
 import pytest
+from django.db import connection
+from django.test import Client
 
-from tests.support.database_server import (
-    Answer,
-    DatabaseServer,
-    Web,
-    a_database_server,
-    a_web,
-    environment_of,
-    manage,
-)
+from tests.support.database_server import DatabaseServer, Web, a_database_server, a_web, environment_of, manage
+from tests.support.outage import Asks, asks_of, frozen, stopped, until_all_work
 from tests.support.project import PROJECT, UNSET
-
-OURS = {"Host": "fleet.example.com", "X_Forwarded_Proto": "https", "X_Forwarded_For": "203.0.113.7"}
-SEED = """
-from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
-from django.conf import settings
-from importlib import import_module
-from fleetcontrol.api.models import ApiClient
-from fleetcontrol.people.models import Role
-from fleetcontrol.web.session_cookie import cookie_of
-from tests.support import factory
-fleet = factory.a_fleet(name="Nord")
-vera = factory.a_member(fleet, Role.VIEWER, name="Vera")
-client, secret = ApiClient.add(fleet=fleet, actor=factory.TEST, name="ERP", permissions=["vehicles"])
-session = import_module(settings.SESSION_ENGINE).SessionStore()
-session[SESSION_KEY], session[BACKEND_SESSION_KEY] = str(vera.pk), settings.AUTHENTICATION_BACKENDS[0]
-session[HASH_SESSION_KEY] = vera.get_session_auth_hash()
-session.save()
-print(cookie_of(session.session_key), client.client_id, secret)
-"""
 
 
 @pytest.fixture(scope="module")
@@ -55,48 +29,13 @@ def web(database: DatabaseServer) -> Iterator[Web]:
 
 
 @pytest.fixture(scope="module")
-def asks(web: Web, database: DatabaseServer) -> dict[str, Callable[[], Answer]]:
-    """What a person and a program ask for, by its name."""
-    seeded = manage(environment_of(database), "shell", "--verbosity=0", "-c", SEED)
-    assert seeded.returncode == 0, seeded.stderr
-    cookie, client_id, secret = seeded.stdout.split()
-    form = urlencode({"grant_type": "client_credentials", "client_id": client_id, "client_secret": secret}).encode()
-
-    def token() -> Answer:
-        return web.get("/auth/oauth/token", form, **OURS)
-
-    bearer = f"Bearer {token().json()['access_token']}"
-    return {
-        "page": lambda: web.get("/f/nord/vehicles/", Cookie=f"__Host-session={cookie}", **OURS),
-        "in German": lambda: web.get(
-            "/f/nord/vehicles/", Cookie=f"__Host-session={cookie}", Accept_Language="de", **OURS
-        ),
-        "API": lambda: web.get("/vehicles", Authorization=bearer, **OURS),
-        "token": token,
-    }
-
-
-@contextmanager
-def stopped(database: DatabaseServer) -> Iterator[None]:
-    database.stop()
-    try:
-        yield
-    finally:
-        database.start()
-
-
-@contextmanager
-def frozen(database: DatabaseServer) -> Iterator[None]:
-    database.freeze()
-    try:
-        yield
-    finally:
-        database.thaw()
+def asks(web: Web, database: DatabaseServer) -> Asks:
+    return asks_of(web, database)
 
 
 @pytest.mark.parametrize("away", [stopped, frozen])
 def test_pages_and_api_answer_503_and_work_again_when_the_database_is_back(
-    web: Web, database: DatabaseServer, asks: dict[str, Callable[[], Answer]],
+    web: Web, database: DatabaseServer, asks: Asks,
     away: Callable[[DatabaseServer], AbstractContextManager[None]],
 ) -> None:  # fmt: skip
     for name, ask in asks.items():
@@ -117,16 +56,6 @@ def test_pages_and_api_answer_503_and_work_again_when_the_database_is_back(
         assert page.headers["Cache-Control"] == "no-store"
     web.wait_until("/health/ready", 200)
     until_all_work(asks)
-
-
-def until_all_work(asks: dict[str, Callable[[], Answer]]) -> None:
-    waiting = dict(asks)
-    for _time in range(100):
-        waiting = {name: ask for name, ask in waiting.items() if ask().status != 200}
-        if not waiting:
-            return
-        time.sleep(0.1)
-    pytest.fail(f"not back: {', '.join(waiting)}")
 
 
 def test_a_slow_query_is_waited_for(database: DatabaseServer) -> None:
@@ -159,3 +88,16 @@ def test_the_worker_waits_for_the_database(database: DatabaseServer) -> None:
 
 def wait_for_line(lines: Iterable[str], words: str) -> None:
     assert any(words in line for line in lines), f"ended without {words!r}"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_would_write_answers_503_while_the_database_is_read_only() -> None:
+    client = Client(raise_request_exception=False)
+    with connection.cursor() as cursor:
+        cursor.execute("SET default_transaction_read_only = on")
+        try:
+            answer = client.post("/accounts/login/", {"login": "alice@example.com", "password": "wrong"})
+        finally:
+            cursor.execute("SET default_transaction_read_only = off")
+    assert answer.status_code == 503
+    assert answer.headers["Retry-After"] == "5"

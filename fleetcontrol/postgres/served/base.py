@@ -15,11 +15,13 @@ from typing import Any
 import psycopg
 from django.db.backends.postgresql import base
 from psycopg.abc import PQGen
+from psycopg_pool import PoolTimeout
 
 from fleetcontrol.postgres.in_time import InTime
 
-PATIENCE = 1.2  # seconds
-DEADLINE = 1.2  # seconds for the answer of a server
+PATIENCE = 1.0  # seconds
+DEADLINE = 1.0  # seconds for the answer of a server
+LONGEST_WAIT = 10  # seconds for a connection, while the server answers
 ASKED_AGAIN_AFTER = 1.0  # seconds
 
 
@@ -33,8 +35,7 @@ class Server:
 
     def answers(self) -> bool:
         """Ask it, unless it was found silent within the last second. Takes at most DEADLINE."""
-        silent_since = self._silent_since
-        if silent_since is not None and time.monotonic() < silent_since + ASKED_AGAIN_AFTER:
+        if self.was_silent():
             return False
         try:
             self._ask()
@@ -43,6 +44,11 @@ class Server:
             return False
         self._silent_since = None
         return True
+
+    def was_silent(self) -> bool:
+        """Whether it was found silent within the last second."""
+        silent_since = self._silent_since
+        return silent_since is not None and time.monotonic() < silent_since + ASKED_AGAIN_AFTER
 
     def require_answer(self) -> None:
         """Raise OperationalError if it was found silent and does not answer now either."""
@@ -60,8 +66,8 @@ server = Server()
 class Connection(psycopg.Connection[Any]):
     """A connection that gives up a server which does not answer."""
 
-    def wait[Result](self, gen: PQGen[Result], interval: float = 0.1, timeout: float | None = None) -> Result:
-        return super().wait(self._while_it_answers(gen), interval, timeout)
+    def wait[Result](self, gen: PQGen[Result], *args: Any, **options: Any) -> Result:
+        return super().wait(self._while_it_answers(gen), *args, **options)
 
     def _while_it_answers[Result](self, gen: PQGen[Result]) -> PQGen[Result]:
         until = time.monotonic() + PATIENCE
@@ -85,8 +91,10 @@ class DatabaseWrapper(base.DatabaseWrapper):
             return super().get_new_connection(conn_params)
         server.address = conn_params
         server.require_answer()
-        try:
-            return super().get_new_connection(conn_params)
-        except psycopg.OperationalError:
-            server.answers()  # the pool may be empty because everybody works
-            raise
+        until = time.monotonic() + LONGEST_WAIT
+        while True:
+            try:
+                return super().get_new_connection(conn_params)
+            except PoolTimeout:  # the server is away, or everybody works
+                if not server.answers() or time.monotonic() > until:
+                    raise
