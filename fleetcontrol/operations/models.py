@@ -19,10 +19,10 @@ class Report(models.Model):
     def __str__(self) -> str:
         return self.name
 
-    @classmethod
-    def leave(cls, name: str, result: str = "", *, failed: bool = False) -> None:
+    @staticmethod
+    def leave(name: str, result: str = "", *, failed: bool = False) -> None:
         """Replace the last report of this name. `result` is a line for the operator."""
-        report = cls(name=name, at=Now(), failed=failed, result=result)
-        cls.objects.bulk_create(
+        report = Report(name=name, at=Now(), failed=failed, result=result)
+        Report.objects.bulk_create(
             [report], update_conflicts=True, unique_fields=["name"], update_fields=["at", "failed", "result"]
         )

@@ -25,6 +25,6 @@ def health(request: HttpRequest) -> HttpResponse:
 @require_safe
 def system(request: HttpRequest) -> HttpResponse:
     """What this FleetControl needs and does, for superusers."""
-    if not request.user.is_superuser:  # type: ignore[union-attr]  # LoginRequiredMiddleware
+    if not request.user.is_superuser:
         raise Http404
     return render(request, "operations/system.html", {"status": status()})

@@ -19,7 +19,7 @@ from tests.support.reports import leave_all_reports
 
 # The check has a connection of its own, which sees what is committed.
 pytestmark = pytest.mark.django_db(transaction=True)
-ELSEWHERE = {"REMOTE_ADDR": "203.0.113.7"}
+ELSEWHERE = "203.0.113.7"
 LONG_AGO = timedelta(hours=1)
 
 
@@ -108,8 +108,8 @@ def test_health_warns_of_mail_that_waits_or_was_given_up(client: Client, reports
 
 
 def test_others_see_that_something_is_to_be_done_and_superusers_what(client: Client, vera: User) -> None:
-    assert client.get("/health/", **ELSEWHERE).json() == {"status": "warn"}
+    assert client.get("/health/", REMOTE_ADDR=ELSEWHERE).json() == {"status": "warn"}
     as_vera = signed_in(vera)
-    assert as_vera.get("/health/", **ELSEWHERE).json() == {"status": "warn"}
+    assert as_vera.get("/health/", REMOTE_ADDR=ELSEWHERE).json() == {"status": "warn"}
     User.objects.filter(pk=vera.pk).update(is_superuser=True)
-    assert len(as_vera.get("/health/", **ELSEWHERE).json()["problems"]) == 2
+    assert len(as_vera.get("/health/", REMOTE_ADDR=ELSEWHERE).json()["problems"]) == 2

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from urllib.parse import urlencode
 
 from tests.support.database_server import Answer, DatabaseServer, Web, environment_of, manage
 
@@ -36,10 +35,10 @@ def asks_of(web: Web, database: DatabaseServer) -> Asks:
     seeded = manage(environment_of(database), "shell", "--verbosity=0", "-c", SEED)
     assert seeded.returncode == 0, seeded.stderr
     cookie, client_id, secret = seeded.stdout.split()
-    form = urlencode({"grant_type": "client_credentials", "client_id": client_id, "client_secret": secret}).encode()
+    form = {"grant_type": "client_credentials", "client_id": client_id, "client_secret": secret}
 
     def token() -> Answer:
-        return web.get("/auth/oauth/token", form, **OURS)
+        return web.post("/auth/oauth/token", form, **OURS)
 
     bearer = f"Bearer {token().json()['access_token']}"
     return {
