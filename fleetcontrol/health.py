@@ -27,13 +27,14 @@ type Watch = Callable[[], Iterable[Row]]
 class Row:
     """One fact. `name` stays the same for programs; `label`, `value` and `warning` are for people.
 
-    A time in `value` is shown in the reader's time zone.
+    A time in `value` is shown in the reader's time zone; `at` is when the value was so, unless that is now.
     """
 
     name: str
     label: StrOrPromise
     value: StrOrPromise | int | datetime
     warning: StrOrPromise = ""
+    at: datetime | None = None
 
     @property
     def text(self) -> str:

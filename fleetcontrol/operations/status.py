@@ -31,7 +31,11 @@ class Status:
         return {
             "status": self.word,
             "problems": [*self.problems, *self.warnings],
-            "rows": {row.name: {"value": row.plain_value, "warning": str(row.warning)} for row in self.rows},
+            "rows": {
+                row.name: {"value": row.plain_value, "warning": str(row.warning)}
+                | ({"at": row.at.isoformat(timespec="seconds")} if row.at else {})
+                for row in self.rows
+            },
         }
 
 

@@ -44,7 +44,7 @@ def watch_duties() -> list[Row]:
         elif not last or report.at < last - TEND_SILENT_AFTER:
             warning = _("The duty %(name)s did not run the last times.") % {"name": name}
         value = report.result or (_("Failed") if report.failed else _("Nothing to do"))
-        rows.append(Row(f"duty {name}", name, value, warning.strip()))
+        rows.append(Row(f"duty {name}", name, value, warning.strip(), report.at))
     return rows
 
 

@@ -75,11 +75,11 @@ def test_tend_reports_each_duty(client: Client) -> None:
 
 
 def test_health_names_a_duty_that_failed_or_no_longer_runs(client: Client, reports: None) -> None:
-    Report.leave("prune_tasks", "Failed: task 7", failed=True)
+    Report.leave("prune_tasks", "task 7", failed=True)
     Report.objects.filter(name="seal_audit").update(at=Now() - LONG_AGO)
     found = warnings_of(client)
     assert sorted(found) == [
-        "The duty prune_tasks failed, see the log. Failed: task 7",
+        "The duty prune_tasks failed, see the log. task 7",
         "The duty seal_audit did not run the last times.",
     ]
 

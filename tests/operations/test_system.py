@@ -66,4 +66,5 @@ def test_status_says_the_same_to_programs() -> None:
     said = json.loads(status("--json"))
     assert (said["status"], said["problems"]) == ("pass", [])
     assert said["rows"]["mail"] == {"value": 0, "warning": ""}
+    assert said["rows"]["duty seal_audit"].keys() == {"value", "warning", "at"}
     assert {"worker", "tend", "queue", "keys", "seals"} <= said["rows"].keys()

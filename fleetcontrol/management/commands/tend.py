@@ -76,6 +76,6 @@ class Command(BaseCommand):
 
 def _report(name: str, one: Round) -> None:
     """Keep what came of a duty for the health check; a database that is away has nowhere to keep it."""
-    items = f"Failed: {', '.join(one.failed_items[:MOST_NAMED])}" if one.failed_items else ""
+    items = ", ".join(one.failed_items[:MOST_NAMED])
     with suppress(DatabaseError):
-        Report.leave(name, one.refusal or items or one.done, failed=one.failed or bool(items))
+        Report.leave(name, one.refusal or items or one.done, failed=one.failed or bool(one.failed_items))
