@@ -69,13 +69,15 @@ def beat() -> datetime:
     return now
 
 
-def lag() -> timedelta:
-    """How old the beat is that the replica shows, beside one that was just written. Raises DatabaseError."""
-    now = beat()
-    with connections[settings.EXPORT_DATABASE].cursor() as cursor:
-        cursor.execute("SELECT at FROM fleetcontrol_beat WHERE id = 1")
-        found = cursor.fetchone()
-    return abs(now - found[0]) if found else timedelta.max
+def lag() -> timedelta | None:
+    """By how much the replica's beat is older than the primary's; None if it shows none yet. Raises DatabaseError."""
+    beat()
+    found = []
+    for alias in (DEFAULT_DB_ALIAS, settings.EXPORT_DATABASE):
+        with connections[alias].cursor() as cursor:
+            cursor.execute("SELECT at FROM fleetcontrol_beat WHERE id = 1")
+            found += cursor.fetchall()
+    return abs(found[0][0] - found[1][0]) if len(found) == 2 else None
 
 
 def _arrives(replica: str, now: datetime) -> bool:

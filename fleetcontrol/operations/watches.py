@@ -69,9 +69,11 @@ def watch_replica() -> list[Row]:
         lag = replica.lag()
     except DatabaseError:
         return [Row("replica", _("Replica"), _("Does not answer"), _("The replica does not answer."))]
-    seconds = int(lag.total_seconds())
-    warning = _("The replica is behind, so exports read the database itself.") if lag > replica.LARGEST_LAG else ""
-    return [Row("replica", _("Replica behind, in seconds"), seconds, warning)]
+    warning = ""
+    if lag is None or lag > replica.LARGEST_LAG:
+        warning = _("The replica is behind, so exports read the database itself.")
+    value = _("Unknown") if lag is None else int(lag.total_seconds())
+    return [Row("replica", _("Replica behind, in seconds"), value, warning)]
 
 
 def _is_older(time: datetime | None, age: timedelta) -> bool:
