@@ -9,6 +9,7 @@ from django import forms
 from django.contrib import admin
 from django.contrib.admin.widgets import AutocompleteSelect
 from django.db.models import QuerySet
+from django.forms.fields import InvalidJSONInput
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -30,6 +31,28 @@ FIELDS_OF_EVERY_BRAND = (
 FACTS = ("fleet", "brand_name", "created_at", "created_by", "changed_at", "changed_by")
 
 
+class CustomFields(forms.JSONField):
+    """JSON in a text area. What Python cannot read, or write again, is an error of the field like other mistakes."""
+
+    def to_python(self, value: Any) -> Any:
+        try:
+            found = super().to_python(value)
+        except RecursionError:
+            raise forms.ValidationError(_("This is nested too deeply.")) from None
+        except ValueError:
+            raise forms.ValidationError(_("A number has thousands of digits.")) from None
+        if is_deeper(found):
+            raise forms.ValidationError(_("This is nested too deeply."))
+        return found
+
+    def bound_data(self, data: Any, initial: Any) -> Any:
+        try:
+            self.to_python(data)
+        except forms.ValidationError:
+            return InvalidJSONInput(data or "")
+        return super().bound_data(data, initial)
+
+
 class VehicleForm(VerbModelForm):
     """The admin's form of a vehicle; that of the pages is `vehicles.forms.VehicleForm`."""
 
@@ -44,10 +67,9 @@ class VehicleForm(VerbModelForm):
     class Meta:
         model = Vehicle
         fields = ("telematics_unit_id", "vin", *FIELDS_OF_EVERY_BRAND)
+        field_classes: ClassVar = {"custom_fields": CustomFields}
 
     def clean_custom_fields(self) -> Any:
-        if is_deeper(self.cleaned_data["custom_fields"]):
-            raise forms.ValidationError(_("This is nested too deeply."))
         return self.cleaned_data["custom_fields"] or {}
 
     def perform(self) -> Vehicle:

@@ -374,7 +374,7 @@ def _clean_custom_fields(text: str, findings: RowFindings) -> str:
     """The text itself, if it is a JSON object."""
     try:
         found = json.loads(text)
-    except (json.JSONDecodeError, RecursionError):
+    except (ValueError, RecursionError):  # no JSON, or a number of thousands of digits, or too deep
         found = None
     if isinstance(found, dict):
         try:
@@ -396,7 +396,7 @@ def _clean_tags(text: str, findings: RowFindings) -> str:
             raise ValidationError(_("Tags stand between commas or in a JSON list."))
         field: Any = Vehicle._meta.get_field("tags")
         tags = field.clean([tag for tag in found if tag], None)
-    except (json.JSONDecodeError, RecursionError):
+    except (ValueError, RecursionError):  # no JSON, or a number of thousands of digits, or too deep
         findings.add("tags", text, _("Tags stand between commas or in a JSON list."))
         return ""
     except ValidationError as error:

@@ -28,6 +28,7 @@ OF_ADMIN = (
 ARGUMENT = re.compile(r"<(?:\w+:)?(\w+)>|\(\?P<(\w+)>[^)]*\)")
 SOME = {"uidb36": "1", "key": "a-b", "app_label": "people", "url": "x", "provider_id": "oidc"}
 NUL = "a\x00b"
+OF_ONE_OBJECT = re.compile(r"[0-9]")
 
 
 @pytest.fixture
@@ -73,9 +74,8 @@ def test_a_nul_fails_no_page(browser: Client, fleet: Fleet, addresses: dict[str,
             continue  # they end the session
         first = browser.get(path)
         shown = "" if first.streaming else first.content.decode(errors="replace")
-        fields = {*re.findall(r'name="([^"]+)"', shown), *(OF_ADMIN if path.startswith("/admin/") else OF_PAGES)} - {
-            "csrfmiddlewaretoken"
-        }
+        read = OF_ADMIN if path.startswith("/admin/") else OF_PAGES
+        fields = {*re.findall(r'name="([^"]+)"', shown), *read} - {"csrfmiddlewaretoken"}
         asks: list[Any] = [
             lambda path=path: browser.post(path),
             lambda path=path, fields=fields: browser.get(path, dict.fromkeys(fields, NUL)),
@@ -83,9 +83,9 @@ def test_a_nul_fails_no_page(browser: Client, fleet: Fleet, addresses: dict[str,
             lambda path=path, fields=fields: browser.post(path, {**dict.fromkeys(fields, NUL), "file": an_odd_file()}),
             lambda path=path: browser.get(path, {NUL: NUL}, headers={"User-Agent": NUL, "Referer": NUL}),
         ]
-        # One at a time too: a form stops at the first field that is wrong.
-        if first.status_code == 200:
-            asks += [lambda path=path, one=one: browser.get(path, {one: NUL}) for one in fields]
+        # One at a time too where much is read, in lists: a page stops at the first that is wrong.
+        if first.status_code == 200 and not OF_ONE_OBJECT.search(path):
+            asks += [lambda path=path, one=one: browser.get(path, {one: NUL}) for one in read]
         for ask in asks:
             with transaction.atomic():
                 answer = ask()
