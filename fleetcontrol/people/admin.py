@@ -22,6 +22,7 @@ from django.utils.translation import gettext_lazy as _
 from fleetcontrol.audit.models import AuditEvent, actor_of
 from fleetcontrol.audit.versions import ChangedMeanwhile, require_version
 from fleetcontrol.pages.admin_site import (
+    MOST_AT_ONCE,
     CappedPaginator,
     ListedLookups,
     RowSelect,
@@ -182,6 +183,24 @@ class MembershipAdmin(VerbAdmin):
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:  # noqa: FBT001, FBT002 - Django's signature
         form = super().get_form(request, obj, change, **kwargs)
         return type(form.__name__, (form,), {"granter": request.user})
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Whether the signed-in person may change the membership: only of somebody whose role they may give."""
+        return super().has_change_permission(request, obj) and self._may_grant(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return super().has_delete_permission(request, obj) and self._may_grant(request, obj)
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        """Refuse what is ticked in the list as well."""
+        names, counts, needed, obstacles = super().get_deleted_objects(objs, request)
+        if not all(self._may_grant(request, one) for one in objs[: MOST_AT_ONCE + 1]):
+            needed = {str(self.opts.verbose_name_plural)}
+        return names, counts, needed, obstacles
+
+    def _may_grant(self, request: HttpRequest, obj: Membership | None) -> bool:
+        person = request.user
+        return obj is None or (isinstance(person, User) and person.may_grant(Role(obj.role), obj.fleet))
 
 
 class PersonAddForm(AdminUserCreationForm[User]):

@@ -117,6 +117,38 @@ def test_staff_give_roles_up_to_their_own(fleet: Fleet) -> None:
         assert membership.role == "manager"
 
 
+@pytest.mark.parametrize("own", [None, Role.VIEWER, Role.MANAGER])
+def test_staff_neither_lower_nor_remove_a_role_above_their_own(fleet: Fleet, own: Role | None) -> None:
+    stan = staff("view_fleet", "view_user", "view_membership", "change_membership", "delete_membership")
+    browser = signed_in(stan)
+    if own:
+        Membership.add(fleet=fleet, user=stan, role=own, actor=factory.TEST)
+    factory.a_member(fleet, Role.ADMINISTRATOR, name="Stays")
+    above = [role for role in Role if own is None or not own.covers(role)]
+    people = [factory.a_member(fleet, role, name=f"Above {role}") for role in above]
+    for membership in Membership.objects.filter(user__in=people):
+        change = address("people_membership", "change", membership.pk)
+        assert 'name="_save"' not in browser.get(change).content.decode()
+        assert browser.post(change, {"role": "viewer"}).status_code == 403
+        assert browser.post(address("people_membership", "delete", membership.pk), {"post": "yes"}).status_code == 403
+        ticked = {"action": "delete_selected", "_selected_action": [membership.pk], "post": "yes"}
+        assert browser.post(address("people_membership", "changelist"), ticked).status_code == 403
+        before = membership.role
+        membership.refresh_from_db()
+        assert membership.role == before
+
+
+def test_staff_remove_a_role_up_to_their_own(fleet: Fleet) -> None:
+    stan = staff("view_membership", "delete_membership")
+    Membership.add(fleet=fleet, user=stan, role=Role.MANAGER, actor=factory.TEST)
+    for number, page in enumerate(("delete", "changelist")):
+        membership = factory.a_member(fleet, Role.MANAGER, name=f"Equal {number}").memberships.get()
+        ticked = {"action": "delete_selected", "_selected_action": [membership.pk], "post": "yes"}
+        args = [membership.pk] if page == "delete" else []
+        assert signed_in(stan).post(address("people_membership", page, *args), ticked).status_code == 302
+        assert not Membership.objects.filter(pk=membership.pk).exists()
+
+
 def test_the_last_administrator_is_not_set_inactive(fleet: Fleet, alice: User) -> None:
     root = signed_in(factory.a_user("Root", is_staff=True, is_superuser=True))
     change = address("people_user", "change", alice.pk)
