@@ -231,10 +231,15 @@ def _guess_separator(lines: list[str]) -> str:
             widths[separator] = [len(record) for record in records if any(record)]
     by_first = {separator: _evenness(found, found[0]) for separator, found in widths.items() if found}
     if by_first and max(by_first.values())[0] <= 0.5:
-        usual = {separator: _evenness(found, mode(found)) for separator, found in widths.items() if found}
+        usual = {separator: _evenness(found, _usual_width(found)) for separator, found in widths.items() if found}
         by_first = usual if max(usual.values())[0] > 0 else by_first
     best = max(by_first, key=lambda separator: by_first[separator], default=",")
     return best if by_first and by_first[best][0] > 0 else ","
+
+
+def _usual_width(widths: list[int]) -> int:
+    """The most frequent number of cells among the lines that are cut."""
+    return mode([width for width in widths if width > 1] or [1])
 
 
 def _evenness(widths: list[int], width: int) -> tuple[float, int]:

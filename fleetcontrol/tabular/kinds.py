@@ -39,7 +39,8 @@ def format_of(source: Source) -> str:
     if _MARKUP.match(start):
         words = _("This is a web page or XML, whatever its name says. Open it in a spreadsheet and save it as XLSX.")
         raise TabularProblem(1, "", words)
-    if len(_CONTROLS.findall(start, 0, _CHARACTERS_JUDGED)) > _MOST_CONTROLS * len(start[:_CHARACTERS_JUDGED]) + 3:
+    judged = start[:_CHARACTERS_JUDGED]
+    if "\0" in judged and len(_CONTROLS.findall(judged)) > _MOST_CONTROLS * len(judged) + 3:
         words = _("This file is neither a text nor a workbook. Save the table as CSV or XLSX.")
         raise TabularProblem(1, "", words)
     return "jsonl" if start[:1] in ("{", "[") else "csv"

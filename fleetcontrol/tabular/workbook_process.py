@@ -44,8 +44,8 @@ _FORMULA, _VALUE = f"{{{SHEET_MAIN_NS}}}f", f"{{{SHEET_MAIN_NS}}}v"
 _STRICT = "http://purl.oclc.org/ooxml/"
 _MOST_DIGITS = 15  # of a number in a spreadsheet, which makes zeros of all others
 # A number format of zeros, with signs that stand for themselves: 000000, 0000-0000, "A"00\/00.
-_ZEROS = re.compile(r"""(?:0|[-/ ().]|\.|"[^"]*"){1,100}""")
-_IN_ZEROS = re.compile(r"""0|\.|"[^"]*"|.""")
+_ZEROS = re.compile(r"""(?:0|[-/ ().]|\\.|"[^"]*"){1,100}""")
+_IN_ZEROS = re.compile(r"""0|\\.|"[^"]*"|.""")
 # The same as expat writes them.
 _REPEATED = {f"{SHEET_MAIN_NS} row", f"{SHEET_MAIN_NS} si"}
 
