@@ -51,11 +51,12 @@ class UploadForm(forms.Form):
         if (file.size or 0) > LARGEST_UPLOAD:
             raise ValidationError(self.too_large())
         try:
-            table = tabular.read(file, limits=tabular.IN_REQUEST)  # type: ignore[arg-type]  # has the `read` of a binary file
+            noun = importers()[self.cleaned_data.get("kind", next(iter(importers())))]
+            table = noun.read(file, limits=tabular.IN_REQUEST)  # type: ignore[arg-type]  # has the `read` of a binary file
             next(iter(table))
         except tabular.TabularProblem as problem:
             raise ValidationError(problem.reason) from None
-        self.header = table.header
+        self.header, self.header_row = table.header, table.header_row
         file.seek(0)
         return file
 
