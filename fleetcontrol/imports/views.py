@@ -228,8 +228,8 @@ def _sampled(run: ImportRun, form: ColumnsForm, actor: Actor) -> Iterator[tuple[
     shown = {place for key, place in by_name.positions.items() if fields[key].is_shown}
     is_mine = run.is_by(actor)
     rows: list[list[str]] = []
-    how_to_read = {"encoding": run.encoding, "header_row": run.header_row, "limits": tabular.IN_REQUEST}
-    for _line, cells in form.importer.read(run.open(), **how_to_read):
+    table = form.importer.read(run.open(), encoding=run.encoding, header_row=run.header_row, limits=tabular.IN_REQUEST)
+    for _line, cells in table:
         if not isinstance(cells, tabular.TabularProblem):
             rows.append(cells)
         if len(rows) == SAMPLE_ROWS:

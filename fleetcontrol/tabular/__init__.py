@@ -111,7 +111,7 @@ def read(
     `count_names` counts them in cells; without both it is the first row.
 
     Raises `TabularProblem` for an empty file, an unknown kind of file or an unusable header; `NoHeader` if the first
-    row looks like data; and `UnclearEncoding`, which has the plausible readings, also on iteration.
+    row looks like data or a title; and `UnclearEncoding`, which has the plausible readings, also on iteration.
     """
     source = Source(file, limits or Limits(), encoding)
     format = format or format_of(source)

@@ -16,12 +16,12 @@ _VIN = re.compile(r"(?=.*\d)(?=.*[A-Za-z])[A-HJ-NPR-Za-hj-npr-z\d]{17}", re.ASCI
 
 
 class NoHeader(TabularProblem):
-    """No row has names that are known, and the first one looks like data: a person has to say where the header is."""
+    """No row has names that are known, and the first one looks like no header: a person has to say where it is."""
 
     def __init__(self, line: int) -> None:
         words = _(
-            "No line of the file has names of columns that are known here, and this one looks like data. Say on which "
-            "line the header is (--header-row): 0 if there is none, and then what each column is."
+            "None of the first lines has names of columns that are known here, and this one looks like data or a "
+            "title. Say on which line the header is (--header-row): 0 if there is none, and then what each column is."
         )
         super().__init__(line, "", words)
 
@@ -91,7 +91,7 @@ class HeaderSearch:
         first = start[0][1]
         if not place and not counts[0] and isinstance(first, list):
             below = [row[1] for row in start[1:] if isinstance(row[1], list)]
-            if _looks_like_data(first, below):
+            if _looks_like_data(first, below) or 2 * _filled(first) <= max(map(_filled, below), default=0):
                 raise NoHeader(start[0][0])
         return place
 

@@ -231,7 +231,7 @@ def _text(value: object, zeros: str) -> tuple[str, str]:
 def _number(value: float, zeros: str) -> tuple[str, str]:
     """A number as its cell shows it, as far as its format is one of zeros."""
     if abs(value) >= 10**_MOST_DIGITS or float(f"{value:.{_MOST_DIGITS}g}") != value:
-        return (str(value) if isinstance(value, float) or abs(value) < 10**100 else ""), "digits"
+        return str(value), "digits"
     if value != int(value):
         return str(value), ""
     text = str(int(value))

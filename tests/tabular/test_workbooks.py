@@ -31,7 +31,7 @@ def in_format(*pairs: tuple[object, str]) -> list[str]:
     book = openpyxl.Workbook()
     book.worksheets[0].append(["id"])
     for row, (value, number_format) in enumerate(pairs, start=2):
-        book.worksheets[0].cell(row, 1, value).number_format = number_format  # type: ignore[assignment]
+        book.worksheets[0].cell(row, 1, value).number_format = number_format
     return [cells[0] for _line, cells in table_of(saved(book)) if isinstance(cells, list)]
 
 
@@ -88,7 +88,7 @@ def test_what_a_spreadsheet_made_of_a_text_is_told(value: object, words: str) ->
     book.worksheets[0].append(["name", "id"])
     book.worksheets[0].append(["Van", 1])
     cell = book.worksheets[0].cell(2, 2)
-    cell.value = value  # type: ignore[assignment]
+    cell.value = value
     if len(str(value)) > 32_767:  # openpyxl cuts it
         data = hostile(sheet=sheet(f'<row r="2"><c r="B2" t="inlineStr"><is><t>{value}</t></is></c></row>'))
         [(_line, _name, reason)] = odd_cells(table_of(data, header_row=0))
@@ -124,7 +124,7 @@ def test_the_first_visible_sheet_is_read() -> None:
         one = book.worksheets[0] if not number else book.create_sheet()
         one.append(["name"])
         one.append([f"sheet {number}"])
-        one.sheet_state = state  # type: ignore[assignment]
+        one.sheet_state = state
     book.active = 2
     assert list(table_of(saved(book))) == [(2, ["sheet 2"])]
 
@@ -132,7 +132,8 @@ def test_the_first_visible_sheet_is_read() -> None:
 def test_excels_own_escapes_are_undone() -> None:
     texts = ["a_x000D_b", "_x005F_x000D_", "_x005F_", "_xD83D__xDE97_", "_xD83D_", "x_y", "_x00_"]
     wanted = ["a\rb", "_x000D_", "_", "\U0001f697", "�", "x_y", "_x00_"]
-    table = table_of(workbook(["name"], *([text] for text in texts)))
+    rows_of_texts: list[list[object]] = [[text] for text in texts]
+    table = table_of(workbook(["name"], *rows_of_texts))
     assert [cells[0] for _line, cells in table if isinstance(cells, list)] == wanted
     shared = f'<sst xmlns="{NAMESPACE}"><si><t>a_x000D_b</t></si><si><r><t>c_x00</t></r><r><t>0D_d</t></r></si></sst>'
     rows = '<row r="2"><c r="A2" t="s"><v>0</v></c></row><row r="3"><c r="A3" t="s"><v>1</v></c></row>'

@@ -4,20 +4,19 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('imports', '0003_sealed_header_and_rows'),
+        ("imports", "0003_sealed_header_and_rows"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='importrun',
-            name='encoding',
+            model_name="importrun",
+            name="encoding",
             field=models.CharField(blank=True, max_length=40),
         ),
         migrations.AddField(
-            model_name='importrun',
-            name='header_row',
+            model_name="importrun",
+            name="header_row",
             field=models.PositiveIntegerField(null=True),
         ),
     ]
