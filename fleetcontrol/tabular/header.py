@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 from fleetcontrol.tabular.source import Cells, TabularProblem
 
 type CountNames = Callable[[Sequence[str]], int]
+type _Row = tuple[int, Cells | TabularProblem, *tuple[str, ...]]
 
 _ROWS_SEARCHED = 30
 _VIN = re.compile(r"(?=.*\d)(?=.*[A-Za-z])[A-HJ-NPR-Za-hj-npr-z\d]{17}", re.ASCII)
@@ -36,9 +37,7 @@ class HeaderSearch:
     row: int | None = None
     count_names: CountNames | None = None
 
-    def split[T: tuple[int, Cells | TabularProblem, *tuple[str, ...]]](
-        self, rows: Iterator[T]
-    ) -> tuple[int, Cells, Iterator[T]]:
+    def split[T: _Row](self, rows: Iterator[T]) -> tuple[int, Cells, Iterator[T]]:
         """The line of the header (0 for none), its cells, and the rows after it. `rows` have no empty ones.
 
         Raises TabularProblem: NoHeader, or for a header that cannot be read.
@@ -62,9 +61,7 @@ class HeaderSearch:
             cells = _merged(start[place - 1][1], cells)
         return line, cells, chain(start[after:], rows)
 
-    def _on_line[T: tuple[int, Cells | TabularProblem, *tuple[str, ...]]](
-        self, wanted: int, rows: Iterator[T]
-    ) -> tuple[int, Cells, Iterator[T]]:
+    def _on_line[T: _Row](self, wanted: int, rows: Iterator[T]) -> tuple[int, Cells, Iterator[T]]:
         above: Cells | TabularProblem = []
         for row in rows:
             line, cells = row[:2]
@@ -77,7 +74,7 @@ class HeaderSearch:
             above = cells
         raise TabularProblem(wanted, "", _("No row of the file begins on line %(line)d.") % {"line": wanted})
 
-    def _most_names(self, start: Sequence[tuple[int, Cells | TabularProblem, *tuple[str, ...]]]) -> int:
+    def _most_names(self, start: Sequence[_Row]) -> int:
         """The place of the row with the most known names; of the first row if none has any. Raises NoHeader."""
         assert self.count_names  # noqa: S101 - asked before
         counts = [self.count_names(row[1]) if isinstance(row[1], list) else 0 for row in start]
@@ -85,14 +82,15 @@ class HeaderSearch:
         above = [row[1] for row in start[:place]]
         if counts[place] == 1 and max(map(_filled, above), default=0) >= _filled(start[place][1]):
             place = 0  # one word among others may be anything
-        for row in start[:place]:
-            if isinstance(row[1], list) and any(map(_VIN.fullmatch, map(str.strip, row[1]))):
-                raise NoHeader(row[0])
-        first = start[0][1]
-        if not place and not counts[0] and isinstance(first, list):
-            below = [row[1] for row in start[1:] if isinstance(row[1], list)]
-            if _looks_like_data(first, below) or 2 * _filled(first) <= max(map(_filled, below), default=0):
-                raise NoHeader(start[0][0])
+        for line, cells, *_raw in start[: place + 1]:
+            if isinstance(cells, list) and any(map(_VIN.fullmatch, map(str.strip, cells))):
+                raise NoHeader(line)
+        line, cells = start[place][:2]
+        if counts[place] <= 1 and isinstance(cells, list):
+            below = [row[1] for row in start[place + 1 :] if isinstance(row[1], list)]
+            is_title = not counts[place] and 2 * _filled(cells) <= max(map(_filled, below), default=0)
+            if is_title or _looks_like_data(cells, below):
+                raise NoHeader(line)
         return place
 
     def _is_head_of_two(self, above: Cells | TabularProblem, below: Cells | TabularProblem) -> bool:
@@ -117,14 +115,12 @@ def _filled(cells: Cells | TabularProblem) -> int:
 
 
 def _looks_like_data(first: Cells, below: Sequence[Cells]) -> bool:
-    """Whether a cell is a VIN, stands in a row below again, or has digits in the places where one below has them."""
+    """Whether a cell stands in a row below again, or has digits in the places where one below has them."""
     for position, cell in enumerate(map(str.strip, first)):
         others = {row[position].strip() for row in below if position < len(row)}
         if not cell:
             continue
-        if _VIN.fullmatch(cell) or cell in others:
-            return True
-        if _shape(cell) != cell and _shape(cell) in map(_shape, others):
+        if cell in others or (_shape(cell) != cell and _shape(cell) in map(_shape, others)):
             return True
     return False
 

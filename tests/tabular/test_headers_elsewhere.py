@@ -72,6 +72,8 @@ def test_a_merged_head_of_two_lines_is_one_header(two: tuple[list[str], list[str
         [["A report"], [], *VANS],
         [["A report", "2026"], *VANS],
         [*VANS, HEADER, *VANS],
+        [["Make", *VANS[0]], ["Other", *VANS[1]]],
+        [["Make", "B-AB 101"], ["Other", "B-CD 102"]],
     ],
 )
 def test_no_vehicle_becomes_a_header(rows: list[list[str]]) -> None:
