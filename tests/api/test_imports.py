@@ -176,7 +176,7 @@ def test_what_cannot_be_taken_is_refused_with_its_reason(
 def test_too_large_and_of_the_wrong_type(api: Api) -> None:
     response = send(api, b"x" * (LARGEST_UPLOAD + 1))
     assert kind(response) == "payload-too-large" and "32" in response.json()["detail"]
-    assert kind(send(api, "{}", Content_Type="application/json")) == "unsupported-media-type"
+    assert kind(send(api, "{}", Content_Type="text/html")) == "unsupported-media-type"
     assert not ImportRun.objects.exists()
 
 
@@ -224,3 +224,10 @@ def test_a_spreadsheets_dates_and_an_encoding_by_name(api: Api, fleet: Fleet) ->
     assert send(api, row, "?encoding=cp850").json()["counts"]["new"] == 1
     assert Vehicle.objects.get().name == "élan"
     assert send(api, row, "?encoding=klingon").status_code == 400
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+def test_a_list_of_json_is_a_file(api: Api, indent: int | None) -> None:
+    vans = [{"name": f"Van {n}", "telematics_brand": "CLOUDBOXX", "qnr": f"{n:016X}"} for n in (1, 2)]
+    body = send(api, json.dumps(vans, indent=indent), Content_Type="application/json").json()
+    assert (body["stage"], body["counts"]["new"]) == ("done", 2)
