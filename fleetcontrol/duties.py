@@ -96,7 +96,7 @@ def guarded(item: str) -> Iterator[None]:
     except Exception as error:
         if isinstance(error, OperationalError | InterfaceError) and not connection.is_usable():
             raise
-        log_failure(item.capitalize(), error)
+        log_failure(item[:1].upper() + item[1:], error)
         failed = _failed_items.get()
         if failed is not None:
             failed.append(item)

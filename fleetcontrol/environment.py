@@ -21,6 +21,7 @@ import environ
 from django.core.exceptions import ImproperlyConfigured
 from environ.fileaware_mapping import FileAwareMapping
 
+from fleetcontrol.postgres.served.base import Connection
 from fleetcontrol.postgres.server import NAME
 
 STARTTLS_PORT = 587
@@ -73,6 +74,7 @@ def database(env: Environment, variable: str, url: str) -> dict[str, Any]:
         ) from None
     # The folder of a socket arrives as an option, but dbshell reads it from HOST.
     config["HOST"] = config.get("OPTIONS", {}).pop("host", config["HOST"])
+    config["ENGINE"] = "fleetcontrol.postgres.served"
     return _with_pool(env, config)
 
 
@@ -108,9 +110,14 @@ def embedded_database(env: Environment, folder: Path, *, durable: bool = True) -
 
 
 def _with_pool(env: Environment, config: dict[str, Any]) -> dict[str, Any]:
-    """Add the pool of connections that a process keeps open. wsgi.py asks for one, commands do not."""
+    """Add the pool of connections that a process keeps open. wsgi.py asks for one, commands do not.
+
+    Whoever waits for a connection asks every half second whether the server answers at all. The pool gives up after a
+    second and tries again when it is asked: by itself it would wait longer and longer for a server that is back.
+    """
     if size := env.int("DATABASE_POOL", default=0):
-        config["OPTIONS"] = {**config.get("OPTIONS", {}), "pool": {"min_size": 1, "max_size": size, "timeout": 10}}
+        pool = {"min_size": 1, "max_size": size, "timeout": 0.5, "reconnect_timeout": 1, "connection_class": Connection}
+        config["OPTIONS"] = {"connect_timeout": 2, **config.get("OPTIONS", {}), "pool": pool}
     return {**config, "CONN_HEALTH_CHECKS": True}
 
 

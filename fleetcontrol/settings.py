@@ -104,6 +104,10 @@ BEHIND_PROXY = env.bool("BEHIND_PROXY", default=False)
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if BEHIND_PROXY else None
 
 
+# With this as a bearer token, machines see the reasons in /health/ready and /health/.
+HEALTH_TOKEN = env.str("HEALTH_TOKEN", default="")
+
+
 # Applications
 
 INSTALLED_APPS = [
@@ -114,6 +118,7 @@ INSTALLED_APPS = [
     "credentials",
     "vehicles",
     "fleetcontrol.history",
+    "fleetcontrol.operations",
     "fleetcontrol.pages",
     "fleetcontrol",
     "fleetcontrol.pages.apps.AdminConfig",
@@ -137,13 +142,14 @@ INSTALLED_APPS = [
     "allauth.usersessions",
 ]
 MIDDLEWARE = [
+    "fleetcontrol.operations.middleware.ProbeMiddleware",
     "fleetcontrol.web.address.AddressMiddleware",
     "fleetcontrol.web.logs.FlowIdMiddleware",
     "fleetcontrol.web.logs.RequestMiddleware",
     "fleetcontrol.web.hosts.HostMiddleware",
-    "fleetcontrol.web.headers.ReadableMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "fleetcontrol.api.middleware.ApiMiddleware",
+    "fleetcontrol.web.headers.ReadableMiddleware",
     "fleetcontrol.web.headers.HeadersMiddleware",
     "django.middleware.csp.ContentSecurityPolicyMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",

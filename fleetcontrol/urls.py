@@ -5,11 +5,12 @@ from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 
 from fleetcontrol import views
+from fleetcontrol.operations import views as operations
 from fleetcontrol.pages.styleguide import styleguide
 
 own: list[URLPattern | URLResolver] = [
     path("", views.home, name="home"),
-    path("health/", views.health, name="health"),
+    path("health/", operations.health, name="health"),
     path(".well-known/security.txt", views.security_txt, name="security_txt"),
 ]
 if settings.STYLEGUIDE:
@@ -28,6 +29,7 @@ shut: list[URLPattern | URLResolver] = [
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", include((own, "fleetcontrol"))),
     path("", include("fleetcontrol.people.urls")),
+    path("", include("fleetcontrol.operations.urls")),
     path("", include("fleetcontrol.api.urls")),
     path("f/<slug:fleet>/audit/", include("fleetcontrol.history.urls")),
     path("f/<slug:fleet>/credentials/", include("credentials.urls")),

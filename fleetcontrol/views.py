@@ -1,17 +1,16 @@
-"""Pages that belong to no app: the start page, the health check, the error page."""
+"""Pages that belong to no app: the start page, the error page."""
 
+import sys
 from datetime import UTC, timedelta
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
-from django.db import DatabaseError
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.template import loader
+from django.utils import translation
 
-from fleetcontrol import seal
-from fleetcontrol.audit.chain import is_sealing_behind
-from fleetcontrol.audit.keys import key_problems, missing_keys
+from fleetcontrol.db.away import RETRY_AFTER, is_away
 from fleetcontrol.db.clock import database_now
 from fleetcontrol.people.access import first_fleet
 from fleetcontrol.people.models import User
@@ -26,40 +25,6 @@ def home(request: HttpRequest) -> HttpResponse:
     if fleet is None:
         return render(request, "people/no_fleet.html")
     return redirect("credentials:index", fleet=fleet.slug)
-
-
-@login_not_required
-def health(request: HttpRequest) -> JsonResponse:
-    """200 while the database answers and the keys are those it was used with, else 503 with what fails.
-
-    Secrets that no key opens beside others that open, and audit events that wait to be sealed, are a warning: the rest
-    of the work can be done.
-    """
-    warnings = []
-    try:
-        problems = key_problems()
-        opened, closed = seal.sample()
-        if closed and not opened and not problems:
-            problems = ["FERNET_KEYS does not open the secrets in the database."]
-        elif closed and opened:
-            warnings = ["FERNET_KEYS does not open some of the secrets: add the key that sealed them."]
-        elif not problems and (missing := missing_keys()):
-            warnings = [
-                f"FERNET_KEYS lacks {missing} of the keys that sealed secrets: add what was taken away, or run "
-                "`manage.py reseal`, which forgets a key that no secret needs."
-            ]
-        if is_sealing_behind():
-            warnings.append(
-                "Since more than 15 minutes audit events wait to be sealed: `manage.py tend` does not run, or refuses, "
-                "or waits for a transaction that writes events."
-            )
-    except DatabaseError:
-        problems = ["The database does not answer."]
-    status = "fail" if problems else "warn" if warnings else "pass"
-    body = {"status": status, "problems": [*problems, *warnings]}
-    response = JsonResponse(body, status=503 if problems else 200)
-    response["Cache-Control"] = "no-store"
-    return response
 
 
 @login_not_required
@@ -84,7 +49,14 @@ def shut(request: HttpRequest, key: str = "") -> HttpResponse:
 
 
 def failed(request: HttpRequest) -> HttpResponse:
-    """The page of an internal error (handler500). It uses neither session nor database: they may be what failed."""
-    flow_id = getattr(request, "flow_id", "")
-    page = loader.render_to_string("500.html", {"flow_id": flow_id})
-    return HttpResponse(page, status=500, headers={"Cache-Control": "no-store"})
+    """The page of an internal error (handler500). It uses neither session nor database: they may be what failed.
+
+    503 if the database is away, 500 for everything else.
+    """
+    away = is_away(sys.exception())
+    with translation.override(translation.get_language_from_request(request)):
+        page = loader.render_to_string("503.html" if away else "500.html", {"flow_id": getattr(request, "flow_id", "")})
+    response = HttpResponse(page, status=503 if away else 500, headers={"Cache-Control": "no-store"})
+    if away:
+        response["Retry-After"] = RETRY_AFTER
+    return response

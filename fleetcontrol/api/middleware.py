@@ -27,10 +27,12 @@ from fleetcontrol.api.problems import (
     METHOD_NOT_ALLOWED,
     PAYLOAD_TOO_LARGE,
     RESOURCE_NOT_FOUND,
+    SERVICE_UNAVAILABLE,
     UNSUPPORTED_MEDIA_TYPE,
     VALIDATION_ERROR,
     ProblemError,
 )
+from fleetcontrol.db.away import RETRY_AFTER, is_away
 from fleetcontrol.people.models import is_gone
 from fleetcontrol.web.headers import too_large
 
@@ -66,6 +68,7 @@ class ApiMiddleware:
 
     def enter(self, request: HttpRequest) -> HttpResponse:
         try:
+            request.encoding = "utf-8"  # whatever charset the body's type names: the query is read with it too
             request.get_host()  # raises DisallowedHost; CommonMiddleware calls it for pages
             if too_large(request):
                 raise ProblemError(PAYLOAD_TOO_LARGE)
@@ -81,7 +84,10 @@ class ApiMiddleware:
         except ObjectDoesNotExist:
             refusal = ProblemError(RESOURCE_NOT_FOUND, _("Somebody deleted it at this moment."))
         except Exception as error:  # noqa: BLE001 - the client gets a problem, the log gets the traceback
-            if isinstance(error, DatabaseError) and is_gone(getattr(request, "fleet", None), error):
+            if is_away(error):
+                logger.warning("Service Unavailable: %s: %s", request.path, str(error).strip())
+                refusal = ProblemError(SERVICE_UNAVAILABLE, headers={"Retry-After": RETRY_AFTER})
+            elif isinstance(error, DatabaseError) and is_gone(getattr(request, "fleet", None), error):
                 refusal = ProblemError(RESOURCE_NOT_FOUND, _("Somebody deleted it at this moment."))
             else:
                 refusal = self.unexpected(request)

@@ -19,6 +19,7 @@ from fleetcontrol.api.problems import (
     MISSING_CREDENTIALS,
     MISSING_PERMISSIONS,
     OEM_SIGN_IN_FAILED,
+    SERVICE_UNAVAILABLE,
     TOO_MANY_REQUESTS,
     VALIDATION_ERROR,
     Problem,
@@ -28,9 +29,13 @@ TOKEN_PATH = "/auth/oauth/token"  # noqa: S105 - a path
 FLOW_ID = "01JAE4S8W5X3RZ6VQF0N6B7C8D"
 _EVERYWHERE = (
     VALIDATION_ERROR, MISSING_CREDENTIALS, INVALID_CREDENTIALS, MISSING_PERMISSIONS, TOO_MANY_REQUESTS,
-    INTERNAL_SERVER_ERROR,
+    INTERNAL_SERVER_ERROR, SERVICE_UNAVAILABLE,
 )  # fmt: skip
-_WITH_WAIT = (TOO_MANY_REQUESTS.status, OEM_SIGN_IN_FAILED.status)  # answers that may have Retry-After
+_WITH_WAIT = (
+    TOO_MANY_REQUESTS.status,
+    OEM_SIGN_IN_FAILED.status,
+    SERVICE_UNAVAILABLE.status,
+)  # answers that may have Retry-After
 ABOUT = """\
 Existing clients of the INVERS OneAPI work after a change of base address and client credentials. Get a token from \
 `/auth/oauth/token` and send it as `Authorization: Bearer …`. Times are in UTC, to the second. Every answer has \
@@ -219,7 +224,10 @@ def _object(words: str, **properties: Any) -> dict[str, Any]:
     return {"type": "object", "description": words, "properties": properties, "required": required}
 
 
-_OF_TOKEN = [TOO_MANY_REQUESTS.name, INTERNAL_SERVER_ERROR.name, "payload-too-large", "unsupported-media-type"]
+_OF_TOKEN = [
+    TOO_MANY_REQUESTS.name, INTERNAL_SERVER_ERROR.name, SERVICE_UNAVAILABLE.name, "payload-too-large",
+    "unsupported-media-type",
+]  # fmt: skip
 _LIMITS = ("X-Rate-Limit-Limit", "X-Rate-Limit-Remaining", "X-Rate-Limit-Reset")
 _HEADERS = {
     "X-INVERS-Flow-ID": _header(

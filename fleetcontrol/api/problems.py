@@ -154,6 +154,16 @@ OEM_SIGN_IN_FAILED = Problem(
     _("FleetControl signed in with the stored secret; the manufacturer refused it or did not answer."),
     _("The detail says what it answered. Replace the secret if it was refused; else try again later."),
 )
+SERVICE_UNAVAILABLE = Problem(
+    "service-unavailable",
+    503,
+    _("FleetControl cannot work at the moment"),
+    _("Its database does not answer or takes no changes. Nothing is wrong with the request."),
+    _(
+        "Repeat the request after as many seconds as the header “Retry-After” says. With an Idempotency-Key, it is not "
+        "done twice."
+    ),
+)
 SECRET_CANNOT_BE_OPENED = Problem(
     "secret-cannot-be-opened",
     503,
@@ -181,6 +191,7 @@ CATALOGUE: Mapping[str, Problem] = {
         TOO_MANY_REQUESTS,
         INTERNAL_SERVER_ERROR,
         OEM_SIGN_IN_FAILED,
+        SERVICE_UNAVAILABLE,
         SECRET_CANNOT_BE_OPENED,
     )
 }

@@ -8,11 +8,14 @@ class AuditConfig(AppConfig):
     verbose_name = _("Audit history")
 
     def ready(self) -> None:
+        from fleetcontrol import health as operators
         from fleetcontrol import startup
-        from fleetcontrol.audit import duties, keys, words
+        from fleetcontrol.audit import duties, health, keys, words
         from fleetcontrol.duties import register
 
         startup.register(keys.require_keys, keys.warn_of_weak_keys)
+        operators.require(health.keys_that_fit)
+        operators.watch(health.watch_keys, health.watch_seals)
         register(duties.seal_audit, duties.retire_audit)
         words.register(
             phrases={

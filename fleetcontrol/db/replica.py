@@ -69,6 +69,17 @@ def beat() -> datetime:
     return now
 
 
+def lag() -> timedelta | None:
+    """By how much the replica's beat is older than the primary's; None if it shows none yet. Raises DatabaseError."""
+    beat()
+    found = []
+    for alias in (DEFAULT_DB_ALIAS, settings.EXPORT_DATABASE):
+        with connections[alias].cursor() as cursor:
+            cursor.execute("SELECT at FROM fleetcontrol_beat WHERE id = 1")
+            found += cursor.fetchall()
+    return abs(found[0][0] - found[1][0]) if len(found) == 2 else None
+
+
 def _arrives(replica: str, now: datetime) -> bool:
     """Whether the replica shows a beat that is young enough, now or in a moment. Raises DatabaseError."""
     until = time.monotonic() + ARRIVAL_SECONDS

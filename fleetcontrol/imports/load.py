@@ -23,6 +23,7 @@ from typing import Any
 from django.db import IntegrityError, connection, transaction
 from psycopg.errors import ForeignKeyViolation, UniqueViolation
 
+from fleetcontrol.db.clock import counting_on
 from fleetcontrol.imports.checks import FINDINGS, Checks, create_import_row, page_ranges
 from fleetcontrol.imports.columns import Columns
 from fleetcontrol.imports.importer import Importer, OnDuplicate, OnError, RowFindings
@@ -113,7 +114,7 @@ class _Load:
 
     def copy_rows(self, table: Table) -> None:
         """Clean the rows and COPY them into import_row."""
-        with connection.cursor() as cursor:
+        with counting_on(), connection.cursor() as cursor:
             width = create_import_row(cursor, self.importer.row_query)
             with cursor.copy("COPY import_row FROM STDIN WITH (NULL '')") as copy:
                 batch: list[str] = []

@@ -27,7 +27,7 @@ from django.utils.translation import gettext_lazy as _
 from fleetcontrol.audit.models import Actor
 from fleetcontrol.db.ids import new_id
 from fleetcontrol.people.models import Fleet
-from fleetcontrol.seal import SealedTextField, fingerprint, seal_bytes
+from fleetcontrol.seal import SealedTextField, SealError, fingerprint, seal_bytes
 
 LARGEST_UPLOAD = 32 * 2**20
 STALLED_AFTER = timedelta(seconds=60)
@@ -308,8 +308,9 @@ class ImportRun(models.Model):
     def chunks(self, part: str) -> Iterator[bytes]:
         """The bytes of a part, piece by piece. Raises SealError."""
         for number in range(self.pieces.filter(part=part).count()):
-            piece = self.pieces.get(part=part, number=number)
-            assert piece.content is not None  # noqa: S101 - the column takes no NULL
+            piece = self.pieces.filter(part=part, number=number).first()
+            if piece is None or piece.content is None:
+                raise SealError(f"Piece {number} of the part {part} is gone.")
             yield piece.content.open_bytes(self._seal_owner(part, number))
 
     @classmethod

@@ -23,7 +23,7 @@ BROKEN_PIPE, INTERRUPTED = 141, 130  # exit codes as a shell gives them: 128 and
 DISK_FULL = "53100"  # PostgreSQL's code
 UNDEFINED_TABLE, UNDEFINED_COLUMN = "42P01", "42703"
 # They work without the keys of secrets, or look at them when the database is there.
-WITHOUT_KEYS = {"quickstart", "demo_oem", "create_database_roles", "verify_audit"}
+WITHOUT_KEYS = {"quickstart", "status", "demo_oem", "create_database_roles", "verify_audit"}
 TOO_OLD = (
     "This database was made by a FleetControl before its first release, and its tables cannot be taken over. "
     "To begin anew, delete the folder var/ and, if you started it as root, the folder that var/postgres/data "

@@ -116,7 +116,7 @@ def _read(cursor: str, model: type[models.Model], fields: Sequence[str]) -> tupl
         if len(values) != len(fields) or "\x00" in "".join(values):
             return 0, None
         return int(number), [_field(model, name).to_python(value) for name, value in zip(fields, values, strict=True)]
-    except (ValueError, TypeError, binascii.Error, ValidationError):
+    except (ValueError, TypeError, binascii.Error, RecursionError, ValidationError):
         return 0, None
 
 

@@ -8,14 +8,16 @@ class PeopleConfig(AppConfig):
     verbose_name = _("People and fleets")
 
     def ready(self) -> None:
+        from fleetcontrol import health as operators
         from fleetcontrol.audit import words
         from fleetcontrol.duties import register
-        from fleetcontrol.people import duties, owned, sign_in_events
+        from fleetcontrol.people import duties, health, owned, sign_in_events
         from fleetcontrol.people.models import Role
 
         sign_in_events.connect()
         owned.register("memberships")
         register(duties.forget_sessions, duties.forget_used_codes, duties.send_mails, duties.beat_for_replica)
+        operators.watch(health.watch_mail)
         words.register(
             phrases={
                 "fleet.add": _("created the fleet %(target)s"),

@@ -253,8 +253,8 @@ def test_tend_goes_on_with_the_others_when_one_fails(
     monkeypatch.setattr(Credential, "verify", fail_once)
     assert duties.verify_due() == 1
     assert len(set(tried)) == 3
-    assert f"Checking the credential {tried[0]} failed." in caplog.text
-    assert tried[1] not in caplog.text
+    assert f"Credential {tried[0]} failed" in caplog.text
+    assert f"Credential {tried[1]} failed" in caplog.text
     assert duties.verify_due() == 0  # what failed waits for its turn, too
 
 

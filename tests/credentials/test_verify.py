@@ -112,10 +112,10 @@ def test_nothing_is_asked_when_the_form_is_wrong(fleet: Fleet, oem: DemoOem) -> 
 
 
 def test_the_same_client_id_or_secret_again_gives_a_note(fleet: Fleet) -> None:
-    a_tesla(fleet, "right-1", name="First")
-    again = a_tesla(fleet, "right-1", name="Second")
+    a_tesla(fleet, "right-one", name="First")
+    again = a_tesla(fleet, "right-one", name="Second")
     assert again.notes == ["First uses this Client ID too.", "First holds the same secret."]
-    assert a_tesla(factory.a_fleet(name="Other"), "right-1").notes == []
+    assert a_tesla(factory.a_fleet(name="Other"), "right-one").notes == []
 
 
 def test_using_it_is_noted_to_the_minute(fleet: Fleet) -> None:

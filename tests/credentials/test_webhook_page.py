@@ -97,9 +97,9 @@ def test_the_addresses_that_lay_in_plain_text_are_sealed(fleet: Fleet, url: str,
         former = before.apps.get_model("credentials", "Webhook")
         pk = former.objects.create(fleet_id=fleet.pk, url=url, signing_key=seal("fcw_key", "webhook:x")).pk
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
-    migration = importlib.import_module("credentials.migrations.0006_seal_webhook_addresses")
+    migration = importlib.import_module("credentials.migrations.0007_seal_webhook_addresses")
     with connection.schema_editor() as editor:
-        migration.Migration("0006_seal_webhook_addresses", "credentials").apply(before, editor)
+        migration.Migration("0007_seal_webhook_addresses", "credentials").apply(before, editor)
     webhook = Webhook.objects.get(pk=pk)
     assert webhook.address is not None
     assert (webhook.address.open(webhook.address_owner), webhook.host) == (url, host)

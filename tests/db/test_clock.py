@@ -1,13 +1,17 @@
 """The database's time decides: a host whose clock is days off erases nothing early, refuses nothing, keeps nothing."""
 
+import json
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
 from django.contrib.sessions.models import Session
 from django.core.exceptions import ValidationError
 from django.core.management import call_command
+from django.db import connection
 from django.utils import timezone
 from pytest_django import Settings
 
@@ -27,6 +31,7 @@ from tests.support import factory
 from tests.support.api import Api
 from tests.support.browsers import signed_in
 from tests.support.certificates import a_certificate, stellantis
+from tests.support.import_files import import_by_command
 
 pytestmark = pytest.mark.django_db
 Shift = Callable[[timedelta], None]
@@ -196,3 +201,34 @@ def test_nobody_is_reminded_on_a_wrong_day(fleet: Fleet, shift: Shift, by: timed
     shift(by)
     send_notices()
     assert [notice.facts["name"] for notice in Notice.objects.all()] == ["Near"]
+
+
+def test_while_copy_has_the_connection_the_time_is_counted_on(
+    monkeypatch: pytest.MonkeyPatch, django_assert_num_queries: Any
+) -> None:
+    clock._last.clear()
+    with clock.counting_on():
+        monkeypatch.setattr(clock, "_MEASURED_EVERY", 0)
+        with django_assert_num_queries(0):
+            before = clock.database_now()
+            assert clock.database_now() >= before
+    with django_assert_num_queries(1):
+        clock.database_now()
+
+
+def test_an_imported_certificate_asks_the_database_nothing_while_its_rows_are_copied(
+    fleet: Fleet, tmp_path: Path
+) -> None:
+    copies = False
+
+    def watch(execute: Any, statement: str, *rest: Any) -> Any:
+        nonlocal copies
+        assert not (copies and "clock_timestamp" in statement), "this would wait for ever"
+        copies = "SELECT count(*) - 2 FROM pg_attribute" in statement
+        return execute(statement, *rest)
+
+    clock._last.clear()
+    values = {"name": "Stellantis", "brand": "STELLANTIS", **stellantis(*a_certificate())}
+    with connection.execute_wrapper(watch):
+        code, _, problems = import_by_command("import_credentials", fleet, json.dumps(values), tmp_path=tmp_path)
+    assert (code, problems) == (0, [])

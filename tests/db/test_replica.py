@@ -15,6 +15,7 @@ from pytest_django.fixtures import Settings
 
 from fleetcontrol.db import replica
 from fleetcontrol.environment import Environment, replica_database
+from fleetcontrol.operations.watches import watch_replica
 from fleetcontrol.people.models import Fleet
 from tests.support import factory
 
@@ -83,6 +84,17 @@ def test_a_replica_that_knows_no_beat_yet_is_not_read(as_alice: Client, van: Fle
     with second.cursor() as cursor:
         cursor.execute("CREATE TEMP VIEW fleetcontrol_beat AS SELECT 1 AS id, now() AS at WHERE false")
     assert makes_of(as_alice, van) == ["as on the primary"]
+
+
+def test_the_operator_sees_how_far_the_replica_is_behind(second: Any) -> None:
+    (row,) = watch_replica()
+    assert (row.value, row.warning) == (0, "")
+    with second.cursor() as cursor:
+        cursor.execute(hiding_view("fleetcontrol_beat", "at", "clock_timestamp() - interval '90 seconds'"))
+    (row,) = watch_replica()
+    assert isinstance(row.value, int)
+    assert row.value >= 79
+    assert "behind" in str(row.warning)
 
 
 def test_a_beat_from_the_future_is_written_anew(as_alice: Client, van: Fleet, second: Any) -> None:

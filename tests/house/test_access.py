@@ -89,6 +89,7 @@ OWN_PAGES = {
     "people:preferences": (405, 302),
     "people:profile": (200, 409),
     "fleets:add": (404, 404),
+    "operations:system": (404, 405),
     "people:second_factor_needed": (404, 404),
 }
 # The status that anybody gets without signing in.

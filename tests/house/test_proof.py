@@ -52,6 +52,7 @@ OWN = {
     "people:second_factor_needed",
     "fleetcontrol:home",
     "fleetcontrol:health",
+    "fleetcontrol:security_txt",
     "fleetcontrol:styleguide",
     "invitations:accept",  # the link is the proof
 }

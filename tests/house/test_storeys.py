@@ -19,7 +19,7 @@ VAGUE = {
     "utils", "helpers", "common", "core", "base", "misc", "services", "managers", "mixins", "constants", "exceptions",
 }  # fmt: skip
 # Django loads a database backend from the module `base` of the package that ENGINE names.
-NAMED_BY_DJANGO = {"fleetcontrol/postgres/backend/base.py"}
+NAMED_BY_DJANGO = {"fleetcontrol/postgres/backend/base.py", "fleetcontrol/postgres/served/base.py"}
 LONGEST_LINE = 120
 
 

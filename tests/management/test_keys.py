@@ -21,6 +21,7 @@ from fleetcontrol.environment import ring
 from fleetcontrol.people.models import Fleet, User
 from tests.support import factory
 from tests.support.project import PROJECT, UNSET, a_folder, a_key
+from tests.support.reports import leave_all_reports
 
 NOT_COPIED = shutil.ignore_patterns(".*", "var", "tests", "__pycache__", "benchmarks")
 OLD, NEW, LOST = "old-key", "new-key", "lost-key"
@@ -162,6 +163,7 @@ def verify_audit() -> str:
 # Health
 
 
+@pytest.mark.django_db(transaction=True)
 def test_health_fails_with_keys_of_another_database(used: None, settings: Settings, client: Client) -> None:
     settings.FERNET_KEYS, settings.FINGERPRINT_KEY = [LOST], "another"
     answer = client.get("/health/")
@@ -169,6 +171,7 @@ def test_health_fails_with_keys_of_another_database(used: None, settings: Settin
     assert [words.split()[0] for words in answer.json()["problems"]] == ["FERNET_KEYS", "FINGERPRINT_KEY"]
 
 
+@pytest.mark.django_db(transaction=True)
 def test_health_warns_when_some_secrets_do_not_open(
     used: None, settings: Settings, client: Client, fleet: Fleet
 ) -> None:
@@ -177,17 +180,20 @@ def test_health_warns_when_some_secrets_do_not_open(
     require_keys()
     factory.a_credential(fleet, name="Sealed with the new key")
     settings.FERNET_KEYS = [NEW]
+    leave_all_reports()
     answer = client.get("/health/")
     assert (answer.status_code, answer.json()["status"]) == (200, "warn")
     assert answer.json()["problems"] == ["FERNET_KEYS does not open some of the secrets: add the key that sealed them."]
     assert CredentialSecret.objects.count() == 2
 
 
+@pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("taken", [0, 1, 2])
 def test_health_tells_a_key_that_is_missing_anywhere_in_the_ring(
     used: None, settings: Settings, client: Client, fleet: Fleet, taken: int
 ) -> None:
     """Many secrets are sealed with each key, so that those at both ends of each column tell nothing of the middle."""
+    leave_all_reports()
     ring: list[str] = []
     for key in (OLD, "middle-key", NEW):
         settings.FERNET_KEYS = ring = [key, *ring]

@@ -270,7 +270,7 @@ def test_check_credentials_goes_through_all_fleets(tenants: list[Tenant], caplog
         call_command("check_credentials", stdout=out)
     assert "could not be checked, see the log" in out.getvalue()
     assert "Tesla of Healthy (Tesla): works" in out.getvalue()
-    assert f"Credential {tenants[0].credential.pk.lower()} failed" in caplog.text
+    assert f"Credential {tenants[0].credential.pk} failed" in caplog.text
 
 
 @pytest.mark.django_db(transaction=True)

@@ -17,6 +17,7 @@ from django.urls import reverse
 from django.utils import translation
 
 from credentials.models import Credential
+from fleetcontrol.db.texts import tidied, untypable
 from fleetcontrol.imports.command import write_whole
 from fleetcontrol.imports.models import ImportRun
 from fleetcontrol.people.models import Fleet, User
@@ -128,7 +129,7 @@ def test_an_answer_says_how_long_it_is_and_opens_no_server_side_cursor(
     query: dict[str, str], rows: int,
 ) -> None:  # fmt: skip
     factory.a_credential(fleet)
-    factory.a_vehicle(fleet, name="Van\n100%")
+    factory.a_vehicle(fleet, name="Van 100%", make='"a')
     factory.a_vehicle(fleet, name='Van "2"')
     monkeypatch.setattr(connection, "chunked_cursor", no_cursor)
     answer = as_alice.get(reverse(name, kwargs={"fleet": fleet.slug, **kwargs}), query)
@@ -304,7 +305,7 @@ def nasty_vehicles(fleet: Fleet) -> None:
     many = [
         Vehicle(
             fleet=fleet,
-            name=f"{text}{number}",
+            name=f"Van {number}" if untypable(text) else tidied(f"{text}{number}"),
             telematics_brand=credential.brand if number % 3 else "CLOUDBOXX",
             telematics_kind="shared" if number % 3 else "none",
             telematics_unit_id=f"{number}{pick(NASTY)}",

@@ -20,6 +20,7 @@ from tests.support import factory
 from tests.support.browsers import is_signed_in, signed_in
 from tests.support.forms import version_shown
 from tests.support.oidc import Provider
+from tests.support.sent_mail import sent_mail
 
 __all__ = ["oidc"]  # a fixture that the tests below use
 pytestmark = pytest.mark.django_db
@@ -88,20 +89,20 @@ def test_a_look_alike_signs_nobody_in_by_password_and_is_counted_against_nobody(
     assert is_signed_in(client)
 
 
-def test_a_look_alike_gets_no_link_for_a_new_password(client: Client, mailoutbox: list[Any]) -> None:
+def test_a_look_alike_gets_no_link_for_a_new_password(client: Client) -> None:
     factory.a_user("Sk", email="sk@example.com")
     for typed in LOOK_ALIKES[:2]:
         assert client.post(reverse("account_reset_password"), {"email": typed}).status_code == 200
-    assert mailoutbox == []
+    assert sent_mail() == []
     client.post(reverse("account_reset_password"), {"email": "SK@EXAMPLE.com"})
-    assert [mail.to for mail in mailoutbox] == [["sk@example.com"]]
+    assert [mail.to for mail in sent_mail()] == [["sk@example.com"]]
 
 
-def test_an_international_domain_is_one_in_each_spelling(client: Client, mailoutbox: list[Any]) -> None:
+def test_an_international_domain_is_one_in_each_spelling(client: Client) -> None:
     anna = factory.a_user("Anna", email="anna@m\u00fcller.de")
     assert anna.email == "anna@xn--mller-kva.de"
     client.post(reverse("account_reset_password"), {"email": "Anna@M\u00fcller.de"})
-    assert [mail.to for mail in mailoutbox] == [[anna.email]]
+    assert [mail.to for mail in sent_mail()] == [[anna.email]]
     client.post(reverse("account_login"), {"login": "Anna@M\u00fcller.de", "password": "pw-of-tests"})
     assert is_signed_in(client)
 
@@ -173,9 +174,8 @@ def test_the_migration_normalizes_what_is_there_and_stops_for_what_it_cannot(fle
 
 
 def test_wrong_passwords_lock_the_account_whatever_the_host_and_spelling(client: Client, settings: Any) -> None:
-    settings.ALLOWED_HOSTS = ["*"]
     factory.a_user("Sk", email="sk@example.com")
-    hosts = ["testserver", "testserver:81", "localhost", "127.0.0.1:8000", "[::1]:9"]
+    hosts = ["testserver", "localhost:81", "localhost", "127.0.0.1:8000", "[::1]:9"]
     spellings = ["sk@example.com", "SK@example.com", " sk@EXAMPLE.com", "Sk@Example.Com", "sK@example.com"]
     for number, (host, email) in enumerate(zip(hosts, spellings, strict=True)):
         client.post(

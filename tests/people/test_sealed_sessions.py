@@ -4,7 +4,7 @@ import re
 
 import pytest
 from django.contrib.sessions.models import Session
-from django.core import mail, signing
+from django.core import signing
 from django.db import connection
 from django.test import Client
 from django.urls import reverse
@@ -13,6 +13,7 @@ from pytest_django.fixtures import Settings
 from fleetcontrol.people.models import Fleet, User
 from tests.support.browsers import signed_in
 from tests.support.forms import version_shown
+from tests.support.sent_mail import sent_mail
 
 pytestmark = pytest.mark.django_db
 
@@ -41,7 +42,7 @@ def test_the_seed_of_an_app_that_is_being_set_up(as_bob: Client) -> None:
 
 def test_the_key_of_a_password_reset(client: Client, bob: User) -> None:
     client.post(reverse("account_reset_password"), {"email": bob.email})
-    link = re.search(r"/accounts/password/reset/key/\w+-(\S+)/", str(mail.outbox[0].body))
+    link = re.search(r"/accounts/password/reset/key/\w+-(\S+)/", str(sent_mail()[0].body))
     assert link
     client.get(link[0])
     assert client.session["_password_reset_key"] == link[1]

@@ -55,6 +55,7 @@ RIGHTS = {
     "imports_importpiece": ALL_ROWS,
     "imports_importrun": ALL_ROWS,
     "mfa_authenticator": ALL_ROWS,
+    "operations_report": "SELECT, INSERT, UPDATE",
     "people_fleet": ALL_ROWS,
     "people_invitation": ALL_ROWS,
     "people_mail": ALL_ROWS,

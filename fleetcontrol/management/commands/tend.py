@@ -1,13 +1,18 @@
 """`manage.py tend`: runs all scheduled duties. Let cron or a timer start it every five minutes."""
 
+from contextlib import suppress
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import DatabaseError
 from django.utils.translation import gettext as _
 
 from fleetcontrol.audit.chain import HeadStands, WritersStillActive, adopt_head
 from fleetcontrol.audit.keys import require_audit_key
-from fleetcontrol.duties import duties, run
+from fleetcontrol.duties import Round, duties, run
+from fleetcontrol.operations.models import Report
+
+MOST_NAMED = 10  # items of a duty that failed
 
 
 class Command(BaseCommand):
@@ -38,6 +43,7 @@ class Command(BaseCommand):
         rounds = {}
         for name in chosen:
             rounds[name] = run(name)
+            _report(name, rounds[name])
             if rounds[name].refusal:
                 self.stderr.write(f"{name}: {rounds[name].refusal}")
             if not rounds[name].failed and (rounds[name].done or options["verbosity"] > 1):
@@ -66,3 +72,10 @@ class Command(BaseCommand):
         except OSError as error:
             raise CommandError(f"{error.filename}: {error.strerror}") from None
         self.stdout.write(_("The audit trail goes on. Sealed: %(sealed)s events.") % {"sealed": sealed})
+
+
+def _report(name: str, one: Round) -> None:
+    """Keep what came of a duty for the health check; a database that is away has nowhere to keep it."""
+    items = ", ".join(one.failed_items[:MOST_NAMED])
+    with suppress(DatabaseError):
+        Report.leave(name, one.refusal or items or one.done, failed=one.failed or bool(one.failed_items))

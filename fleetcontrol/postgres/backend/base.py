@@ -8,10 +8,11 @@ from __future__ import annotations
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
-from django.db.backends.postgresql import base, client
+from django.db.backends.postgresql import client
 from django.utils.functional import cached_property
 
 from fleetcontrol.postgres import home, server
+from fleetcontrol.postgres.served import base as served
 
 
 def start(settings_dict: dict[str, Any]) -> None:
@@ -31,7 +32,7 @@ class DatabaseClient(client.DatabaseClient):
         return super().settings_to_cmd_args_env(settings_dict, parameters)
 
 
-class DatabaseWrapper(base.DatabaseWrapper):
+class DatabaseWrapper(served.DatabaseWrapper):
     client_class = DatabaseClient
 
     def get_connection_params(self) -> dict[str, Any]:
