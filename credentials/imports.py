@@ -54,6 +54,7 @@ _OWN = (
         "laeuftab laeuftabam ablauf ablaufdatum gueltigbis endetam "
         "expirele dateexpiration datedexpiration valablejusquau caduca caducidad fechadecaducidad validohasta "
         "scadenza datadiscadenza validofinoal verlooptop vervaldatum geldigtot wygasa datawygasniecia waznydo",
+        is_date=True,
     ),
 )
 # Other headers for the fields of brands, by the field's key.

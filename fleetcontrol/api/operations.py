@@ -49,6 +49,7 @@ FILE_TYPES = (
     "application/octet-stream",
     "text/csv",
     "application/jsonl",
+    "application/json",
     "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
     "multipart/form-data",
 )

@@ -223,17 +223,27 @@ def upload(
     except UnknownColumn as error:
         raise ProblemError(VALIDATION_ERROR, errors=[("set", str(error))]) from None
     try:
-        table = tabular.read(BytesIO(data), limits=tabular.IN_REQUEST)
+        table = importer.read(
+            BytesIO(data), encoding=query.encoding, header_row=query.header_row, limits=tabular.IN_REQUEST
+        )
         columns, constants = parse_pairs("map", query.map), in_address | parse_pairs("set", given)
         match_columns(importer.fields, table.header, columns, constants)
         next(iter(table))
     except tabular.TabularProblem as problem:
-        raise ProblemError(VALIDATION_ERROR, errors=[("body", problem.reason)]) from None
+        at = {tabular.NoHeader: "header_row", tabular.UnclearEncoding: "encoding"}.get(type(problem), "body")
+        raise ProblemError(VALIDATION_ERROR, errors=[(at, problem.reason)]) from None
     except UnknownColumn as error:
         raise ProblemError(VALIDATION_ERROR, errors=[("map", str(error))]) from None
     name = query.file_name or f"{importer.kind}s.{table.format}"
     run = ImportRun.upload(
-        fleet=request.fleet, actor=request.actor, kind=importer.kind, name=name, chunks=[data], header=table.header
+        fleet=request.fleet,
+        actor=request.actor,
+        kind=importer.kind,
+        name=name,
+        chunks=[data],
+        header=table.header,
+        encoding=query.encoding,
+        header_row=table.header_row,
     )
     run.choose(columns=columns, constants=constants, on_duplicate=query.on_duplicate)
     stage = Stage.CHECKING if query.dry_run else Stage.WRITING

@@ -54,6 +54,16 @@ class ImportQuery(Schema):
     dry_run: bool = Field(
         default=False, description="Check the file and write nothing. `…/write` can write it afterwards."
     )
+    encoding: str = Field(
+        "", max_length=40, description="The text's encoding, such as `cp850`. It is found by itself if it is clear."
+    )
+    header_row: int | None = Field(
+        None,
+        ge=0,
+        le=5_000_000,
+        description="The line with the names of the columns; 0: there is none, and the columns are called `column 1`, "
+        "`column 2` and so on. It is found by itself if it is clear.",
+    )
     map: list[str] = Field(
         [], max_length=200, description="FIELD=COLUMN: fill the field from a column of another name. May be repeated."
     )

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from django.utils.translation import gettext as _
 
-from fleetcontrol.tabular import unescaped, without_text_marker
+from fleetcontrol.tabular import Limits, OddCells, unescaped, without_text_marker
 from fleetcontrol.tabular.words import folded, in_every_language
 
 if TYPE_CHECKING:
@@ -25,7 +25,8 @@ class Field:
     """A value that a row may have.
 
     `names` are other headers for it, folded, the likeliest first. Its label is a header in every language. `is_shown`
-    lets pages and reports show a cell of it as the file has it, even one that is wrong.
+    lets pages and reports show a cell of it as the file has it, even one that is wrong. `is_date` takes what a
+    spreadsheet made a date.
     """
 
     key: str
@@ -33,6 +34,7 @@ class Field:
     names: str = ""
     is_secret: bool = False
     is_shown: bool = False
+    is_date: bool = False
 
     @property
     def headers(self) -> list[str]:
@@ -62,6 +64,13 @@ class Columns:
     def is_own_export(self) -> bool:
         """Whether the file has the header of an export of ours."""
         return "id" in self.header and all(self.header[position] == key for key, position in self.positions.items())
+
+    def odd_cells(self, fields: Sequence[Field], cells: OddCells) -> Iterator[tuple[str, str, str]]:
+        """The key, the text and what is wrong of each cell that its field cannot take as it is."""
+        for one in fields:
+            odd = cells.odd.get(self.positions.get(one.key, -1))
+            if odd and not (odd.is_date and one.is_date):
+                yield one.key, cells[self.positions[one.key]], odd.reason
 
     def picker(self, fields: Sequence[Field], *, unmark: bool = False) -> Callable[[list[str]], tuple[str, ...]]:
         """A function that takes a row's cells and returns the values of the fields, in their order.
@@ -96,10 +105,6 @@ class Columns:
             return self.header[position]
         keys = {place: key for key, place in self.positions.items()}
         return keys.get(position) or _("column %(number)d") % {"number": position + 1}
-
-    def name_of_header(self, name: str) -> str:
-        """`name_at` for a column that is known by its header; "" for none."""
-        return self.name_at(self.header.index(name)) if name and name in self.header else ""
 
 
 class UnknownColumn(ValueError):
@@ -137,9 +142,20 @@ def match_columns(
             )
     for key in constants:
         positions.pop(key, None)
-    names = {name for one in fields for name in (folded(one.key), *one.headers)}
-    own = [place for place, name in enumerate(header) if folded(name) in names or name in REFUSED_COLUMNS]
+    is_known = _known_names(fields)
+    own = [place for place, name in enumerate(header) if is_known(name)]
     return Columns(header, positions, constants, frozenset(own))
+
+
+def names_counter(fields: Sequence[Field]) -> Callable[[Sequence[str]], int]:
+    """A function that counts the cells of a row that are headers of fields, for `tabular.read`."""
+    is_known = _known_names(fields)
+    return lambda cells: sum(1 for cell in cells if len(cell) <= Limits.name and is_known(cell))
+
+
+def _known_names(fields: Sequence[Field]) -> Callable[[str], bool]:
+    names = {name for one in fields for name in (folded(one.key), *one.headers)}
+    return lambda name: folded(name) in names or name in REFUSED_COLUMNS
 
 
 def proposed(fields: Sequence[Field], header: Sequence[str]) -> Columns:

@@ -24,7 +24,13 @@ from tqdm import tqdm
 from fleetcontrol import tabular
 from fleetcontrol.audit.models import Actor
 from fleetcontrol.db.ids import new_id
-from fleetcontrol.imports.columns import UnknownColumn, match_columns, parse_pairs, refuse_secrets, unused_columns
+from fleetcontrol.imports.columns import (
+    UnknownColumn,
+    match_columns,
+    parse_pairs,
+    refuse_secrets,
+    unused_columns,
+)
 from fleetcontrol.imports.importer import Importer, OnDuplicate, OnError, Options
 from fleetcontrol.imports.load import Finding, Listener, Report, bulk_import
 from fleetcontrol.output import open_text
@@ -85,6 +91,12 @@ class ImportCommand(BaseCommand):
             metavar="NAME",
             help=_("such as cp850; found by itself if not given, and asked for where two readings make sense"),
         )
+        parser.add_argument(
+            "--header-row",
+            type=int,
+            metavar="LINE",
+            help=_("the line with the names of the columns, found by itself if not given; 0: there is none"),
+        )
         parser.add_argument("--report", metavar="FILE", help=_("write the problems to a CSV file"))
         parser.add_argument("--json", action="store_true", help=_("print the summary as one JSON object"))
 
@@ -108,7 +120,8 @@ class ImportCommand(BaseCommand):
             sys.exit(REFUSED)
 
     def _import(self, fleet: Fleet, file: BinaryIO, listener: ConsoleListener, options: dict[str, Any]) -> Report:
-        table = tabular.read(file, format=options["format"], encoding=options["encoding"])
+        how_to_read = {name: options[name] for name in ("format", "encoding", "header_row")}
+        table = self.importer.read(file, **how_to_read)
         try:
             chosen, constants = (parse_pairs(f"--{name}", options[name]) for name in ("map", "set"))
             refuse_secrets(self.importer.fields, constants, instead=_("Give it with --ask."))
@@ -118,6 +131,8 @@ class ImportCommand(BaseCommand):
             importer = self.importer(fleet, Actor.command(self.importer.command), how, columns.given)
         except UnknownColumn as error:
             raise CommandError(str(error), returncode=WRONG_USAGE) from None
+        if table.header_row > 1 and options["header_row"] is None:
+            listener.print_line(_("The header is on line %(line)d.") % {"line": table.header_row})
         if ignored := unused_columns(columns):
             listener.print_line(_("Not imported: %(columns)s") % {"columns": ", ".join(ignored)})
         report = bulk_import(importer, table, columns, listener)

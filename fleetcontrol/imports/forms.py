@@ -28,7 +28,7 @@ class UploadForm(forms.Form):
 
     file = forms.FileField(
         label=gettext_lazy("File"),
-        widget=forms.ClearableFileInput(attrs={"accept": ".csv,.tsv,.txt,.xlsx,.jsonl,.ndjson"}),
+        widget=forms.ClearableFileInput(attrs={"accept": ".csv,.tsv,.txt,.xlsx,.jsonl,.ndjson,.json"}),
         error_messages={
             "required": gettext_lazy("Choose a file."),
             "empty": gettext_lazy("The file is empty."),
@@ -51,13 +51,22 @@ class UploadForm(forms.Form):
         if (file.size or 0) > LARGEST_UPLOAD:
             raise ValidationError(self.too_large())
         try:
-            table = tabular.read(file, limits=tabular.IN_REQUEST)  # type: ignore[arg-type]  # has the `read` of a binary file
+            noun = importers()[self.cleaned_data.get("kind", next(iter(importers())))]
+            table = self._table(noun, file)
             next(iter(table))
         except tabular.TabularProblem as problem:
             raise ValidationError(problem.reason) from None
-        self.header = table.header
+        self.header, self.header_row = table.header, table.header_row
         file.seek(0)
         return file
+
+    def _table(self, noun: type[Importer], file: Any) -> tabular.Table:
+        """The file as a table. Of one without a header every row is kept, and a person says what its columns are."""
+        try:
+            return noun.read(file, limits=tabular.IN_REQUEST)
+        except tabular.NoHeader:
+            file.seek(0)
+            return noun.read(file, header_row=0, limits=tabular.IN_REQUEST)
 
     def too_large(self) -> str:
         """The refusal of a file above the limit. It names the noun's command, which takes files of any size."""

@@ -7,14 +7,15 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
 
 from django.core.exceptions import ValidationError
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from fleetcontrol import tabular
 from fleetcontrol.audit.models import Actor, AuditEvent
-from fleetcontrol.imports.columns import Field
+from fleetcontrol.imports.columns import Field, names_counter
 from fleetcontrol.people.models import Fleet
 from fleetcontrol.tabular.dates import read_date
 from fleetcontrol.tabular.words import folded, in_every_language
@@ -218,6 +219,22 @@ class Importer(ABC):
     @abstractmethod
     def known(cls, fleet: Fleet, key: str, text: str) -> str:
         """The value of a field of `same_for_all` that the text means, such as a brand's id; "" if it means none."""
+
+    @classmethod
+    def read(
+        cls,
+        file: BinaryIO,
+        *,
+        format: str = "",
+        encoding: str = "",
+        header_row: int | None = None,
+        limits: tabular.Limits | None = None,
+    ) -> tabular.Table:
+        """`tabular.read` that finds the header by the names of the noun's fields."""
+        names = names_counter(cls.fields)
+        return tabular.read(
+            file, format=format, encoding=encoding, header_row=header_row, count_names=names, limits=limits
+        )
 
     @classmethod
     def shown_fields(cls) -> frozenset[str]:

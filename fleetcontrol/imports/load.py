@@ -27,7 +27,7 @@ from fleetcontrol.db.clock import counting_on
 from fleetcontrol.imports.checks import FINDINGS, Checks, create_import_row, page_ranges
 from fleetcontrol.imports.columns import Columns
 from fleetcontrol.imports.importer import Importer, OnDuplicate, OnError, RowFindings
-from fleetcontrol.tabular import Table, TabularProblem
+from fleetcontrol.tabular import Cells, OddCells, Table, TabularProblem
 
 _ROWS_PER_COPY = 500
 _PAGES_PER_WRITE = 500
@@ -187,9 +187,10 @@ class _Load:
         with connection.chunked_cursor() as findings:
             findings.execute(FINDINGS)
             for line, key, value, cause, params, is_note in findings:
-                name = self.columns.name_at(int(key[1:])) if key.startswith("=") else self.columns.name_of(key)
                 shown = value or "" if key in may_be_shown else ""
-                self.listener.finding(Finding(line, name, shown, cause, json.loads(params), is_note))
+                self.listener.finding(
+                    Finding(line, self.columns.name_of(key), shown, cause, json.loads(params), is_note)
+                )
 
     def _copy_lines(self, table: Table, width: int) -> Iterator[str]:
         """Each row as a line in COPY's text format: its line number, its findings, and the noun's columns."""
@@ -199,9 +200,9 @@ class _Load:
         tabs = width - 1
         for line, cells in table:
             self.listener.reading()
-            if isinstance(cells, TabularProblem):
-                is_of_column = cells.column and cells.column in self.columns.header
-                findings.add(f"={self.columns.header.index(cells.column)}" if is_of_column else "", "", cells.reason)
+            if type(cells) is not list:
+                self._add_problems(cells, findings)
+            if findings.collected or isinstance(cells, TabularProblem):
                 text = "\t" * tabs
             else:
                 cleaned = clean_row(pick(cells), findings)
@@ -215,3 +216,11 @@ class _Load:
                 self.has_errors = self.has_errors or not all(is_note for *_rest, is_note, _if_new in collected)
                 collected.clear()
             yield f"{line}\t{found}\t{text}\n"
+
+    def _add_problems(self, cells: Cells | TabularProblem, findings: RowFindings) -> None:
+        """Add what is wrong with a row before its cells are cleaned."""
+        if isinstance(cells, TabularProblem):
+            findings.add("", "", cells.reason)
+        elif isinstance(cells, OddCells):
+            for key, text, reason in self.columns.odd_cells(self.importer.fields, cells):
+                findings.add(key, text, reason)

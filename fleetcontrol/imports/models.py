@@ -90,6 +90,7 @@ class ImportRun(models.Model):
     an Actor, and `language` that person's. `taken_up` counts how often FleetControl took stalled work up again since.
     `columns` has a keyed digest of the header for each field that was chosen or filled, and "" for one that no column
     fills. `constants` has, after a check, the known values that hold for all rows: ids of brands and credentials.
+    `encoding` and `header_row` say how the file is read, as `tabular.read` takes them.
     """
 
     id = models.CharField(primary_key=True, max_length=26, default=new_id, editable=False, db_collation="C")
@@ -101,6 +102,8 @@ class ImportRun(models.Model):
     attempt = models.PositiveIntegerField(default=0)
     columns = models.JSONField(default=dict)
     constants = models.JSONField(default=dict)
+    encoding = models.CharField(max_length=40, blank=True)
+    header_row = models.PositiveIntegerField(null=True)
     on_duplicate = models.CharField(max_length=6, default="fail")
     on_error = models.CharField(max_length=4, default="skip")
     report = models.JSONField(default=dict)
@@ -135,10 +138,20 @@ class ImportRun(models.Model):
 
     @classmethod
     def upload(
-        cls, *, fleet: Fleet, actor: Actor, kind: str, name: str, chunks: Iterable[bytes], header: list[str]
+        cls,
+        *,
+        fleet: Fleet,
+        actor: Actor,
+        kind: str,
+        name: str,
+        chunks: Iterable[bytes],
+        header: list[str],
+        encoding: str = "",
+        header_row: int | None = None,
     ) -> ImportRun:
         """Store an uploaded file, sealed."""
         run = cls(fleet_id=fleet.pk, kind=kind, file_name=name[:200], size=0, created_by=actor.label)
+        run.encoding, run.header_row = encoding, header_row
         run.created_by_id = _id_of(actor)
         run.created_at = Now()
         with transaction.atomic():

@@ -82,6 +82,7 @@ def _add(request: FleetRequest) -> HttpResponse:
             name=file.name or "file",
             chunks=file.chunks(),
             header=form.header,
+            header_row=form.header_row,
         )
         return redirect("imports:columns", request.fleet.slug, run.pk)
     return render(request, "imports/add.html", {"form": form, "limits": tabular.Limits(bytes=LARGEST_UPLOAD)},
@@ -227,7 +228,8 @@ def _sampled(run: ImportRun, form: ColumnsForm, actor: Actor) -> Iterator[tuple[
     shown = {place for key, place in by_name.positions.items() if fields[key].is_shown}
     is_mine = run.is_by(actor)
     rows: list[list[str]] = []
-    for _line, cells in tabular.read(run.open(), limits=tabular.IN_REQUEST):
+    table = form.importer.read(run.open(), encoding=run.encoding, header_row=run.header_row, limits=tabular.IN_REQUEST)
+    for _line, cells in table:
         if not isinstance(cells, tabular.TabularProblem):
             rows.append(cells)
         if len(rows) == SAMPLE_ROWS:

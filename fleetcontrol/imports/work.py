@@ -305,10 +305,14 @@ def _import_and_end(run: ImportRun, attempt: int, progress: Progress) -> None:
             current.save()
 
 
+def _table(run: ImportRun) -> tabular.Table:
+    return importers()[run.kind].read(run.open(), encoding=run.encoding, header_row=run.header_row)
+
+
 def _import(
     run: ImportRun, progress: Progress, importer_class: type[Importer], options: Options
 ) -> tuple[Columns, GroupingListener, Report]:
-    table = tabular.read(run.open())
+    table = _table(run)
     columns = match_columns(importer_class.fields, table.header, run.chosen(table.header), run.given)
     options = replace(options, on_duplicate=OnDuplicate(run.on_duplicate))
     listener = GroupingListener(progress)
@@ -417,7 +421,7 @@ def _samples(
     if wanted:
         reasons = {line: text for line, text, _wrong in found.refusals() if line in wanted}
         last = max(wanted)
-        for line, cells in tabular.read(run.open()):
+        for line, cells in _table(run):
             if line in wanted:
                 row = [""] * len(shown)
                 if not isinstance(cells, tabular.TabularProblem):
@@ -453,7 +457,7 @@ def _refused(
     def rows() -> Iterator[list[str]]:
         lines = found.refusals()
         wanted, reason, wrong = next(lines)
-        for line, cells in tabular.read(run.open()):
+        for line, cells in _table(run):
             if line == wanted:
                 row = [""] * len(places)
                 if not isinstance(cells, tabular.TabularProblem):

@@ -1,8 +1,9 @@
 """Read CSV, XLSX and JSON Lines as rows of text with their true line numbers, and write CSV that is safe from formulas.
 
 Every format becomes the same thing: a `Table` with a header and an iterator of `(line, cells)`. A row that cannot be
-read yields a `TabularProblem` in place of its cells, so that one pass finds every bad row. A file that cannot be read
-any further raises the `TabularProblem`.
+read yields a `TabularProblem` in place of its cells, so that one pass finds every bad row. Where only a cell cannot be
+taken as it is, the cells are `OddCells`: that matters if the column is imported. A file that cannot be read any further
+raises the `TabularProblem`.
 
 Only the piece being read is in memory, which does not grow with a CSV or JSON Lines file. An XLSX file stores its texts
 apart from its rows, so they have to be held; `Limits.texts` bounds them.
@@ -17,13 +18,26 @@ from django.utils.translation import gettext as _
 
 from fleetcontrol.tabular import delimited, jsonlines, workbook
 from fleetcontrol.tabular.delimited import csv_lines, safe_cell, unescaped, without_text_marker, write_copied_csv
-from fleetcontrol.tabular.source import Cells, Limits, Row, Source, TabularProblem, UnclearEncoding, is_deeper
+from fleetcontrol.tabular.header import CountNames, HeaderSearch, NoHeader
+from fleetcontrol.tabular.kinds import format_of
+from fleetcontrol.tabular.source import (
+    Cells,
+    Limits,
+    OddCells,
+    Row,
+    Source,
+    TabularProblem,
+    UnclearEncoding,
+    is_deeper,
+)
 
 __all__ = [
     "FORMATS",
     "IN_REQUEST",
     "Cells",
     "Limits",
+    "NoHeader",
+    "OddCells",
     "Row",
     "Table",
     "TabularProblem",
@@ -42,25 +56,18 @@ FORMATS = ("csv", "xlsx", "jsonl")
 IN_REQUEST = Limits(seconds=8)
 """For reading the first rows of a file while a person or a program waits."""
 
-_NOT_TABLES = {
-    b"\xd0\xcf\x11\xe0": "XLS",
-    b"%PDF": "PDF",
-    b"\x1f\x8b": "GZIP",
-    b"Rar!": "RAR",
-    b"7z\xbc\xaf": "7Z",
-}
-
 
 class Table:
     """The header of a file, and its rows, which can be read once.
 
     `format` is one of FORMATS. `header` holds the names of the file's columns without the white space around them; a
-    column without a name is "". Iterating raises `TabularProblem` if the file cannot be read any further: it is over a
-    limit, broken, or without a single row.
+    column without a name is "". `header_row` is the line of the header, 0 for a file without one. Iterating raises
+    `TabularProblem` if the file cannot be read any further: it is over a limit, broken, or without a single row.
     """
 
-    def __init__(self, format: str, header: list[str], rows: Iterator[Row], source: Source) -> None:
+    def __init__(self, format: str, header_row: int, header: list[str], rows: Iterator[Row], source: Source) -> None:
         self.format = format
+        self.header_row = header_row
         self.header = header
         self._rows = rows
         self._source = source
@@ -87,18 +94,30 @@ class Table:
             raise TabularProblem(1, "", _("The file has a header but no rows."))
 
 
-def read(file: BinaryIO, *, format: str = "", encoding: str = "", limits: Limits | None = None) -> Table:
+def read(
+    file: BinaryIO,
+    *,
+    format: str = "",
+    encoding: str = "",
+    header_row: int | None = None,
+    count_names: CountNames | None = None,
+    limits: Limits | None = None,
+) -> Table:
     """Read a file as a table: its header now, its rows on iteration.
 
     `file` needs only the method `read`. Its format is detected unless `format` is one of FORMATS, its encoding unless
-    `encoding` names one. Raises `TabularProblem` for an empty file, an unknown kind of file or an unusable header, and
-    `UnclearEncoding`, which has the plausible readings, also on iteration.
+    `encoding` names one. The header is on the line `header_row`; of 0 there is none, and the columns are called
+    "column 1" and so on. Without it the header is the one of the first rows with the most names of columns, as
+    `count_names` counts them in cells; without both it is the first row.
+
+    Raises `TabularProblem` for an empty file, an unknown kind of file or an unusable header; `NoHeader` if the first
+    row looks like data or a title; and `UnclearEncoding`, which has the plausible readings, also on iteration.
     """
     source = Source(file, limits or Limits(), encoding)
-    format = format or _detect_format(source)
+    format = format or format_of(source)
     reader = {"csv": delimited.rows, "xlsx": workbook.rows, "jsonl": jsonlines.rows}[format]
-    header, rows = reader(source)
-    return Table(format, header, rows, source)
+    line, header, rows = reader(source, HeaderSearch(header_row, count_names))
+    return Table(format, line, header, rows, source)
 
 
 def unpacked_size(file: BinaryIO) -> int:
@@ -108,18 +127,3 @@ def unpacked_size(file: BinaryIO) -> int:
             return sum(part.file_size for part in archive.infolist())
     except (zipfile.BadZipFile, OSError, ValueError):
         return file.seek(0, io.SEEK_END)
-
-
-def _detect_format(source: Source) -> str:
-    start = source.peek()
-    if not start.strip():
-        raise TabularProblem(1, "", _("The file is empty."))
-    for magic, name in _NOT_TABLES.items():
-        if start.startswith(magic):
-            reason = _("This is a %(kind)s file. Save it as CSV or XLSX.") % {"kind": name}
-            raise TabularProblem(1, "", reason)
-    if start.startswith(b"PK\x03\x04"):
-        return "xlsx"
-    if start.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] in (b"{", b"["):
-        return "jsonl"
-    return "csv"

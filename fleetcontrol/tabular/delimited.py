@@ -4,11 +4,14 @@ import csv
 import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from itertools import batched, chain, islice
+from statistics import mode
 from typing import Any, BinaryIO
 
 from django.utils.translation import gettext as _
 
+from fleetcontrol.tabular.header import HeaderSearch
 from fleetcontrol.tabular.source import (
     UNDECODABLE,
     Cells,
@@ -17,8 +20,8 @@ from fleetcontrol.tabular.source import (
     Source,
     TabularProblem,
     header_names,
+    readable,
     too_many_cells,
-    unreadable,
 )
 
 _SEPARATORS = ",;\t|"
@@ -51,8 +54,8 @@ _LINES_AT_ONCE = 100
 csv.field_size_limit(Limits.cell)
 
 
-def rows(source: Source) -> tuple[list[str], Iterator[Row]]:
-    """The header and the rows of a CSV file. Separator and encoding are detected."""
+def rows(source: Source, search: HeaderSearch) -> tuple[int, list[str], Iterator[Row]]:
+    """The header's line, the header and the rows of a CSV file. Separator and encoding are detected."""
     lines = source.lines()
     start = list(islice(lines, 1))
     while start and len(start) < _LINES_COMPARED and sum(map(len, start)) < _CHARACTERS_COMPARED:
@@ -67,14 +70,9 @@ def rows(source: Source) -> tuple[list[str], Iterator[Row]]:
     dialect: dict[str, Any] = {"delimiter": separator or _guess_separator(start)}
     if start and start[0].strip() == _KEEPASS_1:
         dialect |= {"escapechar": "\\", "doublequote": False}
-    records = _records(chain(start, lines), dialect, line)
-    for line, _raw, cells in records:
-        if isinstance(cells, TabularProblem):
-            raise cells
-        if any(map(str.strip, cells)):
-            header = header_names([without_text_marker(cell) for cell in cells], line, source.limits)
-            return header, _rows(records, header, source)
-    raise TabularProblem(1, "", _("The file is empty."))
+    line, names, records = search.split(_records(chain(start, lines), dialect, line))
+    header = header_names([without_text_marker(name) for name in names], line or 1, source.limits)
+    return line, header, _rows(records, header, source)
 
 
 def csv_lines(header: Sequence[str], rows: Iterable[Sequence[str]], *, for_excel: bool = False) -> Iterator[str]:
@@ -162,30 +160,27 @@ class _Echo:
 
 
 def _rows(
-    records: Iterator[tuple[int, str, Cells | TabularProblem]], header: list[str], source: Source
+    records: Iterator[tuple[int, Cells | TabularProblem, str]], header: list[str], source: Source
 ) -> Iterator[Row]:
     width = len(header)
-    for line, raw, cells in records:
+    for line, cells, raw in records:
         if isinstance(cells, TabularProblem):
             yield line, cells
-            continue
-        if not any(map(str.strip, cells)):
-            continue
-        if ("\0" in raw or UNDECODABLE in raw) and (problem := unreadable(line, header, cells, source.encoding)):
-            yield line, problem
             continue
         if len(cells) != width:
             if any(cells[width:]):
                 yield line, too_many_cells(line, len(cells), width)
                 continue
             cells = (cells + [""] * width)[:width]  # spreadsheets leave out empty cells at the end
-        yield line, cells
+        yield line, readable(cells, source.encoding) if "\0" in raw or UNDECODABLE in raw else cells
 
 
 def _records(
     lines: Iterator[str], dialect: dict[str, Any], line: int
-) -> Iterator[tuple[int, str, Cells | TabularProblem]]:
-    """Line number, text and cells of each record. Broken quoting costs one line, not the rest of the file."""
+) -> Iterator[tuple[int, Cells | TabularProblem, str]]:
+    """Line number, cells and text of each record that is not empty. Broken quoting costs one line, not the rest of the
+    file.
+    """
     lines_of_record: list[str] = []
     lines_to_repeat: deque[str] = deque()
 
@@ -198,12 +193,13 @@ def _records(
     while True:
         try:
             for cells in reader:
-                yield line, lines_of_record[0] if len(lines_of_record) == 1 else "".join(lines_of_record), cells
+                if any(map(str.strip, cells)):
+                    yield line, cells, lines_of_record[0] if len(lines_of_record) == 1 else "".join(lines_of_record)
                 line += len(lines_of_record)
                 lines_of_record.clear()
             return
         except csv.Error as error:
-            yield line, lines_of_record[0], _problem_of(line, lines_of_record, error)
+            yield line, _problem_of(line, lines_of_record, error), lines_of_record[0]
             # A quote that never closes has swallowed good rows: give up its own line and read the others again.
             lines_to_repeat.extendleft(reversed(lines_of_record[1:]))
             lines_of_record.clear()
@@ -224,16 +220,28 @@ def _problem_of(line: int, lines: list[str], error: csv.Error) -> TabularProblem
 
 
 def _guess_separator(lines: list[str]) -> str:
-    """The separator that cuts the first lines most evenly, and among such ones into the most cells."""
-    best, best_score = ",", (0.0, 1)
+    """The separator that cuts the first lines most evenly, and among such ones into the most cells.
+
+    The first line counts for all, unless no separator cuts most lines as it cuts that: then it is a title.
+    """
+    widths = {}
     for separator in _SEPARATORS:
-        try:
-            records = list(csv.reader(lines, delimiter=separator, skipinitialspace=True))
-        except csv.Error:
-            continue
-        widths = [len(record) for record in records if any(record)]
-        if widths and widths[0] > 1:
-            score = (sum(width == widths[0] for width in widths) / len(widths), widths[0])
-            if score > best_score:
-                best, best_score = separator, score
-    return best
+        with suppress(csv.Error):
+            records = csv.reader(lines, delimiter=separator, skipinitialspace=True)
+            widths[separator] = [len(record) for record in records if any(record)]
+    by_first = {separator: _evenness(found, found[0]) for separator, found in widths.items() if found}
+    if by_first and max(by_first.values())[0] <= 0.5:
+        usual = {separator: _evenness(found, _usual_width(found)) for separator, found in widths.items() if found}
+        by_first = usual if max(usual.values())[0] > 0 else by_first
+    best = max(by_first, key=lambda separator: by_first[separator], default=",")
+    return best if by_first and by_first[best][0] > 0 else ","
+
+
+def _usual_width(widths: list[int]) -> int:
+    """The most frequent number of cells among the lines that are cut."""
+    return mode([width for width in widths if width > 1] or [1])
+
+
+def _evenness(widths: list[int], width: int) -> tuple[float, int]:
+    """The share of the lines with so many cells, and that number; 0 if the separator cuts nothing."""
+    return (sum(one == width for one in widths) / len(widths), width) if width > 1 else (0.0, 1)

@@ -1,30 +1,40 @@
-"""Read JSON Lines: one object on each line. Values become the text that a CSV cell would hold."""
+"""Read JSON Lines, one object on each line, and lists of objects and objects over several lines.
+
+Values become the text that a CSV cell would hold. An object's line is the one on which it begins; of several that
+begin on one line, each counts one line more than the one before.
+"""
 
 import json
-from collections import Counter
+import re
 from collections.abc import Iterator
 from itertools import chain, islice
+from typing import Any
 
 from django.utils.translation import gettext as _
 
+from fleetcontrol.tabular.header import HeaderSearch
 from fleetcontrol.tabular.source import (
+    LONGEST_LINE,
     UNDECODABLE,
     Cells,
+    OddCells,
+    Oddity,
     Row,
     Source,
     TabularProblem,
     header_names,
     is_deeper,
-    unreadable,
+    readable,
 )
 
 _OBJECTS_FOR_HEADER = 1000
+_SPACE = re.compile(r"[\s\ufeff]*+")
 type _Record = tuple[int, dict[str, str] | TabularProblem]
 
 
-def rows(source: Source) -> tuple[list[str], Iterator[Row]]:
-    """The header, which has every key of the first 1,000 objects, and the rows."""
-    records = _records(source)
+def rows(source: Source, _search: HeaderSearch) -> tuple[int, list[str], Iterator[Row]]:
+    """No line of a header, the header, which has every key of the first 1,000 objects, and the rows."""
+    records = _records(source) if _is_by_lines(source.start()) else _records_over_lines(source)
     start = list(islice(records, _OBJECTS_FOR_HEADER))
     keys = {key: None for _line, record in start if isinstance(record, dict) for key in record}
     if not start:
@@ -33,7 +43,7 @@ def rows(source: Source) -> tuple[list[str], Iterator[Row]]:
         problem = start[0][1]
         raise problem if isinstance(problem, TabularProblem) else _not_an_object(start[0][0])
     header = header_names(list(keys), start[0][0], source.limits)
-    return header, _rows(chain(start, records), list(keys), source)
+    return 0, header, _rows(chain(start, records), list(keys), source)
 
 
 def _rows(records: Iterator[_Record], keys: list[str], source: Source) -> Iterator[Row]:
@@ -49,63 +59,135 @@ def _rows(records: Iterator[_Record], keys: list[str], source: Source) -> Iterat
             continue
         cells: Cells = [record.get(key, "") for key in keys]
         if any(cells):
-            yield line, _checked(line, keys, cells, source)
+            yield line, _checked(cells, source)
 
 
-def _checked(line: int, keys: list[str], cells: Cells, source: Source) -> Cells | TabularProblem:
+def _checked(cells: Cells, source: Source) -> Cells:
     most = source.limits.cell
-    for key, cell in zip(keys, cells, strict=True):
+    odd = {}
+    for position, cell in enumerate(cells):
         if len(cell) > most:
-            reason = _("A cell must not have more than %(most)d characters.") % {"most": most}
-            return TabularProblem(line, key, reason, cell)
-        if not cell.isascii() and not _is_text(cell):
-            reason = _("This cell holds half of a character.")
-            return TabularProblem(line, key, reason, cell.encode("utf-8", "replace").decode())
-    return unreadable(line, keys, cells, source.encoding) or cells
+            odd[position] = Oddity(_("A cell must not have more than %(most)d characters.") % {"most": most})
+        elif not cell.isascii() and UNDECODABLE not in cell and not _is_text(cell):
+            odd[position] = Oddity(_("This cell holds half of a character."))
+    cells = readable(["" if position in odd else cell for position, cell in enumerate(cells)], source.encoding)
+    if isinstance(cells, OddCells):
+        odd |= cells.odd
+    return OddCells(cells, odd) if odd else cells
+
+
+def _is_by_lines(start: str) -> bool:
+    """Whether the first line with text has a whole value, or something that is wrong by itself."""
+    first, end, _rest = start.lstrip().replace("\r", "\n").partition("\n")
+    if first.startswith("["):
+        return False
+    try:
+        json.loads(first)
+    except json.JSONDecodeError as error:
+        return not end or error.pos < len(first.rstrip())
+    except RecursionError:
+        pass
+    return True
 
 
 def _records(source: Source) -> Iterator[_Record]:
+    decoder = _Decoder()
     for line, raw in enumerate(source.lines(), start=1):
         text = raw.strip().strip("\ufeff")
         if not text:
             continue
-        if UNDECODABLE in text:
-            yield line, unreadable(line, [""], [text], source.encoding) or _not_an_object(line)
-            continue
         try:
-            value = json.loads(text, parse_int=str, parse_float=str, object_pairs_hook=_without_duplicates)
-        except _DuplicateKey as error:
-            yield line, TabularProblem(line, str(error), _("This object has a key twice."))
+            value = decoder.decode(text)
         except json.JSONDecodeError as error:
-            reason = _("This line is not JSON: see its character %(position)d.")
-            yield line, TabularProblem(line, "", reason % {"position": error.colno}, text)
+            reason = _("This line is not JSON: see its character %(position)d.") % {"position": error.colno}
+            if UNDECODABLE in text:
+                reason = _("This line holds bytes that are not %(encoding)s.") % {"encoding": source.encoding}
+            yield line, TabularProblem(line, "", reason)
         except RecursionError:
-            yield line, TabularProblem(line, "", _("This line is nested too deeply."), text)
+            yield line, TabularProblem(line, "", _("This line is nested too deeply."))
         else:
-            yield line, _record(line, value, text, source)
+            yield line, _record(line, value, decoder, source)
 
 
-def _record(line: int, value: object, text: str, source: Source) -> dict[str, str] | TabularProblem:
+def _records_over_lines(source: Source) -> Iterator[_Record]:
+    """The objects of a list, or objects one after another. What is no JSON ends the file."""
+    decoder = _Decoder()
+    texts = source.texts()
+    text = ""
+    place, line, last = 0, 1, 0
+    is_list = is_over = False
+    while True:
+        after = _SPACE.match(text, place).end()  # type: ignore[union-attr]  # matches everywhere
+        line += text.count("\n", place, after)
+        place = after
+        if place == len(text):
+            if not (text := next(texts, "")):
+                break
+            place = 0
+        elif is_over:
+            raise TabularProblem(line, "", _("The list ends before this line, but the file goes on."))
+        elif text[place] == "[" and not is_list and not last:
+            is_list, place = True, place + 1
+        elif text[place] == "]" and is_list:
+            is_over, place = True, place + 1
+        elif text[place] == ",":
+            place += 1
+        else:
+            value, text, place, end = _whole_value(decoder, text, place, texts, line)
+            last = max(line, last + 1)
+            yield last, _record(last, value, decoder, source)
+            line += text.count("\n", place, end)
+            place = end
+    if is_list and not is_over:
+        raise TabularProblem(line, "", _("The file ends before its list does: a part seems to be lost."))
+
+
+def _whole_value(
+    decoder: "_Decoder", text: str, place: int, texts: Iterator[str], line: int
+) -> tuple[object, str, int, int]:
+    """The value at a place of the text; the text, of which more was read if needed; where in it the value stands."""
+    while True:
+        try:
+            value, end = decoder.raw_decode(text, place)
+        except json.JSONDecodeError as error:
+            if len(text) - place > LONGEST_LINE or not (more := next(texts, "")):
+                reason = _("This is not JSON, or more than %(most)d characters long.") % {"most": LONGEST_LINE}
+                raise TabularProblem(line + text.count("\n", place, error.pos), "", reason) from None
+            text, place = text[place:] + more, 0
+        except RecursionError:
+            raise TabularProblem(line, "", _("This line is nested too deeply.")) from None
+        else:
+            return value, text, place, end
+
+
+def _record(line: int, value: object, decoder: "_Decoder", source: Source) -> dict[str, str] | TabularProblem:
+    if decoder.has_key_twice:
+        return TabularProblem(line, "", _("This object has a key twice."))
     if not isinstance(value, dict):
-        return _not_an_object(line, text)
+        return _not_an_object(line)
     if len(value) > source.limits.columns:
         reason = _("This object has more than %(most)d keys.") % {"most": source.limits.columns}
         return TabularProblem(line, "", reason)
     if any(is_deeper(cell, source.limits.levels) for cell in value.values()):
-        return TabularProblem(line, "", _("This line is nested too deeply."), text)
+        return TabularProblem(line, "", _("This line is nested too deeply."))
     return {key: _text(cell) for key, cell in value.items()}
 
 
-class _DuplicateKey(Exception):
-    pass
+class _Decoder(json.JSONDecoder):
+    """Keeps numbers as they are written, and tells whether an object of the last value had a key twice."""
 
+    def __init__(self) -> None:
+        super().__init__(parse_int=str, parse_float=str, object_pairs_hook=self._object)
+        self.has_key_twice = False
 
-def _without_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        [(twice, _count)] = Counter(key for key, _value in pairs).most_common(1)
-        raise _DuplicateKey(twice[:100])
-    return found
+    def raw_decode(self, s: str, idx: int = 0) -> tuple[Any, int]:
+        self.has_key_twice = False
+        return super().raw_decode(s, idx)
+
+    def _object(self, pairs: list[tuple[str, object]]) -> dict[str, object]:
+        found = dict(pairs)
+        self.has_key_twice = self.has_key_twice or len(found) != len(pairs)
+        return found
 
 
 def _text(value: object) -> str:
@@ -124,6 +206,5 @@ def _is_text(cell: str) -> bool:
     return True
 
 
-def _not_an_object(line: int, text: str = "") -> TabularProblem:
-    reason = _('Each line must be one JSON object, such as {"name": "Van 7"}.')
-    return TabularProblem(line, "", reason, text)
+def _not_an_object(line: int) -> TabularProblem:
+    return TabularProblem(line, "", _('A row must be one JSON object, such as {"name": "Van 7"}.'))

@@ -8,7 +8,7 @@ lines.
 
 import codecs
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -22,8 +22,10 @@ from fleetcontrol.tabular.encodings import Reading
 UNDECODABLE = "\udcff"
 """Stands in the text for bytes that the encoding does not allow; no decoded text can hold it."""
 
+LONGEST_LINE = 1 << 22
+"""The most characters of a line, and of an object over several lines."""
+
 _CHUNK = 1 << 18
-_LONGEST_LINE = 1 << 22
 _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -60,6 +62,22 @@ class UnclearEncoding(TabularProblem):
         names = ", ".join(one.name for one in readings)
         words = _("The file’s encoding is not clear: its letters make sense as %(names)s. Name the encoding.")
         super().__init__(1, "", words % {"names": names})
+
+
+@dataclass(frozen=True)
+class Oddity:
+    """Why a cell cannot be taken as it is. A date is right for a field that takes dates."""
+
+    reason: str
+    is_date: bool = False
+
+
+class OddCells(list[str]):
+    """The cells of a row of which some are odd, by their positions. That matters only where they are imported."""
+
+    def __init__(self, cells: Iterable[str], odd: Mapping[int, Oddity]) -> None:
+        super().__init__(cells)
+        self.odd = odd
 
 
 type Cells = list[str]
@@ -107,6 +125,12 @@ class Source:
             self._ahead += chunk
         return self._ahead
 
+    def start(self) -> str:
+        """The first characters, which remain to be read; what is beyond ASCII may stand there wrongly."""
+        data = self.peek()
+        codec = self._codec or _encoding_by_start(data) or "ascii"
+        return data.decode(codec, "replace").removeprefix("\ufeff")
+
     def chunks(self) -> Iterator[bytes]:
         """All bytes, in chunks."""
         if self._ahead:
@@ -119,14 +143,14 @@ class Source:
         """All lines with their line endings: CR LF, LF or CR, as in every editor."""
         rest = ""
         number = 0
-        for text in self._texts():
+        for text in self.texts():
             # Not `splitlines`: it also cuts at form feeds and Unicode's own line separators.
             found = io.StringIO(rest + text, newline="").readlines()
             # The last line may continue in the next chunk, and its CR may be half of a CR LF.
             rest = found.pop() if found else ""
             number += len(found)
             yield from found
-            if len(rest) > _LONGEST_LINE:
+            if len(rest) > LONGEST_LINE:
                 raise TabularProblem(number + 1, "", _("This line is too long to be a table's row."))
         if rest:
             yield rest
@@ -139,7 +163,8 @@ class Source:
             raise TabularProblem(1, "", _("The file must not be larger than %(size)s.") % {"size": size})
         return chunk
 
-    def _texts(self) -> Iterator[str]:
+    def texts(self) -> Iterator[str]:
+        """The whole text, in pieces."""
         decoder: codecs.IncrementalDecoder | None = None
         undecoded = b""
         encoding = self._codec or _encoding_by_start(self.peek())
@@ -182,15 +207,15 @@ def header_names(names: list[str], line: int, limits: Limits) -> list[str]:
     return stripped
 
 
-def unreadable(line: int, header: list[str], cells: Cells, encoding: str) -> TabularProblem | None:
-    """The problem of the first cell that holds a NUL or bytes that are no text; None if no cell does."""
-    for name, cell in zip(header, cells, strict=False):
+def readable(cells: Cells, encoding: str) -> Cells:
+    """The cells, of which those that hold a NUL or bytes that are no text are odd."""
+    odd = {}
+    for position, cell in enumerate(cells):
         if UNDECODABLE in cell:
-            reason = _("This cell holds bytes that are not %(encoding)s.") % {"encoding": encoding}
-            return TabularProblem(line, name, reason, cell)
-        if "\0" in cell:
-            return TabularProblem(line, name, _("This cell holds a NUL character."), cell)
-    return None
+            odd[position] = Oddity(_("This cell holds bytes that are not %(encoding)s.") % {"encoding": encoding})
+        elif "\0" in cell:
+            odd[position] = Oddity(_("This cell holds a NUL character."))
+    return OddCells(["" if position in odd else cell for position, cell in enumerate(cells)], odd) if odd else cells
 
 
 def is_deeper(value: object, levels: int = Limits.levels) -> bool:

@@ -4,14 +4,15 @@
 that takes all memory or never ends, and only a process can be held to limits and be ended. What can be said beforehand
 is refused with its reason: everything that openpyxl reads goes through `_Checked`.
 
-Standard output gets one JSON value a line: `[line, cells]`, or `[line, cells, width]` for a row with more cells than
-columns are read, or `[line, {"column", "cause", "text"}]` for a row with a cell that cannot be read; at last the cause
-of the end and the line of it, `{"cause": "", "line": 5}`.
+Standard output gets one JSON value a line: `[line, cells]`, or `[line, cells, width, odd]` for a row with more cells
+than columns are read, or with cells that are no plain texts: `odd` has the cause for each by its position. At last the
+cause of the end and the line of it, `{"cause": "", "line": 5}`.
 """
 
 import datetime
 import io
 import json
+import re
 import resource
 import shutil
 import sys
@@ -25,7 +26,9 @@ from xml.etree.ElementTree import iterparse
 from xml.parsers import expat
 
 from openpyxl.reader.excel import ExcelReader
+from openpyxl.styles.numbers import BUILTIN_FORMATS, BUILTIN_FORMATS_MAX_SIZE
 from openpyxl.styles.stylesheet import apply_stylesheet
+from openpyxl.utils.escape import unescape
 from openpyxl.worksheet._reader import WorkSheetParser
 from openpyxl.xml.constants import SHARED_STRINGS, SHEET_MAIN_NS
 
@@ -37,13 +40,18 @@ _ELEMENTS = 300_000  # outside of rows and texts, or in one of them; 64,000 styl
 
 _TEXT, _RICH = f"{{{SHEET_MAIN_NS}}}t", f"{{{SHEET_MAIN_NS}}}r"
 _ONE_TEXT, _ROW = f"{{{SHEET_MAIN_NS}}}si", f"{{{SHEET_MAIN_NS}}}row"
-_FORMULA = f"{{{SHEET_MAIN_NS}}}f"
+_FORMULA, _VALUE = f"{{{SHEET_MAIN_NS}}}f", f"{{{SHEET_MAIN_NS}}}v"
+_STRICT = "http://purl.oclc.org/ooxml/"
+_MOST_DIGITS = 15  # of a number in a spreadsheet, which makes zeros of all others
+# A number format of zeros, with signs that stand for themselves: 000000, 0000-0000, "A"00\/00.
+_ZEROS = re.compile(r"""(?:0|[-/ ().]|\\.|"[^"]*"){1,100}""")
+_IN_ZEROS = re.compile(r"""0|\\.|"[^"]*"|.""")
 # The same as expat writes them.
 _REPEATED = {f"{SHEET_MAIN_NS} row", f"{SHEET_MAIN_NS} si"}
 
 
 class _Refused(Exception):
-    """The workbook is over a limit: its cause is "large", "rows" or "numbers"."""
+    """The workbook is over a limit or of another kind: "large", "rows", "numbers", "strict", "zip" and others."""
 
 
 def main(limits: dict[str, int]) -> None:
@@ -81,6 +89,7 @@ def _rows(archive: IO[bytes], limits: dict[str, int]) -> Iterator[tuple[int, lis
     reader = ExcelReader(archive, read_only=True, keep_links=False)
     reader.archive.close()
     reader.archive = parts = _Parts(archive, limits)
+    _refuse_other_kinds(parts.namelist())
     reader.read_manifest()
     reader.read_workbook()
     apply_stylesheet(parts, reader.wb)
@@ -92,29 +101,57 @@ def _rows(archive: IO[bytes], limits: dict[str, int]) -> Iterator[tuple[int, lis
         epoch=reader.wb.epoch,
         date_formats=reader.wb._date_formats,
         timedelta_formats=reader.wb._timedelta_formats,
+        data_only=True,
     )
+    zeros = _zeros(reader.wb)
     before = 0
     for element in _elements(parts, _first_sheet(reader), _ROW):
         line, cells = parser.parse_row(element)
         parser.row_dimensions.clear()
         if line > before:
             before = line
-            row = _cells(cells, limits)
+            row = _cells(cells, zeros, limits)
             if row[0]:
                 yield line, row
 
 
+def _refuse_other_kinds(names: list[str]) -> None:
+    """Refuse an archive that is no workbook by what is in it."""
+    if "[Content_Types].xml" not in names:
+        is_numbers = any(name.startswith("Index/") and name.endswith(".iwa") for name in names) or "Index.zip" in names
+        raise _Refused("opendocument" if "mimetype" in names else "numbers file" if is_numbers else "zip")
+    if "xl/workbook.bin" in names:
+        raise _Refused("xlsb")
+    if not any(name.startswith("xl/") for name in names):
+        raise _Refused("document")
+
+
 def _first_sheet(reader: ExcelReader) -> str:
-    for _sheet, relation in reader.parser.find_sheets():
-        if relation.target in reader.valid_files and "chartsheet" not in relation.Type:
+    """The first sheet that people see."""
+    for sheet, relation in reader.parser.find_sheets():
+        is_sheet = relation.target in reader.valid_files and "chartsheet" not in relation.Type
+        if is_sheet and sheet.state == "visible":
             return str(relation.target)
-    raise KeyError("no sheet")
+    raise _Refused("hidden")
+
+
+def _zeros(book: Any) -> dict[int, str]:
+    """The number formats of zeros, by the number of their style."""
+    found = {}
+    for style, one in enumerate(book._cell_styles):
+        number = one.numFmtId
+        own = number - BUILTIN_FORMATS_MAX_SIZE
+        name = book._number_formats[own] if 0 <= own < len(book._number_formats) else BUILTIN_FORMATS.get(number, "")
+        positive = name.partition(";")[0]
+        if positive not in ("0", "0.0", "0.00") and "0" in positive and _ZEROS.fullmatch(positive):
+            found[style] = positive
+    return found
 
 
 def _texts(parts: "_Parts", name: str) -> list[str]:
     return [
         # openpyxl's own way to read them is several times as slow. Phonetic hints, in `rPh`, are no part of the text.
-        "".join(one.text or "" for one in (*text.iterfind(_TEXT), *text.iterfind(f"{_RICH}/{_TEXT}")))
+        _unescaped("".join(one.text or "" for one in (*text.iterfind(_TEXT), *text.iterfind(f"{_RICH}/{_TEXT}"))))
         for text in _elements(parts, name, _ONE_TEXT)
     ]
 
@@ -134,44 +171,81 @@ def _elements(parts: "_Parts", name: str, tag: str) -> Iterator[Any]:
 
 
 class _Parser(WorkSheetParser):  # type: ignore[misc]  # openpyxl has no types
-    def parse_formula(self, element: Any) -> str:
-        """The formula as it stands there. openpyxl would translate one that many cells share for each of them."""
-        return "=" + (element.findtext(_FORMULA) or "")[:100]
+    def parse_cell(self, element: Any) -> dict[str, Any]:
+        """The cell with the value of its formula; `data_type` is "f" if the file has only the formula."""
+        cell: dict[str, Any] = super().parse_cell(element)
+        if cell["value"] is None and element.find(_FORMULA) is not None:
+            has_text = element.get("t") == "str" and element.find(_VALUE) is not None
+            cell["data_type"] = "s" if has_text else "f"
+        elif isinstance(cell["value"], str) and element.get("t") in ("str", "inlineStr"):
+            cell["value"] = _unescaped(cell["value"])
+        return cell
 
 
-def _cells(found: list[dict[str, Any]], limits: dict[str, int]) -> list[Any]:
-    """What is written of a row: its cells and, if it has more than columns are read, their number; or its problem."""
+def _unescaped(text: str) -> str:
+    """The text without Excel's own escapes, such as _x000D_; it writes characters beyond U+FFFF as two of them."""
+    if "_x" not in text:
+        return text
+    whole: str = unescape(text).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return whole
+
+
+def _cells(found: list[dict[str, Any]], zeros: dict[int, str], limits: dict[str, int]) -> list[Any]:
+    """What is written of a row: its cells and, if needed, their number and the causes of the odd ones."""
     cells: list[str] = []
+    odd: dict[int, str] = {}
     width = 0
     for cell in found:
-        column, value, kind = cell["column"], cell["value"], cell["data_type"]
-        if kind in ("f", "e"):
-            return [{"column": column, "cause": kind, "text": str(value)[:100]}]
-        if not (text := _text(value)):
+        column, kind = cell["column"], cell["data_type"]
+        text, cause = ("", kind) if kind in ("f", "e") else _text(cell["value"], zeros.get(cell["style_id"], ""))
+        if not text and not cause:
             continue
-        if len(text) > limits["cell"]:
-            return [{"column": column, "cause": "long", "text": text[:100]}]
         if column > limits["columns"]:
             width = max(width, column)
             continue
+        if len(text) > limits["cell"]:
+            text, cause = "", "long"
+        if cause:
+            odd[column - 1] = cause
         cells.extend([""] * (column - len(cells)))
         cells[column - 1] = text
-    return [cells or [""], width] if width else [cells]
+    return [cells or [""], width, odd] if width or odd else [cells]
 
 
-def _text(value: object) -> str:
+def _text(value: object, zeros: str) -> tuple[str, str]:
+    """The text of a cell, and the cause why it is odd, if it is."""
     if value is None:
-        return ""
+        return "", ""
     if isinstance(value, str):
-        return value
+        return ("", "nul") if "\0" in value else (value, "")
     if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
+        return ("true" if value else "false"), "truth"
+    if isinstance(value, int | float):
+        return _number(value, zeros)
     if isinstance(value, datetime.datetime):
         at_midnight = value.time() == datetime.time()
-        return value.date().isoformat() if at_midnight else value.isoformat(sep=" ")
-    return str(value)
+        return (value.date().isoformat() if at_midnight else value.isoformat(sep=" ")), "date"
+    return str(value), "date"
+
+
+def _number(value: float, zeros: str) -> tuple[str, str]:
+    """A number as its cell shows it, as far as its format is one of zeros."""
+    if abs(value) >= 10**_MOST_DIGITS or float(f"{value:.{_MOST_DIGITS}g}") != value:
+        return str(value), "digits"
+    if value != int(value):
+        return str(value), ""
+    text = str(int(value))
+    if not zeros or value < 0:
+        return text, ""
+    signs = _IN_ZEROS.findall(zeros)
+    digits = text.zfill(signs.count("0"))
+    for place in reversed(range(len(signs))):
+        if signs[place] != "0":
+            signs[place] = signs[place].strip('"') if signs[place][0] == '"' else signs[place][-1]
+        else:
+            is_first = "0" not in signs[:place]
+            signs[place], digits = (digits, "") if is_first else (digits[-1], digits[:-1])
+    return "".join(signs), ""
 
 
 class _Parts(zipfile.ZipFile):
@@ -224,6 +298,8 @@ class _Checked(io.RawIOBase):
     def _start(self, name: str, attributes: list[str]) -> None:
         self._depth += 1
         self._elements += 1
+        if self._depth == 1 and name.startswith(_STRICT):
+            raise _Refused("strict")
         if self._depth > _LEVELS or self._elements > _ELEMENTS:
             raise _Refused("large")
         if name in _REPEATED and "r" in attributes[::2]:

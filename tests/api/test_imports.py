@@ -176,7 +176,7 @@ def test_what_cannot_be_taken_is_refused_with_its_reason(
 def test_too_large_and_of_the_wrong_type(api: Api) -> None:
     response = send(api, b"x" * (LARGEST_UPLOAD + 1))
     assert kind(response) == "payload-too-large" and "32" in response.json()["detail"]
-    assert kind(send(api, "{}", Content_Type="application/json")) == "unsupported-media-type"
+    assert kind(send(api, "{}", Content_Type="text/html")) == "unsupported-media-type"
     assert not ImportRun.objects.exists()
 
 
@@ -198,3 +198,36 @@ def test_a_credential_is_found_by_its_id(api: Api, fleet: Fleet) -> None:
     text = f"telematics_brand,vin,credentials_id\nMERCEDES_BENZ,W1K2060421F123456,{credential.pk}\n"
     assert send(api, text).json()["stage"] == "done"
     assert Vehicle.objects.get().credential == credential
+
+
+def test_the_header_is_found_or_named(api: Api) -> None:
+    below = send(api, "A report;;\n\nname;telematics_brand;qnr\nVan 1;CLOUDBOXX;000000000000000A\n").json()
+    assert (below["stage"], below["counts"]["new"]) == ("done", 1)
+    rows = "Van 2,CLOUDBOXX,000000000000000B\nVan 3,CLOUDBOX,000000000000000C\n"
+    asked = send(api, rows + "Van 4,CLOUDBOXX,000000000000000D\n")
+    assert asked.status_code == 400 and "header_row" in str(asked.json())
+    assert "Van 2" not in asked.content.decode()
+    names = "&".join(f"map={key}%3Dcolumn+{n}" for n, key in ((1, "name"), (2, "telematics_brand"), (3, "qnr")))
+    assert send(api, rows, f"?header_row=0&{names}").status_code == 400  # "qnr" is a header, not a field
+    body = send(api, rows, f"?header_row=0&{names.replace('qnr', 'telematics_unit_id')}").json()
+    assert (body["counts"]["new"], body["problems"][0]["lines"]) == (1, [2])
+    refused = api.get(f"/vehicles/imports/{body['id']}/refused-rows").content.decode()
+    assert "2," in refused and "Van 3" in refused
+    assert send(api, rows, "?header_row=-1").status_code == 400
+
+
+def test_a_spreadsheets_dates_and_an_encoding_by_name(api: Api, fleet: Fleet) -> None:
+    a_credential(fleet, "Berlin")
+    row = "name,telematics_brand,vin,credential\nélan,MERCEDES_BENZ,WDB9066331S123456,Berlin\n".encode("cp850")
+    asked = send(api, row)
+    assert asked.status_code == 400 and "encoding" in str(asked.json())
+    assert send(api, row, "?encoding=cp850").json()["counts"]["new"] == 1
+    assert Vehicle.objects.get().name == "élan"
+    assert send(api, row, "?encoding=klingon").status_code == 400
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+def test_a_list_of_json_is_a_file(api: Api, indent: int | None) -> None:
+    vans = [{"name": f"Van {n}", "telematics_brand": "CLOUDBOXX", "qnr": f"{n:016X}"} for n in (1, 2)]
+    body = send(api, json.dumps(vans, indent=indent), Content_Type="application/json").json()
+    assert (body["stage"], body["counts"]["new"]) == ("done", 2)

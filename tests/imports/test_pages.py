@@ -256,3 +256,21 @@ def test_the_template_imports_its_own_columns(as_bob: Client, fleet: Fleet, kind
 
 def test_an_unknown_kind_has_no_template(as_bob: Client, fleet: Fleet) -> None:
     assert as_bob.get(f"/f/{fleet.slug}/imports/template/nix.csv").status_code == 404
+
+
+@pytest.mark.parametrize("above", ["", "Report;;;;\nMade on;1.11.2026;;;\n;;;;\n"])
+def test_a_header_below_a_title_is_found(as_bob: Client, fleet: Fleet, above: str) -> None:
+    page = upload(as_bob, fleet, above + TEXT)
+    assert "Kennzeichen" in as_bob.get(page).content.decode()
+    address = check(as_bob, page, same_telematics_brand="CLOUDBOXX")
+    assert "2 new, 1 need fixing." in as_bob.get(address).content.decode()
+
+
+def test_of_a_file_without_a_header_no_row_is_lost(as_bob: Client, fleet: Fleet) -> None:
+    page = upload(as_bob, fleet, "Van 1;HH-1;CLOUDBOXX;1\nVan 2;HH-2;CLOUDBOXX;2\n")
+    assert "column 1" in as_bob.get(page).content.decode()
+    address = check(as_bob, page, column_0="name", column_1="license_plate", column_2="telematics_brand",
+                    column_3="telematics_unit_id")  # fmt: skip
+    assert "2 new, 0 need fixing." in as_bob.get(address).content.decode()
+    as_bob.post(address.replace("check/", "import/"))
+    assert sorted(Vehicle.objects.values_list("name", "license_plate")) == [("Van 1", "HH-1"), ("Van 2", "HH-2")]

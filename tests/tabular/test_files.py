@@ -13,7 +13,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from fleetcontrol.tabular import Limits, Table, TabularProblem, csv_lines, read, safe_cell, unescaped
+from fleetcontrol.tabular import Limits, OddCells, Table, TabularProblem, csv_lines, read, safe_cell, unescaped
 
 CELL = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
 CARS = "Name;Größe;VIN\nKöln 1;7,5;X\nKöln 2;;Y\n"
@@ -26,6 +26,16 @@ def table_of(data: bytes | str, **options: object) -> Table:
 
 def problems(table: Table) -> list[tuple[int, str, str]]:
     return [(line, p.column, p.reason) for line, p in table if isinstance(p, TabularProblem)]
+
+
+def odd_cells(table: Table) -> list[tuple[int, str, str]]:
+    """Line, column and reason of each cell that is no plain text."""
+    return [
+        (line, table.header[position], one.reason)
+        for line, cells in table
+        if isinstance(cells, OddCells)
+        for position, one in cells.odd.items()
+    ]
 
 
 def workbook(*rows: list[object]) -> bytes:
@@ -73,8 +83,9 @@ def test_a_row_over_several_lines_is_named_by_its_first() -> None:
 def test_each_bad_row_is_a_problem_with_its_line_and_the_rest_is_read() -> None:
     table = table_of(b'name,note\n"a"b,1\nok,1\nx,1,2\nn\0l,1\n\xc3\xbc,1\n\xff,1\n"open,1\nok,2\nend,3\n')
     rows = list(table)
-    assert [line for line, cells in rows if isinstance(cells, list)] == [3, 6, 9, 10]
+    assert [line for line, cells in rows if isinstance(cells, list)] == [3, 5, 6, 7, 9, 10]
     wrong = {line: p.reason for line, p in rows if isinstance(p, TabularProblem)}
+    wrong |= {line: cells.odd[0].reason for line, cells in rows if isinstance(cells, OddCells)}
     assert wrong == {
         2: "A closing quote must be followed by a separator or the end of the line.",
         4: "This row has 3 cells, the header has 2.",
@@ -98,7 +109,7 @@ def test_a_giant_cell_is_a_problem_and_not_a_crash() -> None:
         (b"name,vin\n", "The file has a header but no rows."),
         (b"%PDF-1.7", "This is a PDF file. Save it as CSV or XLSX."),
         (b"PK\x03\x04 and nothing", "This workbook is damaged. Open it and save it again as XLSX."),
-        (b'[{"name": 1}]', 'Each line must be one JSON object, such as {"name": "Van 7"}.'),
+        (b'["name", 1]', 'A row must be one JSON object, such as {"name": "Van 7"}.'),
         (b"name\n" + b"x" * 5_000_000, "This line is too long to be a table's row."),
     ],
 )
@@ -129,10 +140,10 @@ def test_json_lines_become_the_text_a_cell_would_hold() -> None:
     assert table.header == ["name", "year", "on", "tags"]
     rows = list(table)
     assert rows[:2] == [(1, ["Van", "2009", "true", ""]), (3, ["", "", "", '["a","ö"]'])]
-    assert [p.reason for _line, p in rows[2:] if isinstance(p, TabularProblem)] == [
+    assert [p.odd[0].reason if isinstance(p, OddCells) else getattr(p, "reason", "") for _line, p in rows[2:]] == [
         "This object has a key twice.",
         "This line is not JSON: see its character 9.",
-        'Each line must be one JSON object, such as {"name": "Van 7"}.',
+        'A row must be one JSON object, such as {"name": "Van 7"}.',
         "This cell holds half of a character.",
         "This cell holds a NUL character.",
     ]
@@ -141,9 +152,9 @@ def test_json_lines_become_the_text_a_cell_would_hold() -> None:
 def test_a_workbook_reads_like_the_csv_it_would_be_saved_as() -> None:
     data = workbook(["name", "year", "plate"], ["Van", 2009, None], [], ["Bus", 1.5, "HH"], ["=1+1", 2, "'=x"])
     table = table_of(data)
-    assert list(table)[:2] == [(2, ["Van", "2009", ""]), (4, ["Bus", "1.5", "HH"])]
-    reason = "This cell holds a formula. Paste its value in its place."
-    assert problems(table_of(data)) == [(5, "name", reason)]
+    assert list(table) == [(2, ["Van", "2009", ""]), (4, ["Bus", "1.5", "HH"]), (5, ["", "2", "'=x"])]
+    reason = "The file has only the formula of this cell. Open it in a spreadsheet, save it, and send it again."
+    assert odd_cells(table_of(data)) == [(5, "name", reason)]
 
 
 def test_a_zip_bomb_is_refused_before_it_is_unpacked() -> None:
