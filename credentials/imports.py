@@ -7,7 +7,7 @@ through the model's verbs one by one, because replacing a secret is more than wr
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.core.exceptions import ValidationError
@@ -23,7 +23,7 @@ from fleetcontrol.db.ids import Ids
 from fleetcontrol.db.texts import tidied, untypable
 from fleetcontrol.imports.checks import IS_NEW
 from fleetcontrol.imports.columns import Field
-from fleetcontrol.imports.importer import FieldCleaner, Importer, Key, Options, RowFindings
+from fleetcontrol.imports.importer import FieldCleaner, Importer, Key, OnDuplicate, Options, RowFindings
 from fleetcontrol.people.models import Fleet
 from fleetcontrol.seal import Sealed
 
@@ -224,6 +224,10 @@ class CredentialImporter(Importer):
             changes = {field: list(pair) for field, pair in pairs.items() if pair[1] is not None and pair[0] != pair[1]}
             found.append([line, name, changes | ({"secret": [_REPLACED, _REPLACED]} if is_new_secret else {})])
         return found
+
+    @classmethod
+    def lacking(cls, given: Collection[str], constants: Mapping[str, str], on_duplicate: OnDuplicate) -> str:
+        return next((key for key in ("brand", "name") if key not in given), "")
 
     @classmethod
     def counted(cls, count: int) -> str:

@@ -7,7 +7,7 @@ for their sentences. An empty cell takes the default; in an update it leaves the
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -24,7 +24,7 @@ from fleetcontrol.db.ids import Ids
 from fleetcontrol.db.texts import refuse_odd, refuse_untypable_within, tidied, tidied_plate, trimmed, untypable
 from fleetcontrol.imports.checks import IS_NEW
 from fleetcontrol.imports.columns import Field
-from fleetcontrol.imports.importer import FieldCleaner, Importer, Key, Options, RowFindings
+from fleetcontrol.imports.importer import FieldCleaner, Importer, Key, OnDuplicate, Options, RowFindings
 from fleetcontrol.people.models import Fleet
 from fleetcontrol.seal import Sealed, seal, secret_fingerprint
 from fleetcontrol.tabular.words import is_spreadsheet_number
@@ -266,6 +266,18 @@ class VehicleImporter(Importer):
             return []
         cursor.execute(sql.changes(self.given), self.params | {"most": most})
         return [[line, label, json.loads(changes)] for line, label, changes in cursor.fetchall()]
+
+    @classmethod
+    def lacking(cls, given: Collection[str], constants: Mapping[str, str], on_duplicate: OnDuplicate) -> str:
+        if on_duplicate is OnDuplicate.UPDATE:
+            return ""  # the vehicles have it
+        if "telematics_brand" not in given:
+            return "telematics_brand"
+        try:
+            brand = brands.find(constants.get("telematics_brand", ""))
+        except brands.UnknownBrand:
+            return ""
+        return "credential" if brand.kind == "shared" and "credential" not in given else ""
 
     @classmethod
     def counted(cls, count: int) -> str:

@@ -227,8 +227,10 @@ def upload(
             BytesIO(data), encoding=query.encoding, header_row=query.header_row, limits=tabular.IN_REQUEST
         )
         columns, constants = parse_pairs("map", query.map), in_address | parse_pairs("set", given)
-        match_columns(importer.fields, table.header, columns, constants)
+        matched = match_columns(importer.fields, table.header, columns, constants)
         next(iter(table))
+        instead = _("Name it for all rows with set=%(key)s=…, or its column with map=%(key)s=COLUMN.")
+        importer.require_columns(matched, query.on_duplicate, instead=instead)
     except tabular.TabularProblem as problem:
         at = {tabular.NoHeader: "header_row", tabular.UnclearEncoding: "encoding"}.get(type(problem), "body")
         raise ProblemError(VALIDATION_ERROR, errors=[(at, problem.reason)]) from None

@@ -128,6 +128,8 @@ class ImportCommand(BaseCommand):
             constants |= {key: self._asked(key) for key in options["ask"]}
             columns = match_columns(self.importer.fields, table.header, chosen, constants)
             how = Options(options["on_error"], options["on_duplicate"], options["dry_run"])
+            instead = _("Name it for all rows with --set %(key)s=…, or its column with --map %(key)s=COLUMN.")
+            self.importer.require_columns(columns, how.on_duplicate, instead=instead)
             importer = self.importer(fleet, Actor.command(self.importer.command), how, columns.given)
         except UnknownColumn as error:
             raise CommandError(str(error), returncode=WRONG_USAGE) from None

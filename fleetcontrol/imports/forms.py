@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from django import forms
@@ -104,8 +104,10 @@ class ColumnsForm(forms.Form):
             label = matched.name_at(position)
             self.fields[f"column_{position}"] = forms.ChoiceField(label=label, choices=fields, required=False)
         labels = {one.key: one.label for one in importer.fields}
+        self.unsaid = [key for key in importer.same_for_all if key not in matched.positions]
         for key in importer.same_for_all:
-            choices = [("", _("As the file says")), *importer.choices(fleet, key)]
+            nothing = _("Choose what holds for all rows") if key in self.unsaid else _("As the file says")
+            choices = [("", nothing), *importer.choices(fleet, key)]
             self.fields[f"same_{key}"] = forms.ChoiceField(label=labels[key], choices=choices, required=False)
 
     @property
@@ -134,7 +136,18 @@ class ColumnsForm(forms.Form):
                 seen[key] = self.fields[name].label or ""
         if not seen:
             raise ValidationError(_("Choose a field for at least one column."))
+        self._require_columns(seen)
         return self.cleaned_data
+
+    def _require_columns(self, seen: Collection[str]) -> None:
+        """Ask for what every row would lack, at its field."""
+        on_duplicate = OnDuplicate(self.cleaned_data.get("on_duplicate") or OnDuplicate.FAIL)
+        key = self.importer.lacking({*seen, *self.constants}, self.constants, on_duplicate)
+        if f"same_{key}" in self.fields:
+            self.add_error(f"same_{key}", _("The file has no column for this. Choose what holds for all rows."))
+        elif key:
+            words = _("The file has no column for “%(field)s”. Choose the column that has it.")
+            raise ValidationError(words % {"field": self.importer.label_of(key)})
 
 
 def initial_columns(importer: type[Importer], header: Sequence[str], columns: Mapping[str, str]) -> dict[str, Any]:

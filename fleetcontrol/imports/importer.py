@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy as _
 
 from fleetcontrol import tabular
 from fleetcontrol.audit.models import Actor, AuditEvent
-from fleetcontrol.imports.columns import Field, names_counter
+from fleetcontrol.imports.columns import Columns, Field, UnknownColumn, names_counter
 from fleetcontrol.people.models import Fleet
 from fleetcontrol.tabular.dates import read_date
 from fleetcontrol.tabular.words import folded, in_every_language
@@ -240,6 +240,21 @@ class Importer(ABC):
     def shown_fields(cls) -> frozenset[str]:
         """The fields whose cells may be shown as they are, even wrong ones."""
         return frozenset(one.key for one in cls.fields if one.is_shown)
+
+    @classmethod
+    def lacking(cls, given: Collection[str], constants: Mapping[str, str], on_duplicate: OnDuplicate) -> str:
+        """The key of a field that every row needs and that neither a column nor a value for all rows gives, or ""."""
+        return ""
+
+    @classmethod
+    def require_columns(cls, columns: Columns, on_duplicate: OnDuplicate, *, instead: StrOrPromise) -> None:
+        """Raise UnknownColumn for a field that every row would lack: it is told once, and not of each row.
+
+        `instead` is a sentence that says how to give it, with a placeholder for its key.
+        """
+        if key := cls.lacking(columns.given, columns.constants, on_duplicate):
+            words = _("The file has no column for “%(field)s”. %(instead)s")
+            raise UnknownColumn(words % {"field": cls.label_of(key), "instead": instead % {"key": key}})
 
     @classmethod
     def label_of(cls, key: str) -> str:

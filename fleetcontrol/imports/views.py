@@ -107,8 +107,15 @@ def columns(request: FleetRequest, id: str) -> HttpResponse:
         except NotNow:
             pass
         return redirect("imports:report", request.fleet.slug, run.pk)
-    same = [form[f"same_{key}"] for key in importer.same_for_all]
-    context = {"run": run, "form": form, "same": same, "columns": list(_sampled(run, form, request.actor))}
+    same = [form[f"same_{key}"] for key in importer.same_for_all if key not in form.unsaid]
+    unsaid = [form[f"same_{key}"] for key in form.unsaid]
+    context = {
+        "run": run,
+        "form": form,
+        "same": same,
+        "unsaid": unsaid,
+        "columns": list(_sampled(run, form, request.actor)),
+    }
     return render(request, "imports/columns.html", context, status=422 if form.errors else 200)
 
 

@@ -85,7 +85,7 @@ WHOLE_LINES = {  # what cannot be split, or has another form than the file
     "a JSON key twice": ("vehicle", '{{"name": "V"}}\n{{"{s}": "a", "{s}": "b"}}\n'),
     "no JSON": ("vehicle", '{{"name": "V"}}\n{{"password": "{s}"\n'),
     "no object": ("vehicle", '{{"name": "V"}}\n["{s}"]\n'),
-    "a header twice": ("vehicle", "name,{s},{s}\nV,x,y\n"),
+    "a header twice": ("vehicle", "name,oem,{s},{s}\nV,CLOUDBOXX,x,y\n"),
 }
 
 
@@ -275,6 +275,19 @@ def wal_position() -> str:
         return str(cursor.fetchone()[0])
 
 
+@pytest.fixture
+def kept_wal() -> Iterator[None]:
+    """Let the server keep the WAL of this test, which other tests of the same server would push out."""
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER SYSTEM SET wal_keep_size = '8GB'")
+        cursor.execute("SELECT pg_reload_conf()")
+    yield
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER SYSTEM RESET wal_keep_size")
+        cursor.execute("SELECT pg_reload_conf()")
+
+
+@pytest.mark.usefixtures("kept_wal")
 def test_no_planted_secret_lies_anywhere_readably(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
