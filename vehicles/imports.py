@@ -268,6 +268,10 @@ class VehicleImporter(Importer):
         return [[line, label, json.loads(changes)] for line, label, changes in cursor.fetchall()]
 
     @classmethod
+    def means(cls, key: str, text: str) -> bool:
+        return key != "operation_status" or _field_cleaner.takes(key, text)
+
+    @classmethod
     def lacking(cls, given: Collection[str], constants: Mapping[str, str], on_duplicate: OnDuplicate) -> str:
         if on_duplicate is OnDuplicate.UPDATE:
             return ""  # the vehicles have it

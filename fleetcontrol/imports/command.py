@@ -31,7 +31,7 @@ from fleetcontrol.imports.columns import (
     refuse_secrets,
     unused_columns,
 )
-from fleetcontrol.imports.importer import Importer, OnDuplicate, OnError, Options
+from fleetcontrol.imports.importer import ROWS_COMPARED, Importer, OnDuplicate, OnError, Options
 from fleetcontrol.imports.load import Finding, Listener, Report, bulk_import
 from fleetcontrol.output import open_text
 from fleetcontrol.pages.export import Export
@@ -127,6 +127,7 @@ class ImportCommand(BaseCommand):
             refuse_secrets(self.importer.fields, constants, instead=_("Give it with --ask."))
             constants |= {key: self._asked(key) for key in options["ask"]}
             columns = match_columns(self.importer.fields, table.header, chosen, constants)
+            columns, notes = self.importer.without_foreign(columns, table.peek(ROWS_COMPARED), chosen)
             how = Options(options["on_error"], options["on_duplicate"], options["dry_run"])
             instead = _("Name it for all rows with --set %(key)s=…, or its column with --map %(key)s=COLUMN.")
             self.importer.require_columns(columns, how.on_duplicate, instead=instead)
@@ -135,6 +136,8 @@ class ImportCommand(BaseCommand):
             raise CommandError(str(error), returncode=WRONG_USAGE) from None
         if table.header_row > 1 and options["header_row"] is None:
             listener.print_line(_("The header is on line %(line)d.") % {"line": table.header_row})
+        for note in notes:
+            listener.print_line(note)
         if ignored := unused_columns(columns):
             listener.print_line(_("Not imported: %(columns)s") % {"columns": ", ".join(ignored)})
         report = bulk_import(importer, table, columns, listener)

@@ -105,10 +105,17 @@ class ColumnsForm(forms.Form):
             self.fields[f"column_{position}"] = forms.ChoiceField(label=label, choices=fields, required=False)
         labels = {one.key: one.label for one in importer.fields}
         self.unsaid = [key for key in importer.same_for_all if key not in matched.positions]
+        asked = importer.lacking(matched.positions, {}, OnDuplicate.FAIL)
         for key in importer.same_for_all:
             nothing = _("Choose what holds for all rows") if key in self.unsaid else _("As the file says")
             choices = [("", nothing), *importer.choices(fleet, key)]
-            self.fields[f"same_{key}"] = forms.ChoiceField(label=labels[key], choices=choices, required=False)
+            missing = _("The file has no column for “%(field)s”. Choose what holds for all rows.")
+            self.fields[f"same_{key}"] = forms.ChoiceField(
+                label=labels[key],
+                choices=choices,
+                required=key == asked,
+                error_messages={"required": missing % {"field": labels[key]}},
+            )
 
     @property
     def columns(self) -> dict[str, str]:
@@ -143,14 +150,24 @@ class ColumnsForm(forms.Form):
         """Ask for what every row would lack, at its field."""
         on_duplicate = OnDuplicate(self.cleaned_data.get("on_duplicate") or OnDuplicate.FAIL)
         key = self.importer.lacking({*seen, *self.constants}, self.constants, on_duplicate)
-        if f"same_{key}" in self.fields:
-            self.add_error(f"same_{key}", _("The file has no column for this. Choose what holds for all rows."))
-        elif key:
+        for one in self.importer.same_for_all:
+            if one != key and "required" in [error.code for error in self.errors.as_data().get(f"same_{one}", [])]:
+                del self.errors[f"same_{one}"]  # a column has it after all, or an update needs none
+        name = f"same_{key}"
+        if name in self.fields and name not in self.errors:
+            words = _("The file has no column for “%(field)s”. Choose what holds for all rows.")
+            self.add_error(name, words % {"field": self.importer.label_of(key)})
+        elif key and name not in self.fields:
             words = _("The file has no column for “%(field)s”. Choose the column that has it.")
             raise ValidationError(words % {"field": self.importer.label_of(key)})
 
 
-def initial_columns(importer: type[Importer], header: Sequence[str], columns: Mapping[str, str]) -> dict[str, Any]:
-    """Initial values of a ColumnsForm: the earlier choice, else the fields that the headers name."""
-    found = match_columns(importer.fields, header, columns) if columns else proposed(importer.fields, header)
+def initial_columns(
+    importer: type[Importer], header: Sequence[str], columns: Mapping[str, str], rows: Sequence[tabular.Row]
+) -> dict[str, Any]:
+    """Initial values of a ColumnsForm: the earlier choice, else the fields that the headers and first rows mean."""
+    if columns:
+        found = match_columns(importer.fields, header, columns)
+    else:
+        found, _notes = importer.without_foreign(proposed(importer.fields, header), rows, ())
     return {f"column_{position}": key for key, position in found.positions.items()}

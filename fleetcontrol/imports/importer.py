@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
@@ -22,6 +22,10 @@ from fleetcontrol.tabular.words import folded, in_every_language
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
+
+
+ROWS_COMPARED = 50
+"""The first rows of a file by which `Importer.without_foreign` tells what a column means."""
 
 
 class OnError(StrEnum):
@@ -125,6 +129,14 @@ class FieldCleaner:
         except ValidationError as error:
             findings.add(key, text, _sentence_of(error))
             return ""
+
+    def takes(self, key: str, text: str) -> bool:
+        """Whether the field takes this text."""
+        try:
+            self._cleaned(key, text)
+        except ValidationError:
+            return False
+        return True
 
     def _clean_anew(self, key: str, text: str) -> str:
         field: Any = self._model._meta.get_field(key)
@@ -240,6 +252,34 @@ class Importer(ABC):
     def shown_fields(cls) -> frozenset[str]:
         """The fields whose cells may be shown as they are, even wrong ones."""
         return frozenset(one.key for one in cls.fields if one.is_shown)
+
+    @classmethod
+    def means(cls, key: str, text: str) -> bool:
+        """Whether a cell means something to a field that knows only a few words; True for all other fields."""
+        return True
+
+    @classmethod
+    def without_foreign(
+        cls, columns: Columns, rows: Iterable[tabular.Row], chosen: Collection[str]
+    ) -> tuple[Columns, list[str]]:
+        """The columns without those that only bear a field's name, and a sentence about each of these.
+
+        Most of the first values of such a column mean nothing to the field. A column stays that a person chose, or that
+        has the field's own key for a name.
+        """
+        kept, notes = dict(columns.positions), []
+        for key, position in columns.positions.items():
+            if key in chosen or folded(columns.header[position]) == folded(key):
+                continue
+            texts = [cells[position] for _line, cells in rows if isinstance(cells, list) and cells[position].strip()]
+            if sum(not cls.means(key, text) for text in texts) * 2 > len(texts):
+                del kept[key]
+                words = _(
+                    "“%(column)s” is left out: most of its values mean nothing for “%(field)s”. If it is meant, map it "
+                    "to %(key)s."
+                )
+                notes.append(words % {"column": columns.name_at(position), "field": cls.label_of(key), "key": key})
+        return replace(columns, positions=kept), notes
 
     @classmethod
     def lacking(cls, given: Collection[str], constants: Mapping[str, str], on_duplicate: OnDuplicate) -> str:

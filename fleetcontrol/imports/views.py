@@ -25,7 +25,7 @@ from fleetcontrol.audit.models import Actor
 from fleetcontrol.db.copying import snapshot
 from fleetcontrol.imports.columns import match_columns, proposed
 from fleetcontrol.imports.forms import ColumnsForm, UploadForm, initial_columns
-from fleetcontrol.imports.importer import importers
+from fleetcontrol.imports.importer import ROWS_COMPARED, importers
 from fleetcontrol.imports.models import LARGEST_UPLOAD, ImportRun, NotNow, Stage
 from fleetcontrol.imports.work import check_or_write, resume
 from fleetcontrol.pages.download import send
@@ -97,7 +97,8 @@ def columns(request: FleetRequest, id: str) -> HttpResponse:
     if not run.has_file or run.is_running:
         return redirect("imports:report", request.fleet.slug, run.pk)
     header = run.header
-    initial = {"on_duplicate": run.on_duplicate, **initial_columns(importer, header, run.chosen(header))}
+    rows = _first_rows(run)
+    initial = {"on_duplicate": run.on_duplicate, **initial_columns(importer, header, run.chosen(header), rows)}
     initial |= {f"same_{key}": value for key, value in run.given.items()}
     form = ColumnsForm(importer, request.fleet, header, request.POST or None, initial=initial)
     if form.is_valid():
@@ -114,7 +115,7 @@ def columns(request: FleetRequest, id: str) -> HttpResponse:
         "form": form,
         "same": same,
         "unsaid": unsaid,
-        "columns": list(_sampled(run, form, request.actor)),
+        "columns": list(_sampled(run, form, request.actor, rows)),
     }
     return render(request, "imports/columns.html", context, status=422 if form.errors else 200)
 
@@ -221,7 +222,16 @@ def _step_of(run: ImportRun) -> str:
     return steps.get(Stage(run.stage), "report")
 
 
-def _sampled(run: ImportRun, form: ColumnsForm, actor: Actor) -> Iterator[tuple[str, Any, list[str]]]:
+def _first_rows(run: ImportRun) -> list[tabular.Row]:
+    read = importers()[run.kind].read
+    return read(run.open(), encoding=run.encoding, header_row=run.header_row, limits=tabular.IN_REQUEST).peek(
+        ROWS_COMPARED
+    )
+
+
+def _sampled(
+    run: ImportRun, form: ColumnsForm, actor: Actor, first: list[tabular.Row]
+) -> Iterator[tuple[str, Any, list[str]]]:
     """Each column's name, its select, and its values in the first rows.
 
     Who sent the file sees all but secrets, to say what the columns are. Others see the columns that are known by their
@@ -234,13 +244,7 @@ def _sampled(run: ImportRun, form: ColumnsForm, actor: Actor) -> Iterator[tuple[
     secret = {place for both in (matched, by_name) for key, place in both.positions.items() if fields[key].is_secret}
     shown = {place for key, place in by_name.positions.items() if fields[key].is_shown}
     is_mine = run.is_by(actor)
-    rows: list[list[str]] = []
-    table = form.importer.read(run.open(), encoding=run.encoding, header_row=run.header_row, limits=tabular.IN_REQUEST)
-    for _line, cells in table:
-        if not isinstance(cells, tabular.TabularProblem):
-            rows.append(cells)
-        if len(rows) == SAMPLE_ROWS:
-            break
+    rows = [cells for _line, cells in first if not isinstance(cells, tabular.TabularProblem)][:SAMPLE_ROWS]
     for position, name in form.named_columns:
         is_hidden = position in secret or not (is_mine or position in shown)
         values = ["••••••" if is_hidden and row[position] else row[position][:60] for row in rows]

@@ -34,7 +34,7 @@ from fleetcontrol import tabular
 from fleetcontrol.audit.models import Actor
 from fleetcontrol.duties import guarded
 from fleetcontrol.imports.columns import REFUSED_COLUMNS, Columns, UnknownColumn, match_columns
-from fleetcontrol.imports.importer import Importer, OnDuplicate, OnError, Options, importers
+from fleetcontrol.imports.importer import ROWS_COMPARED, Importer, OnDuplicate, OnError, Options, importers
 from fleetcontrol.imports.load import Finding, Listener, Report, bulk_import
 from fleetcontrol.imports.models import ENDED, QUEUE, RUNNING, ImportRun, NotNow, Stage
 from fleetcontrol.seal import SealError
@@ -313,11 +313,17 @@ def _import(
     run: ImportRun, progress: Progress, importer_class: type[Importer], options: Options
 ) -> tuple[Columns, GroupingListener, Report]:
     table = _table(run)
-    columns = match_columns(importer_class.fields, table.header, run.chosen(table.header), run.given)
+    chosen = run.chosen(table.header)
+    columns = match_columns(importer_class.fields, table.header, chosen, run.given)
+    columns, notes = importer_class.without_foreign(columns, table.peek(ROWS_COMPARED), chosen)
     options = replace(options, on_duplicate=OnDuplicate(run.on_duplicate))
     listener = GroupingListener(progress)
+    for note in notes:
+        listener.finding(Finding(table.header_row, "", "", note, is_note=True))
     importer = importer_class(run.fleet, run.import_actor, options, columns.given)
-    return columns, listener, bulk_import(importer, table, columns, listener)
+    report = bulk_import(importer, table, columns, listener)
+    report.notes += len(notes)
+    return columns, listener, report
 
 
 def _fail(run_id: str, attempt: int, words: str) -> None:

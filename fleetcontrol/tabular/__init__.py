@@ -12,6 +12,7 @@ apart from its rows, so they have to be held; `Limits.texts` bounds them.
 import io
 import zipfile
 from collections.abc import Iterator
+from itertools import chain, islice
 from typing import BinaryIO
 
 from django.utils.translation import gettext as _
@@ -81,6 +82,12 @@ class Table:
     def bytes_read(self) -> int:
         """How much of the file was read so far, for a progress bar."""
         return self._source.bytes_read
+
+    def peek(self, count: int) -> list[Row]:
+        """The first rows, which remain to be read. Raises what iterating raises."""
+        first = list(islice(self._rows, count))
+        self._rows = chain(first, self._rows)
+        return first
 
     def __iter__(self) -> Iterator[Row]:
         count = 0

@@ -61,7 +61,8 @@ def test_by_page_it_is_asked_first_and_required(client: Client, fleet: Fleet, bo
     )
     answer = client.post(page, columns_form(client, page))
     assert answer.status_code == 422
-    assert answer.content.decode().count("Choose what holds for all rows.") == 2  # above the form, and at the field
+    words = "The file has no column for “Telematics brand”. Choose what holds for all rows."
+    assert answer.content.decode().count(words) == 2  # above the form, and at the field
     brand = columns_form(client, page, same_telematics_brand="MERCEDES_BENZ")
     assert client.post(page, brand).status_code == 422
     assert client.post(page, brand | {"same_credential": "Berlin"}, follow=True).status_code == 200
@@ -73,3 +74,34 @@ def test_a_file_that_says_it_is_not_asked(client: Client, fleet: Fleet, bob: Use
     html = client.get(upload(client, fleet, "name,oem,credential\nA,TESLA,x\n")).content.decode()
     assert "What the file does not say" not in html
     assert "As the file says" in html
+
+
+def test_a_column_that_only_bears_the_name_is_left_out_with_a_note(
+    client: Client, fleet: Fleet, bob: User, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = "".join(f"Van {number},000000000000000{number},In Service\n" for number in range(3))
+    text = f"name,qnr,Status\n{rows}Van 4,0000000000000004,Garage\n"
+    flags = ["--set=telematics_brand=CLOUDBOXX"]
+    code, summary, _ = run(fleet, text, "--dry-run", *flags, tmp_path=tmp_path)
+    assert (code, summary["new"]) == (0, 4)
+    assert "“Status” is left out: most of its values mean nothing for “Operation status”" in capsys.readouterr().err
+    code, summary, problems = run(fleet, text, "--map=operation_status=Status", *flags, tmp_path=tmp_path)
+    assert (code, summary["errors"]) == (1, 3)
+    assert problems[0]["reason"].startswith("This is none of the choices: OPERATING")
+    answer = (
+        Api(fleet)
+        .send(
+            "POST",
+            "/vehicles/imports?set=telematics_brand=CLOUDBOXX&dry_run=true",
+            text.encode(),
+            Content_Type="text/csv",
+        )
+        .json()
+    )
+    assert (answer["counts"]["errors"], answer["counts"]["notes"]) == (0, 1)
+    assert "“Status” is left out" in str(answer["problems"])
+    client.force_login(bob)
+    html = client.get(upload(client, fleet, text)).content.decode()
+    assert 'value="operation_status" selected' not in html
+    good = text.replace("In Service", "In Betrieb").replace("In Betrieb", "Operating")
+    assert 'value="operation_status" selected' in client.get(upload(client, fleet, good)).content.decode()
