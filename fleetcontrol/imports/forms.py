@@ -18,6 +18,7 @@ from fleetcontrol.imports.importer import Importer, OnDuplicate, importers
 from fleetcontrol.imports.models import LARGEST_UPLOAD
 from fleetcontrol.pages.widgets import ChoiceCards
 from fleetcontrol.people.models import Fleet
+from fleetcontrol.tabular.encodings import NAMES as ENCODINGS
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
@@ -35,6 +36,19 @@ class UploadForm(forms.Form):
         },
     )
 
+    encoding = forms.ChoiceField(
+        label=gettext_lazy("Encoding"),
+        choices=[("", gettext_lazy("Found by itself")), ("utf-8", "UTF-8"), *ENCODINGS.items()],
+        required=False,
+    )
+    header_row = forms.IntegerField(
+        label=gettext_lazy("Line of the header"),
+        help_text=gettext_lazy("Found by itself if left empty; 0: the file has none."),
+        min_value=0,
+        required=False,
+        widget=forms.TextInput({"inputmode": "numeric"}),
+    )
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         nouns = importers().values()
@@ -44,29 +58,37 @@ class UploadForm(forms.Form):
             initial=next(iter(importers())),
             widget=ChoiceCards(hints={noun.kind: noun.hint for noun in nouns}),
         )
-        self.order_fields(["kind", "file"])
+        self.order_fields(["kind", "file", "encoding", "header_row"])
 
     def clean_file(self) -> UploadedFile[bytes]:
         file: UploadedFile[bytes] = self.cleaned_data["file"]
         if (file.size or 0) > LARGEST_UPLOAD:
             raise ValidationError(self.too_large())
-        try:
-            noun = importers()[self.cleaned_data.get("kind", next(iter(importers())))]
-            table = self._table(noun, file)
-            next(iter(table))
-        except tabular.TabularProblem as problem:
-            raise ValidationError(problem.reason) from None
-        self.header, self.header_row = table.header, table.header_row
-        file.seek(0)
         return file
+
+    def clean(self) -> dict[str, Any]:
+        if not self.errors:
+            file = self.cleaned_data["file"]
+            try:
+                table = self._table(importers()[self.cleaned_data["kind"]], file)
+                next(iter(table))
+            except tabular.UnclearEncoding as unclear:
+                self.add_error("encoding", _which_reading(unclear))
+            except tabular.TabularProblem as problem:
+                self.add_error("file", problem.reason)
+            else:
+                self.header, self.line_of_header = table.header, table.header_row
+            file.seek(0)
+        return self.cleaned_data
 
     def _table(self, noun: type[Importer], file: Any) -> tabular.Table:
         """The file as a table. Of one without a header every row is kept, and a person says what its columns are."""
+        encoding, header_row = self.cleaned_data["encoding"], self.cleaned_data["header_row"]
         try:
-            return noun.read(file, limits=tabular.IN_REQUEST)
+            return noun.read(file, encoding=encoding, header_row=header_row, limits=tabular.IN_REQUEST)
         except tabular.NoHeader:
             file.seek(0)
-            return noun.read(file, header_row=0, limits=tabular.IN_REQUEST)
+            return noun.read(file, encoding=encoding, header_row=0, limits=tabular.IN_REQUEST)
 
     def too_large(self) -> str:
         """The refusal of a file above the limit. It names the noun's command, which takes files of any size."""
@@ -74,6 +96,15 @@ class UploadForm(forms.Form):
         noun = nouns.get(str(self["kind"].value())) or next(iter(nouns.values()))
         words = _("The file must be smaller than %(size)s. The command %(command)s takes larger ones.")
         return words % {"size": filesizeformat(LARGEST_UPLOAD), "command": noun.command}
+
+
+def _which_reading(unclear: tabular.UnclearEncoding) -> str:
+    """The question which reading is right, with the first word that they read differently."""
+    words = _(
+        "Several encodings make sense. Choose the one that reads this word rightly: %(readings)s. "
+        "Then choose the file again."
+    )
+    return words % {"readings": ", ".join(f"“{one.word}” ({one.name})" for one in unclear.readings)}
 
 
 class ColumnsForm(forms.Form):

@@ -82,7 +82,8 @@ def _add(request: FleetRequest) -> HttpResponse:
             name=file.name or "file",
             chunks=file.chunks(),
             header=form.header,
-            header_row=form.header_row,
+            encoding=form.cleaned_data["encoding"],
+            header_row=form.line_of_header,
         )
         return redirect("imports:columns", request.fleet.slug, run.pk)
     return render(request, "imports/add.html", {"form": form, "limits": tabular.Limits(bytes=LARGEST_UPLOAD)},

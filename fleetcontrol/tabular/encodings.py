@@ -21,6 +21,7 @@ NAMES = {
 
 _PRIORS = {"cp1252": 0.0, "cp850": -0.2, "cp437": -0.25, "mac_roman": -0.25}
 _MOST_JUDGED = 500
+_WORD = re.compile(r"[^\s,;|\"']{0,40}[^\x00-\x7f][^\s,;|\"']{0,40}")
 _BEYOND_ASCII = re.compile(rb"[\x80-\xff]")
 _COMMON = frozenset("äöüßéèàç")
 _USUAL = frozenset("âáêëíîïóôúûñåøæœšžã")
@@ -41,6 +42,12 @@ class Reading:
     @property
     def name(self) -> str:
         return NAMES[self.encoding]
+
+    @property
+    def word(self) -> str:
+        """The first word of the sample with a character beyond ASCII."""
+        found = _WORD.search(self.sample)
+        return found[0] if found else ""
 
 
 def readings(data: bytes) -> Sequence[Reading]:

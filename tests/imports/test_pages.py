@@ -2,6 +2,7 @@
 
 import re
 import threading
+from typing import Any
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
@@ -274,3 +275,28 @@ def test_of_a_file_without_a_header_no_row_is_lost(as_bob: Client, fleet: Fleet)
     assert "2 new, 0 need fixing." in as_bob.get(address).content.decode()
     as_bob.post(address.replace("check/", "import/"))
     assert sorted(Vehicle.objects.values_list("name", "license_plate")) == [("Van 1", "HH-1"), ("Van 2", "HH-2")]
+
+
+def test_two_readings_are_asked_about_on_the_page(as_bob: Client, fleet: Fleet) -> None:
+    data = "name,telematics_brand,qnr\nélan,CLOUDBOXX,0123456789ABCDEF\n".encode("cp850")
+    address = f"/f/{fleet.slug}/imports/add/"
+
+    def post(**more: str) -> Any:
+        return as_bob.post(address, {"kind": "vehicle", "file": SimpleUploadedFile("cars.csv", data), **more})
+
+    answer = post()
+    assert answer.status_code == 422
+    html = answer.content.decode()
+    assert "“élan” (MS-DOS (850))" in html and "“‚lan” (Windows-1252)" in html
+    page = post(encoding="cp850")["Location"]
+    assert "élan" in as_bob.get(page).content.decode()
+    report = check(as_bob, page)
+    assert "élan" in as_bob.get(report).content.decode()
+    assert post(encoding="klingon").status_code == 422
+
+
+def test_the_line_of_the_header_can_be_given(as_bob: Client, fleet: Fleet) -> None:
+    file = SimpleUploadedFile("cars.csv", b"name,qnr\nVan,wrong one\nName,QNR\nBus,17\n")
+    answer = as_bob.post(f"/f/{fleet.slug}/imports/add/", {"kind": "vehicle", "file": file, "header_row": "3"})
+    html = as_bob.get(answer["Location"]).content.decode()
+    assert "Bus" in html and "wrong one" not in html
