@@ -19,6 +19,11 @@ NAMES = {
 }
 """The single-byte encodings that are told apart, likeliest first, with the names that people see."""
 
+# Codecs of Python that are no character sets: they read escapes, host names or nothing at all.
+_NO_CHARSETS = frozenset(
+    {"idna", "punycode", "undefined", "unicode_escape", "raw_unicode_escape", "utf_7", "mbcs", "oem"}
+)
+
 _PRIORS = {"cp1252": 0.0, "cp850": -0.2, "cp437": -0.25, "mac_roman": -0.25}
 _MOST_JUDGED = 500
 _WORD = re.compile(r"[^\s,;|\"']{0,40}[^\x00-\x7f][^\s,;|\"']{0,40}")
@@ -76,8 +81,11 @@ def known(name: str) -> str:
     for codec, words in NAMES.items():
         if name.strip().casefold() in (codec, words.casefold()):
             return codec
-    info = codecs.lookup(name.strip())
-    if not info._is_text_encoding:
+    try:
+        info = codecs.lookup(name.strip())
+    except ValueError:  # a NUL, or half of a character
+        raise LookupError(name) from None
+    if not info._is_text_encoding or info.name.replace("-", "_") in _NO_CHARSETS:
         raise LookupError(name)
     return info.name
 

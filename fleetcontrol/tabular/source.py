@@ -181,13 +181,21 @@ class Source:
                 self.encoding = _name(encoding)
                 decoder = codecs.getincrementaldecoder(encoding)("fleetcontrol.undecodable")
                 chunk, undecoded = undecoded, b""
-            yield decoder.decode(chunk)
+            yield self._decoded(decoder, chunk)
         if decoder is not None:
-            yield decoder.decode(b"", final=True)
+            yield self._decoded(decoder, b"", final=True)
         elif undecoded:
             encoding = _encoding_of(undecoded)
             self.encoding = _name(encoding)
             yield undecoded.decode(encoding, "fleetcontrol.undecodable")
+
+    def _decoded(self, decoder: codecs.IncrementalDecoder, chunk: bytes, *, final: bool = False) -> str:
+        """The text. Raises TabularProblem where a codec gives up, as for UTF-16 without its mark."""
+        try:
+            return decoder.decode(chunk, final)
+        except UnicodeError:
+            reason = _("The file cannot be read as %(encoding)s.") % {"encoding": self.encoding}
+            raise TabularProblem(1, "", reason) from None
 
 
 def header_names(names: list[str], line: int, limits: Limits) -> list[str]:

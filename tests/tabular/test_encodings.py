@@ -1,6 +1,7 @@
 """Files in the encodings that spreadsheets save: read rightly, or asked about, and never silent nonsense."""
 
 import io
+from encodings import aliases
 from pathlib import Path
 
 import pytest
@@ -94,6 +95,34 @@ def test_an_encoding_by_name() -> None:
         if name:
             with pytest.raises(TabularProblem, match=f"There is no encoding “{name}”"):
                 read(data, name)
+
+
+def test_whatever_encoding_is_named_the_file_is_read_or_refused() -> None:
+    """Python has codecs that raise, and some that are no character sets; none of them ends in an error of ours."""
+    odd = [
+        "undefined",
+        "idna",
+        "punycode",
+        "unicode_escape",
+        "raw_unicode_escape",
+        "utf-7",
+        "mbcs",
+        "oem",
+        "a\0b",
+        "x" * 500,
+    ]
+    data = b"name,qnr\n" + bytes(range(1, 256)).replace(b"\n", b"").replace(b'"', b"") + b",1\n\xff\xfe,2\n"
+    read_rightly = 0
+    for name in sorted({*aliases.aliases.values(), *aliases.aliases, *odd}):
+        try:
+            read(data, name)
+            read_rightly += 1
+        except TabularProblem as problem:
+            assert problem.reason
+    assert read_rightly > 100
+    for name in odd:
+        with pytest.raises(TabularProblem, match="There is no encoding"):
+            read(data, name)
 
 
 @pytest.mark.django_db
