@@ -27,7 +27,7 @@ class ProbeMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        request.is_operators = is_operators(request)  # type: ignore[attr-defined]
+        request.is_operators = is_operators(request)  # type: ignore[attr-defined]  # read by the views of health
         if request.path_info not in (LIVE, READY):
             return self.get_response(request)
         if request.method not in ("GET", "HEAD"):

@@ -18,7 +18,7 @@ def health(request: HttpRequest) -> HttpResponse:
     The sentences are shown to superusers and to whom /health/ready shows them.
     """
     now = status()
-    in_detail = request.is_operators or (not now.problems and request.user.is_superuser)  # type: ignore[attr-defined]
+    in_detail = request.is_operators or (not now.problems and request.user.is_superuser)  # type: ignore[attr-defined]  # set by ProbeMiddleware
     return answer(now.problems, now.warnings, in_detail=in_detail)
 
 
